@@ -1,0 +1,1 @@
+"""The vocabulary: value types, errors and configuration. Imports nothing but numpy."""

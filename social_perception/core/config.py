@@ -1,0 +1,178 @@
+"""Configuration: each setting's default, range and description, in one place.
+
+A setting is a dataclass field made with :func:`setting`. ROS parameters, YAML files and
+command-line flags are derived from :func:`settings_of`; nothing repeats a default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from social_perception.core.errors import ConfigurationError
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: what ROS calls a parameter with its descriptor."""
+
+    name: str
+    type: type
+    default: Any
+    description: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    dynamic: bool = False
+
+    def check(self, value: Any) -> None:
+        """Raise ConfigurationError, naming the setting, the value and the rule, if value is illegal."""
+        allowed = (int, float) if self.type is float else self.type
+        if not isinstance(value, allowed) or (isinstance(value, bool) and self.type is not bool):
+            raise ConfigurationError(f"{self.name} must be a {self.type.__name__}, got {value!r}")
+        if self.choices and value not in self.choices:
+            raise ConfigurationError(f"{self.name} must be one of {', '.join(self.choices)}, got {value}")
+        if self.low is None or self.high is None:
+            return
+        if not self.low <= value <= self.high or math.isnan(value):
+            raise ConfigurationError(f"{self.name} must be in [{self.low:g}, {self.high:g}], got {value}")
+
+
+def setting(
+    default: Any,
+    description: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    dynamic: bool = False,
+) -> Any:
+    """A dataclass field that carries its own description and range; dynamic ones may change at run time."""
+    extras = {"low": low, "high": high, "choices": choices, "dynamic": dynamic}
+    return field(default=default, metadata={"description": description, **extras})
+
+
+def settings_of(config: type | object) -> tuple[Setting, ...]:
+    """The settings of a configuration dataclass (class or instance), in order."""
+    found = []
+    for item in dataclasses.fields(config):  # type: ignore[arg-type]
+        if "description" in item.metadata:
+            found.append(Setting(item.name, type(item.default), item.default, **item.metadata))
+    return tuple(found)
+
+
+def from_mapping(kind: type[Config], values: Mapping[str, Any]) -> Config:
+    """Build a configuration from the values given by name; unknown names raise ConfigurationError."""
+    known = {item.name for item in settings_of(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ConfigurationError(f"unknown setting {unknown[0]}; known are {', '.join(sorted(known))}")
+    return kind(**values)
+
+
+class _Checked:
+    """Checks every setting when the object is made."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for item in settings_of(self):
+            item.check(getattr(self, item.name))
+
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionConfig(_Checked):
+    """Where faces are looked for, and how often."""
+
+    backend: str = setting(
+        "mmod-torch",
+        "face detector: dlib's CNN run by torch, by dlib, or dlib's HOG detector",
+        choices=("mmod-torch", "mmod-dlib", "hog"),
+    )
+    detection_interval: int = setting(
+        10, "frames from one detection to the next", low=1, high=300, dynamic=True
+    )
+    detection_threshold: float = setting(
+        0.0, "detector score above which a face counts; lower finds more", low=-2.0, high=5.0, dynamic=True
+    )
+    min_face_px: int = setting(
+        40, "width in px of the smallest face looked for (the image is enlarged for it)", low=20, high=1000
+    )
+    device: str = setting("auto", "where the detector runs", choices=DEVICES)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingConfig(_Checked):
+    """How faces are followed and when they are given up."""
+
+    max_lost_s: float = setting(
+        2.0, "time in s for which a lost face keeps its id", low=0.0, high=60.0, dynamic=True
+    )
+    coast_s: float = setting(
+        0.3, "time in s for which a face just lost is still listed, as not visible", low=0.0, high=5.0, dynamic=True
+    )
+    min_iou: float = setting(
+        0.25, "overlap with a detection from which a followed face is the same one", low=0.01, high=1.0, dynamic=True
+    )
+    confirm_detections: int = setting(
+        1, "detections that must agree before a new face gets an id", low=1, high=10, dynamic=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SmileConfig(_Checked):
+    """The smile network and its temporal window."""
+
+    model: str = setting("", "file with the network's weights (safetensors); empty: the shipped network")
+    device: str = setting("auto", "where the network runs", choices=DEVICES)
+    warmup_frames: int = setting(
+        5, "frames of a face before its smile counts as valid", low=1, high=300, dynamic=True
+    )
+    max_gap_s: float = setting(
+        2.0, "time in s without a face after which its temporal state is forgotten", low=0.0, high=60.0, dynamic=True
+    )
+    max_faces: int = setting(
+        64, "most faces scored per frame; the largest are taken", low=1, high=1024
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GroupConfig(_Checked):
+    """How single smiles become the group's."""
+
+    window_s: float = setting(
+        5.0, "time in s over which trend and synchrony are computed", low=0.5, high=120.0, dynamic=True
+    )
+    publish_rate_hz: float = setting(10.0, "rate in Hz of GroupAffect", low=0.1, high=100.0)
+    stale_after_s: float = setting(
+        1.0, "time in s without a frame after which the group's state is stale", low=0.05, high=60.0, dynamic=True
+    )
+    size_exponent: float = setting(
+        1.0, "power of the relative face size in a person's weight; 0: size does not count",
+        low=0.0, high=4.0, dynamic=True,
+    )
+    center_weight: float = setting(
+        0.5, "share of weight lost at the group's rim, relative to its centre; 0: place does not count",
+        low=0.0, high=1.0, dynamic=True,
+    )
+    smiling_level: int = setting(
+        1, "level from which a person counts as smiling (1 Low, 2 Medium, 3 High)", low=1, high=3, dynamic=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """All settings of the way of one frame."""
+
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    smile: SmileConfig = field(default_factory=SmileConfig)
+    group: GroupConfig = field(default_factory=GroupConfig)

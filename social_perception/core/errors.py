@@ -1,0 +1,37 @@
+"""The errors of the package: every failure a caller can act on derives from SocialPerceptionError.
+
+The core and the rooms raise these; the edge (a node, a command) turns them into a log line or an
+exit status.
+"""
+
+
+class SocialPerceptionError(Exception):
+    """Base class; its text is one line that a user can act on."""
+
+
+class ConfigurationError(SocialPerceptionError, ValueError):
+    """A setting is outside its range or unknown."""
+
+
+class ImageError(SocialPerceptionError, ValueError):
+    """An image has a shape, type or content that cannot be processed."""
+
+
+class SourceError(SocialPerceptionError):
+    """A camera, video, folder or stream cannot be opened or read."""
+
+
+class SourceTimeout(SourceError):
+    """A live source is open but has delivered no frame for too long."""
+
+
+class ModelError(SocialPerceptionError):
+    """Network weights are missing, damaged or of another kind."""
+
+
+class DetectionError(SocialPerceptionError):
+    """The face detector failed on an image."""
+
+
+class MissingDependencyError(SocialPerceptionError):
+    """An optional package is needed for what was asked and is not installed."""

@@ -1,0 +1,219 @@
+"""The value types that travel along the way of one frame.
+
+Images are numpy arrays of shape (H, W, 3), uint8, RGB. Pixels are those of the source image, with
+the origin at its upper left corner, x to the right and y down. Times are seconds of the header
+stamp.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from social_perception.core.errors import ImageError
+
+CROP_SIZE_PX = 96
+"""Side of the square face crop that the smile network sees."""
+
+ImageArray = npt.NDArray[np.uint8]
+
+
+class SmileLevel(IntEnum):
+    """The four annotated smile levels; the values are those of FaceAffect.msg and GroupAffect.msg."""
+
+    NEUTRAL = 0
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+    UNKNOWN = 255
+
+    @property
+    def label(self) -> str:
+        """The level as a word for people, for example ``Medium``."""
+        return self.name.capitalize()
+
+    @classmethod
+    def of_intensity(cls, intensity: float) -> SmileLevel:
+        """The level nearest to an intensity in [0, 1] (thirds); UNKNOWN for NaN."""
+        if math.isnan(intensity):
+            return cls.UNKNOWN
+        return cls(min(3, max(0, math.floor(3.0 * intensity + 0.5))))
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels of the source image; it may reach over the image's edge."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        for name in ("left", "top", "width", "height"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name} must be finite, got {getattr(self, name)}")
+        if self.width <= 0 or self.height <= 0:
+            raise ValueError(f"width and height must be positive, got {self.width} x {self.height}")
+
+    @property
+    def right(self) -> float:
+        return self.left + self.width
+
+    @property
+    def bottom(self) -> float:
+        return self.top + self.height
+
+    @property
+    def center(self) -> tuple[float, float]:
+        return self.left + self.width / 2, self.top + self.height / 2
+
+    @property
+    def area(self) -> float:
+        return self.width * self.height
+
+    def iou(self, other: Box) -> float:
+        """Intersection over union with another box, in [0, 1]."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        if width <= 0 or height <= 0:
+            return 0.0
+        shared = width * height
+        return shared / (self.area + other.area - shared)
+
+    def moved(self, dx: float, dy: float, scale: float = 1.0) -> Box:
+        """The box with its centre shifted by (dx, dy) px and its sides multiplied by scale."""
+        x, y = self.center
+        width, height = self.width * scale, self.height * scale
+        return Box(x + dx - width / 2, y + dy - height / 2, width, height)
+
+    def visible_fraction(self, image_width: int, image_height: int) -> float:
+        """The share of the box's area that lies inside the image, in [0, 1]."""
+        width = min(self.right, image_width) - max(self.left, 0.0)
+        height = min(self.bottom, image_height) - max(self.top, 0.0)
+        return max(0.0, width) * max(0.0, height) / self.area
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One face found by a detector; confidence is the detector's own score (higher is surer)."""
+
+    box: Box
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A point in metres in the camera's optical frame (x right, y down, z forward)."""
+
+    x: float
+    y: float
+    z: float
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One followed face in one frame.
+
+    ``visible`` is false while the face is hidden or lost and its box is only a prediction;
+    ``confidence`` is in [0, 1] and 0 when the face is not visible.
+    """
+
+    id: str
+    box: Box
+    confidence: float
+    visible: bool = True
+    position: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Smile:
+    """How much one face smiles.
+
+    ``intensity`` is in [0, 1]; ``probabilities`` are those of Neutral, Low, Medium, High and sum
+    to 1. ``valid`` is false while the temporal window warms up or the face is lost.
+    """
+
+    intensity: float
+    level: SmileLevel
+    probabilities: tuple[float, float, float, float]
+    observed_frames: int
+    valid: bool
+
+    @classmethod
+    def unknown(cls, observed_frames: int = 0) -> Smile:
+        """The smile of a face that was never scored: NaN and UNKNOWN."""
+        nan = math.nan
+        return cls(nan, SmileLevel.UNKNOWN, (nan, nan, nan, nan), observed_frames, False)
+
+
+@dataclass(frozen=True, slots=True)
+class FaceAffect:
+    """A followed face with its smile."""
+
+    track: Track
+    smile: Smile
+
+
+@dataclass(frozen=True, slots=True)
+class GroupAffect:
+    """How the group feels at one time; the fields are those of GroupAffect.msg.
+
+    Values that cannot be known (nobody there, too short a history) are NaN, and the level is then
+    UNKNOWN.
+    """
+
+    stamp_s: float
+    group_size: int
+    valid_faces: int
+    intensity: float
+    mean_intensity: float
+    dispersion: float
+    smiling_fraction: float
+    level: SmileLevel
+    trend: float
+    synchrony: float
+    window_s: float
+    face_ids: tuple[str, ...]
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One camera image; index grows by one with each frame that enters the pipeline."""
+
+    image: ImageArray
+    stamp_s: float
+    index: int
+
+    def __post_init__(self) -> None:
+        image: Any = self.image
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+            raise ImageError(f"image must be a uint8 array, got {getattr(image, 'dtype', type(image).__name__)}")
+        if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise ImageError(f"image must have shape (H, W, 3), got {image.shape}")
+
+    @property
+    def width(self) -> int:
+        return int(self.image.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.image.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class FrameAffect:
+    """What the pipeline says of one frame."""
+
+    stamp_s: float
+    index: int
+    width: int
+    height: int
+    faces: tuple[FaceAffect, ...] = field(default=())
+    group: GroupAffect | None = None

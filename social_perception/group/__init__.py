@@ -1,0 +1,1 @@
+"""Aggregates single smiles over the people and over time."""

@@ -1,0 +1,1 @@
+"""The smile networks and the streaming scorer: face crops in, smiles out."""
