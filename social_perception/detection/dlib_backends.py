@@ -1,0 +1,82 @@
+"""dlib's own detectors: the CNN for comparison, HOG as the light alternative."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from social_perception.core.errors import DetectionError, ImageError, MissingDependencyError, ModelError
+from social_perception.core.types import Box, Face, ImageArray
+
+MAX_UPSAMPLINGS = 3
+
+
+def _dlib() -> ModuleType:
+    try:
+        import dlib
+    except ImportError as error:
+        raise MissingDependencyError("this detector needs dlib: pip install dlib-bin") from error
+    return dlib  # type: ignore[no-any-return]
+
+
+def upsamplings(native_face_px: float, min_face_px: float) -> int:
+    """How often the image must be doubled so that the smallest face reaches the native size."""
+    times = 0
+    while native_face_px / 2**times > min_face_px and times < MAX_UPSAMPLINGS:
+        times += 1
+    return times
+
+
+class MmodDlibDetector:
+    """The CNN detector run by dlib: exact, and slow without a dlib built for CUDA."""
+
+    def __init__(self, weights: Path, threshold: float = 0.0, min_face_px: float = 75.0) -> None:
+        dlib = _dlib()
+        try:
+            self._model = dlib.cnn_face_detection_model_v1(str(weights))
+        except RuntimeError as error:
+            raise ModelError(f"{weights} is not a dlib CNN face detector: {error}") from error
+        self._upsamplings = upsamplings(75.0, min_face_px)
+        self.threshold = threshold
+
+    def detect(self, image: ImageArray) -> tuple[Face, ...]:
+        """Return the faces of an RGB image (H, W, 3) uint8, surest first."""
+        try:
+            found = self._model(_checked(image), self._upsamplings)
+        except RuntimeError as error:
+            raise DetectionError(f"dlib's CNN detector failed: {error}") from error
+        faces = (Face(_box(item.rect), float(item.confidence)) for item in found)
+        return tuple(face for face in faces if face.confidence > self.threshold)
+
+
+class HogDetector:
+    """dlib's HOG detector for frontal faces of 80 px and more, or less by enlarging the image.
+
+    Source: N. Dalal, B. Triggs, "Histograms of Oriented Gradients for Human Detection", CVPR 2005,
+    trained as in arXiv:1502.00046.
+    """
+
+    def __init__(self, threshold: float = 0.0, min_face_px: float = 80.0) -> None:
+        self._detector = _dlib().get_frontal_face_detector()
+        self._upsamplings = upsamplings(80.0, min_face_px)
+        self.threshold = threshold
+
+    def detect(self, image: ImageArray) -> tuple[Face, ...]:
+        """Return the faces of an RGB image (H, W, 3) uint8, surest first."""
+        try:
+            rects, scores, _ = self._detector.run(_checked(image), self._upsamplings, self.threshold)
+        except RuntimeError as error:
+            raise DetectionError(f"dlib's HOG detector failed: {error}") from error
+        faces = [Face(_box(rect), float(score)) for rect, score in zip(rects, scores)]
+        return tuple(sorted(faces, key=lambda face: -face.confidence))
+
+
+def _box(rect: Any) -> Box:
+    return Box(rect.left(), rect.top(), rect.width(), rect.height())
+
+
+def _checked(image: ImageArray) -> ImageArray:
+    if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise ImageError(f"image must have shape (H, W, 3), got {image.shape}")
+    return image

@@ -1,0 +1,125 @@
+"""dlib's tiled image pyramid: all scales of an image side by side in one picture.
+
+The network sees every scale in one pass. The places of the tiles are dlib's own
+(``compute_tiled_image_pyramid_details`` in ``image_transforms/image_pyramid.h``), because the
+network's grid of 8 px falls differently on a tile that stands elsewhere, and scores would change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+
+RATE = 5 / 6
+MIN_HEIGHT_PX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Where one scale stands in the tiled picture, in px."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def right(self) -> int:
+        """The last column inside, as dlib counts."""
+        return self.left + self.width - 1
+
+    @property
+    def bottom(self) -> int:
+        return self.top + self.height - 1
+
+    def distance(self, x: float, y: float) -> float:
+        """Distance in px from a point to the tile; 0 inside."""
+        dx = max(self.left - x, 0.0, x - self.right)
+        dy = max(self.top - y, 0.0, y - self.bottom)
+        return float((dx * dx + dy * dy) ** 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class TiledPyramid:
+    """The layout for one image size; tiles[k] holds the image at (5/6)**k."""
+
+    width: int
+    height: int
+    tiles: tuple[Tile, ...]
+
+    def level_at(self, x: float, y: float) -> int:
+        """The level whose tile holds, or is nearest to, a point of the tiled picture."""
+        return min(range(len(self.tiles)), key=lambda level: self.tiles[level].distance(x, y))
+
+    def to_image(self, x: float, y: float, level: int) -> tuple[float, float]:
+        """Map a point of the tiled picture to the image (dlib's ``point_up``, level times)."""
+        x, y = x - self.tiles[level].left, y - self.tiles[level].top
+        for _ in range(level):
+            x, y = x / RATE + 0.3, y / RATE + 0.3
+        return x, y
+
+
+@lru_cache(maxsize=16)
+def layout(width: int, height: int, padding: int, outer_padding: int) -> TiledPyramid:
+    """Place the scales of a width x height image as dlib does."""
+    sizes = _sizes(width, height)
+    column = _first_column(sizes, padding)
+    inner_height = sum(size[1] + padding for size in sizes[:column]) - padding
+    tiles: list[Tile] = []
+    top = outer_padding
+    for size in sizes[:column]:
+        tiles.append(Tile(outer_padding, top, *size))
+        top += size[1] + padding
+    # The second column grows from the bottom right corner upwards.
+    bottom = top - padding - 1
+    for size in sizes[column:]:
+        tile = Tile(outer_padding + width - size[0], bottom - size[1] + 1, *size)
+        if _meets(tiles[0], tile):
+            break
+        tiles.append(tile)
+        bottom -= size[1] + padding
+    return TiledPyramid(width + 2 * outer_padding, inner_height + 2 * outer_padding, tuple(tiles))
+
+
+def _sizes(width: int, height: int) -> list[tuple[int, int]]:
+    sizes = [(width, height)]
+    while True:
+        # The nearest double of 5/6 times the side, floored, is what dlib computes.
+        width, height = int(RATE * width), int(RATE * height)
+        if width * height == 0 or height < MIN_HEIGHT_PX:
+            return sizes
+        sizes.append((width, height))
+
+
+def _first_column(sizes: Sequence[tuple[int, int]], padding: int) -> int:
+    """How many scales stand below each other before the second column begins."""
+    full_width, full_height = sizes[0]
+    total = sum(size[1] + padding for size in sizes) - 2 * padding
+    height, previous_width = 0, 0
+    for count, size in enumerate(sizes):
+        fits_beside = size[0] <= full_width - previous_width - padding
+        if fits_beside and (height - full_height) * 2 >= total - full_height:
+            return count
+        height += size[1] + padding
+        previous_width = size[0]
+    return len(sizes)
+
+
+def _meets(a: Tile, b: Tile) -> bool:
+    return max(a.left, b.left) <= min(a.right, b.right) and max(a.top, b.top) <= min(a.bottom, b.bottom)
+
+
+def fill(image: torch.Tensor, pyramid: TiledPyramid) -> torch.Tensor:
+    """Draw all scales of an image of shape (N, 3, H, W) into one picture (N, 3, height, width)."""
+    batch, channels = image.shape[:2]
+    tiled = image.new_zeros((batch, channels, pyramid.height, pyramid.width))
+    level = image
+    for tile in pyramid.tiles:
+        if level.shape[2:] != (tile.height, tile.width):
+            level = F.interpolate(level, (tile.height, tile.width), mode="bilinear", align_corners=True)
+        tiled[:, :, tile.top : tile.top + tile.height, tile.left : tile.left + tile.width] = level
+    return tiled
