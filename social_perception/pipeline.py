@@ -79,7 +79,7 @@ class Pipeline:
 def make_tracking(config: PipelineConfig, *, live: bool) -> FaceTracking:
     """Build detection and tracking; live ones detect in the background, others in line."""
     schedule = BackgroundDetection if live else InlineDetection
-    detector = make_detector(config.detection)
+    detector = make_detector(config.detection, live=live)
     return FaceTracking(schedule(detector, config.detection.detection_interval), Tracker(config.tracking))
 
 

@@ -106,7 +106,15 @@ class DetectionConfig(_Checked):
     min_face_px: int = setting(
         40, "width in px of the smallest face looked for (the image is enlarged for it)", low=20, high=1000
     )
+    upsample: int = setting(
+        -1, "how often the image is doubled before the search, as in dlib; -1: as min_face_px needs", low=-1, high=3
+    )
     device: str = setting("auto", "where the detector runs", choices=DEVICES)
+    precision: str = setting(
+        "auto",
+        "arithmetic of mmod-torch; auto: bfloat16 for live images on hardware made for it, else float32",
+        choices=("auto", "float32", "bfloat16"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +174,28 @@ class GroupConfig(_Checked):
     smiling_level: int = setting(
         1, "level from which a person counts as smiling (1 Low, 2 Medium, 3 High)", low=1, high=3, dynamic=True
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig(_Checked):
+    """How pictures are taken from a camera, a folder, a stream or the sample."""
+
+    width: int = setting(1280, "width in px asked of the camera", low=16, high=16384)
+    height: int = setting(720, "height in px asked of the camera", low=16, high=16384)
+    fps: float = setting(30.0, "pictures per second asked of the camera", low=1.0, high=1000.0)
+    timeout_s: float = setting(
+        5.0, "time in s without a picture after which a live source is said to be silent", low=0.1, high=3600.0
+    )
+    folder_rate_hz: float = setting(
+        30.0, "pictures per second that a folder of images stands for", low=0.01, high=1000.0
+    )
+    max_message_bytes: int = setting(
+        16 * 1024 * 1024, "size in bytes of the largest TCP message taken", low=1024, high=1 << 30
+    )
+    peer_timeout_s: float = setting(
+        10.0, "time in s in which a TCP peer must deliver a message before it is dropped", low=0.1, high=3600.0
+    )
+    sample_people: int = setting(5, "people in the sample", low=1, high=16)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from social_perception.core.config import DetectionConfig
 from social_perception.core.errors import DetectionError, ImageError, MissingDependencyError, ModelError
 from social_perception.core.types import Box, Face, ImageArray
 
@@ -20,10 +21,12 @@ def _dlib() -> ModuleType:
     return dlib  # type: ignore[no-any-return]
 
 
-def upsamplings(native_face_px: float, min_face_px: float) -> int:
+def upsamplings(config: DetectionConfig, native_face_px: float) -> int:
     """How often the image must be doubled so that the smallest face reaches the native size."""
+    if config.upsample >= 0:
+        return config.upsample
     times = 0
-    while native_face_px / 2**times > min_face_px and times < MAX_UPSAMPLINGS:
+    while native_face_px / 2**times > config.min_face_px and times < MAX_UPSAMPLINGS:
         times += 1
     return times
 
@@ -31,14 +34,14 @@ def upsamplings(native_face_px: float, min_face_px: float) -> int:
 class MmodDlibDetector:
     """The CNN detector run by dlib: exact, and slow without a dlib built for CUDA."""
 
-    def __init__(self, weights: Path, threshold: float = 0.0, min_face_px: float = 75.0) -> None:
+    def __init__(self, weights: Path, config: DetectionConfig) -> None:
         dlib = _dlib()
         try:
             self._model = dlib.cnn_face_detection_model_v1(str(weights))
         except RuntimeError as error:
             raise ModelError(f"{weights} is not a dlib CNN face detector: {error}") from error
-        self._upsamplings = upsamplings(75.0, min_face_px)
-        self.threshold = threshold
+        self._upsamplings = upsamplings(config, 75.0)
+        self._threshold = config.detection_threshold
 
     def detect(self, image: ImageArray) -> tuple[Face, ...]:
         """Return the faces of an RGB image (H, W, 3) uint8, surest first."""
@@ -47,7 +50,7 @@ class MmodDlibDetector:
         except RuntimeError as error:
             raise DetectionError(f"dlib's CNN detector failed: {error}") from error
         faces = (Face(_box(item.rect), float(item.confidence)) for item in found)
-        return tuple(face for face in faces if face.confidence > self.threshold)
+        return tuple(face for face in faces if face.confidence > self._threshold)
 
 
 class HogDetector:
@@ -57,15 +60,15 @@ class HogDetector:
     trained as in arXiv:1502.00046.
     """
 
-    def __init__(self, threshold: float = 0.0, min_face_px: float = 80.0) -> None:
+    def __init__(self, config: DetectionConfig) -> None:
         self._detector = _dlib().get_frontal_face_detector()
-        self._upsamplings = upsamplings(80.0, min_face_px)
-        self.threshold = threshold
+        self._upsamplings = upsamplings(config, 80.0)
+        self._threshold = config.detection_threshold
 
     def detect(self, image: ImageArray) -> tuple[Face, ...]:
         """Return the faces of an RGB image (H, W, 3) uint8, surest first."""
         try:
-            rects, scores, _ = self._detector.run(_checked(image), self._upsamplings, self.threshold)
+            rects, scores, _ = self._detector.run(_checked(image), self._upsamplings, self._threshold)
         except RuntimeError as error:
             raise DetectionError(f"dlib's HOG detector failed: {error}") from error
         faces = [Face(_box(rect), float(score)) for rect, score in zip(rects, scores)]

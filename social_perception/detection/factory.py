@@ -17,8 +17,8 @@ def weights_path() -> Path:
     return Path(str(resources.files("social_perception.detection") / "weights" / WEIGHTS))
 
 
-def make_detector(config: DetectionConfig) -> Detector:
-    """Build the detector.
+def make_detector(config: DetectionConfig, *, live: bool = False) -> Detector:
+    """Build the detector; a live one may trade the last digits for speed (``precision`` auto).
 
     Raises:
         ModelError: the weights cannot be read.
@@ -26,16 +26,16 @@ def make_detector(config: DetectionConfig) -> Detector:
         MissingDependencyError: the backend's package is not installed.
     """
     if config.backend == "mmod-torch":
-        return _make_torch(config)
+        return _make_torch(config, live=live)
     # Imported here, so that one backend works without the other's package.
     from social_perception.detection.dlib_backends import HogDetector, MmodDlibDetector
 
     if config.backend == "mmod-dlib":
-        return MmodDlibDetector(weights_path(), config.detection_threshold, config.min_face_px)
-    return HogDetector(config.detection_threshold, config.min_face_px)
+        return MmodDlibDetector(weights_path(), config)
+    return HogDetector(config)
 
 
-def _make_torch(config: DetectionConfig) -> Detector:
+def _make_torch(config: DetectionConfig, *, live: bool) -> Detector:
     import torch
 
     from social_perception.detection.mmod import MmodTorchDetector
@@ -46,4 +46,28 @@ def _make_torch(config: DetectionConfig) -> Detector:
         raise ConfigurationError("device is cuda, but torch finds no CUDA device; use cpu or auto")
     device = "cuda" if has_gpu and config.device != "cpu" else "cpu"
     model = read_mmod(weights_path())
-    return MmodTorchDetector(model, device, config.detection_threshold, config.min_face_px)
+    return MmodTorchDetector(
+        model,
+        device,
+        config.detection_threshold,
+        config.min_face_px,
+        config.upsample,
+        torch.bfloat16 if _prefers_bfloat16(config, device, live=live) else torch.float32,
+    )
+
+
+def _prefers_bfloat16(config: DetectionConfig, device: str, *, live: bool) -> bool:
+    import torch
+
+    if config.precision != "auto":
+        return config.precision == "bfloat16"
+    native = torch.cuda.is_bf16_supported() if device == "cuda" else _cpu_has_bfloat16()
+    return live and native
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 matrices natively (AMX or AVX-512 BF16)."""
+    import torch
+
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return bool(supported and supported())

@@ -84,16 +84,28 @@ class MmodTorchDetector:
         threshold: score above which a face counts (dlib's ``adjust_threshold``; 0 is dlib's own).
         min_face_px: smallest face looked for. Below 75 px the image is enlarged in proportion,
             which costs time with the square of it.
+        upsample: doublings of the image, as in dlib, instead of min_face_px; -1: none stated.
+        dtype: float32 is exact; bfloat16 is about three times as fast on hardware made for it,
+            scores then differ by up to 0.02 and of two nearly equal boxes the other may win.
     """
 
     def __init__(
-        self, model: MmodModel, device: str = "cpu", threshold: float = 0.0, min_face_px: float = NATIVE_FACE_PX
+        self,
+        model: MmodModel,
+        device: str = "cpu",
+        threshold: float = 0.0,
+        min_face_px: float = NATIVE_FACE_PX,
+        upsample: int = -1,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self._model = model
         self._device = torch.device(device)
-        self._network = MmodNetwork(model).to(self._device).to(memory_format=torch.channels_last)
+        self._dtype = dtype
+        network = MmodNetwork(model).to(self._device, dtype)
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.threshold = threshold
         self.min_face_px = min_face_px
+        self.upsample = upsample
 
     def detect(self, image: ImageArray) -> tuple[Face, ...]:
         """Return the faces of an RGB image (H, W, 3) uint8, surest first.
@@ -103,9 +115,19 @@ class MmodTorchDetector:
             DetectionError: torch failed, for instance for want of memory.
         """
         height, width = _checked(image).shape[:2]
-        scale = max(1.0, NATIVE_FACE_PX / self.min_face_px)
-        scale = min(scale, (MAX_SEARCHED_PIXELS / (width * height)) ** 0.5)
-        return self.detect_at(image, max(1, round(width * scale)), max(1, round(height * scale)))
+        return self.detect_at(image, *self._searched_size(width, height))
+
+    def _searched_size(self, width: int, height: int) -> tuple[int, int]:
+        wide, high = width, height
+        for _ in range(self.upsample):
+            wide, high = 2 * wide + 2, 2 * high + 1  # dlib's pyramid_up
+        if self.upsample < 0:
+            scale = max(1.0, NATIVE_FACE_PX / self.min_face_px)
+            wide, high = round(width * scale), round(height * scale)
+        if wide * high <= MAX_SEARCHED_PIXELS:
+            return wide, high
+        scale = (MAX_SEARCHED_PIXELS / (width * height)) ** 0.5
+        return max(1, int(width * scale)), max(1, int(height * scale))
 
     def detect_at(self, image: ImageArray, width: int, height: int) -> tuple[Face, ...]:
         """Like detect, with the image resized to width x height px for the search."""
@@ -124,7 +146,8 @@ class MmodTorchDetector:
         if min(pyramid.width, pyramid.height) < 32:
             return []  # smaller than what one output cell looks at
         picture = self._input(image, width, height)
-        scores = self._network(fill(picture, pyramid).contiguous(memory_format=torch.channels_last))
+        tiled = fill(picture, pyramid).to(self._dtype).contiguous(memory_format=torch.channels_last)
+        scores = self._network(tiled)
         return self._candidates(scores[0, 0].float().cpu().numpy(), pyramid)
 
     def _input(self, image: ImageArray, width: int, height: int) -> torch.Tensor:
@@ -144,7 +167,7 @@ class MmodTorchDetector:
             level = pyramid.level_at(x, y)
             left, top = pyramid.to_image(x - half_width, y - half_height, level)
             right, bottom = pyramid.to_image(x + half_width, y + half_height, level)
-            corners = (round(left), round(top), round(right), round(bottom))
+            corners = (_lround(left), _lround(top), _lround(right), _lround(bottom))
             found.append(_Candidate(*corners, float(scores[row, column])))
         return sorted(found, key=lambda candidate: -candidate.score)
 
@@ -171,6 +194,11 @@ def _overlaps(a: _Candidate, b: _Candidate, overlap: BoxOverlap) -> bool:
     outer_height = max(a.bottom, b.bottom) - min(a.top, b.top) + 1
     covered = max(inner / a.area, inner / b.area)
     return inner / (outer_width * outer_height) > overlap.iou or covered > overlap.covered
+
+
+def _lround(value: float) -> int:
+    """C's lround: halves away from zero."""
+    return int(np.copysign(np.floor(abs(value) + 0.5), value))
 
 
 def _face(candidate: _Candidate, x_scale: float, y_scale: float) -> Face:
