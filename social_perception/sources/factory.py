@@ -1,0 +1,82 @@
+"""From a word on the command line to a source."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from social_perception.core.config import SourceConfig, from_mapping
+from social_perception.core.errors import SourceError
+from social_perception.sources.images import EXTENSIONS
+from social_perception.sources.source import Source
+
+_CAMERA = re.compile(r"(?:/dev/video)?(\d{1,3})")
+_BAG_EXTENSIONS = frozenset({".db3", ".mcap", ".bag"})
+_KINDS = "a camera index, a video file, a folder of images, tcp://HOST:PORT, a bag, or sample"
+
+
+def open_source(spec: str, config: SourceConfig | None = None) -> Source:
+    """Open a source.
+
+    Args:
+        spec: ``0`` or ``/dev/video0`` (a camera), ``tcp://HOST:PORT`` (listen there), ``sample`` or
+            ``sample?people=8``, a folder of images, an image, a video file, or a rosbag2 folder,
+            optionally with the topic: ``BAG?topic=/camera/image_raw``.
+        config: settings; None: the defaults.
+
+    Raises:
+        SourceError: there is no such source or it cannot be opened.
+        MissingDependencyError: the source needs a package that is not installed.
+    """
+    config = config or SourceConfig()
+    camera = _CAMERA.fullmatch(spec)
+    if camera:
+        from social_perception.sources.camera import CameraSource
+
+        return CameraSource(int(camera[1]), config)
+    if spec.startswith("tcp://"):
+        from social_perception.sources.tcp import TcpSource
+        from social_perception.sources.tcp_protocol import parse_address
+
+        return TcpSource(parse_address(spec), config)
+    if re.fullmatch(r"sample(\?.*)?", spec):
+        return _open_sample(spec, config)
+    if "://" in spec:
+        raise SourceError(f"{spec} is no source; sources are {_KINDS}")
+    return _open_path(spec, config)
+
+
+def _open_sample(spec: str, config: SourceConfig) -> Source:
+    from social_perception.sources.sample import SampleSource
+
+    match = re.fullmatch(r"sample(?:\?people=(\d+))?", spec)
+    if match is None:
+        raise SourceError(f"{spec} is no source; write sample or sample?people=8")
+    if match[1]:
+        config = from_mapping(SourceConfig, {"sample_people": int(match[1])})
+    return SampleSource(people=config.sample_people)
+
+
+def _open_path(spec: str, config: SourceConfig) -> Source:
+    place, _, topic = spec.partition("?topic=")
+    path = Path(place).expanduser()
+    if not path.exists():
+        raise SourceError(f"{place} does not exist; a source is {_KINDS}")
+    if path.suffix.lower() in _BAG_EXTENSIONS or (path / "metadata.yaml").is_file():
+        from social_perception.sources.bag import BagSource
+
+        return BagSource(path, topic)
+    if path.is_dir() or path.suffix.lower() in EXTENSIONS:
+        from social_perception.sources.image_folder import ImageFolderSource
+
+        return ImageFolderSource(path, config.folder_rate_hz)
+    from social_perception.sources.video import VideoSource
+
+    return VideoSource(path)
+
+
+def default_source(config: SourceConfig | None = None) -> str:
+    """The first camera (``0``) if it really delivers a picture, else ``sample``."""
+    from social_perception.sources.camera import camera_works
+
+    return "0" if camera_works(0, config or SourceConfig()) else "sample"

@@ -1,0 +1,51 @@
+"""What every source of pictures is: an iterator of frames that can be closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol, TypeVar
+
+from social_perception.core.types import Frame
+
+Self = TypeVar("Self", bound="Source")
+
+
+class Source(Protocol):
+    """Delivers frames, first to last, each with its time and its index from 0.
+
+    A live source (camera, TCP stream) delivers the newest picture and forgets those that nobody
+    took; any other delivers every picture, as fast as it is asked.
+
+    Attributes:
+        name: the source in words for people, for example ``camera 0``.
+        live: whether pictures come at their own pace.
+        rate_hz: pictures per second; None when it cannot be known.
+        frame_count: about how many frames will come; None when unknown or endless.
+    """
+
+    name: str
+    live: bool
+    rate_hz: float | None
+    frame_count: int | None
+
+    def __next__(self) -> Frame:
+        """Return the next frame.
+
+        Raises:
+            StopIteration: there are no more.
+            SourceTimeout: a live source had none for too long; it can be asked again.
+            SourceError: the source failed for good.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the device, file or port; closing twice is allowed."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()

@@ -1,0 +1,165 @@
+"""A TCP stream of JPEG pictures as a source; :mod:`tcp_protocol` describes the bytes.
+
+The source is the server: it listens, takes one peer at a time, and when that one ends, vanishes or
+misbehaves it waits for the next. Nothing a peer sends ends the program.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import socket
+import threading
+import time
+
+from social_perception.core.config import SourceConfig
+from social_perception.core.errors import ImageError, SourceError, SourceTimeout
+from social_perception.core.types import Frame, ImageArray
+from social_perception.sources.images import decode_image
+from social_perception.sources.mailbox import Mailbox
+from social_perception.sources.source import Source
+from social_perception.sources.tcp_protocol import (
+    Address,
+    JpegMessage,
+    ProtocolError,
+    receive_greeting,
+    receive_message,
+)
+
+_logger = logging.getLogger(__name__)
+
+
+class TcpSource(Source):
+    """Listens on an address and delivers the newest picture sent to it.
+
+    Pictures are decoded only when they are taken, so a slow consumer costs no work. Stamps are the
+    sender's; where a new peer's clock is behind the last one's, its stamps are shifted to go on
+    from there, so that time never runs backwards.
+
+    Attributes:
+        address: where it listens, with the port that the system chose if port 0 was asked for.
+    """
+
+    live = True
+    rate_hz: float | None = None
+    frame_count: int | None = None
+
+    def __init__(self, address: Address, config: SourceConfig) -> None:
+        """Listen.
+
+        Raises:
+            SourceError: the address is taken or not one of this machine.
+        """
+        self._config = config
+        self._server = _listen(address)
+        self.address = Address(address.host, self._server.getsockname()[1])
+        self.name = str(self.address)
+        self._newest: Mailbox[JpegMessage] = Mailbox()
+        self._clock = _SteadyClock()
+        self._index = 0
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="tcp-source", daemon=True)
+        self._thread.start()
+
+    def __next__(self) -> Frame:
+        deadline = time.monotonic() + self._config.timeout_s
+        while not self._closed.is_set():
+            message = self._newest.take(max(0.0, deadline - time.monotonic()))
+            if message is None:
+                raise SourceTimeout(f"{self.name} has received no picture for {self._config.timeout_s:g} s")
+            image = self._decode(message)
+            if image is not None:
+                frame = Frame(image, message.stamp_s, self._index)
+                self._index += 1
+                return frame
+        raise StopIteration
+
+    def _decode(self, message: JpegMessage) -> ImageArray | None:
+        try:
+            return decode_image(message.jpeg, "a picture received", formats=["JPEG"])
+        except ImageError as error:
+            _logger.warning("%s: %s; skipped", self.name, error)
+            return None
+
+    def _serve(self) -> None:
+        while not self._closed.is_set():
+            try:
+                peer, peer_address = self._server.accept()
+            except socket.timeout:
+                continue
+            except OSError as error:
+                if not self._closed.is_set():
+                    self._newest.fail(SourceError(f"{self.name} cannot listen any more: {error}"))
+                return
+            with peer:
+                self._listen_to(peer, f"{peer_address[0]}:{peer_address[1]}")
+
+    def _listen_to(self, peer: socket.socket, peer_name: str) -> None:
+        _logger.info("%s: %s connected", self.name, peer_name)
+        self._clock.new_peer()
+        try:
+            receive_greeting(peer, self._config.peer_timeout_s)
+            while not self._closed.is_set():
+                message = receive_message(
+                    peer, self._config.peer_timeout_s, self._config.max_message_bytes
+                )
+                if message is None:
+                    _logger.info("%s: %s ended", self.name, peer_name)
+                    return
+                self._take_in(message)
+        except ProtocolError as error:
+            _logger.warning("%s: dropped %s: %s", self.name, peer_name, error)
+
+    def _take_in(self, message: JpegMessage) -> None:
+        stamp_s = self._clock.steady(message.stamp_s)
+        if stamp_s is not None:
+            self._newest.put(JpegMessage(stamp_s, message.jpeg))
+
+    def close(self) -> None:
+        self._closed.set()
+        self._server.close()
+        # The thread ends with its peer's next message or time limit; it holds nothing but that peer.
+        self._thread.join(timeout=1.0)
+
+
+class _SteadyClock:
+    """Turns the stamps of one peer after the other into a time that only goes forward."""
+
+    def __init__(self) -> None:
+        self._last_s = -math.inf
+        self._last_arrival_s = 0.0
+        self._shift_s: float | None = None
+
+    def new_peer(self) -> None:
+        self._shift_s = None
+
+    def steady(self, stamp_s: float) -> float | None:
+        """The stamp to use, or None for a picture older than the one before."""
+        if math.isnan(stamp_s):
+            stamp_s = time.time()
+        arrival_s = time.monotonic()
+        if self._shift_s is None:
+            pause_s = arrival_s - self._last_arrival_s
+            behind = stamp_s <= self._last_s
+            self._shift_s = self._last_s + max(pause_s, 1e-3) - stamp_s if behind else 0.0
+        shifted_s = stamp_s + self._shift_s
+        if shifted_s <= self._last_s:
+            return None
+        self._last_s, self._last_arrival_s = shifted_s, arrival_s
+        return shifted_s
+
+
+def _listen(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    server = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((address.host, address.port))
+        server.listen(1)
+        # So that closing is noticed: accept() does not return when its socket is closed.
+        server.settimeout(0.2)
+    except (OSError, OverflowError) as error:
+        server.close()
+        reason = getattr(error, "strerror", None) or error
+        raise SourceError(f"cannot listen on {address}: {reason}") from error
+    return server

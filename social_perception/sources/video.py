@@ -1,0 +1,175 @@
+"""A video file as a source, decoded by FFmpeg through PyAV.
+
+PyAV rather than OpenCV's VideoCapture: it gives each frame's presentation time (phones record at
+varying rates), the rotation, and says what is wrong with a file in an exception.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from social_perception.core.errors import SourceError
+from social_perception.core.types import Frame, ImageArray
+from social_perception.sources.source import Source
+
+_logger = logging.getLogger(__name__)
+
+# FFmpeg "plays" text files as terminal art.
+_NOT_VIDEO_FORMATS = {"tty"}
+_ATTACHED_PICTURE = 0x0400
+_ASSUMED_RATE_HZ = 30.0
+# Decoders hold frames back, and counts in headers are often off by a few.
+_FRAMES_THAT_MAY_MISS = 5
+
+
+class VideoSource(Source):
+    """Reads a video file to its end; what precedes a damaged part is kept.
+
+    The stamps are the presentation times from the start of the file, so that they are those that a
+    player and ELAN show.
+    """
+
+    live = False
+
+    def __init__(self, path: str | Path) -> None:
+        """Open the file and decode its first frame.
+
+        Raises:
+            SourceError: the file is missing, empty, no video, or has no frame that can be decoded.
+        """
+        self.name = str(path)
+        self._container = _open(Path(path))
+        try:
+            self._stream = _video_stream(self._container, self.name)
+            self._stream.thread_type = "AUTO"
+            rate = self._stream.average_rate or self._stream.guessed_rate
+            self.rate_hz: float | None = float(rate) if rate else None
+            self.frame_count: int | None = _frame_count(self._container, self._stream, self.rate_hz)
+            self._period_s = 1.0 / (self.rate_hz or _ASSUMED_RATE_HZ)
+            start = self._container.start_time
+            self._start_s = start / av.time_base if start is not None else 0.0
+            self._index = 0
+            self._last_stamp_s = -self._period_s
+            self._damaged = 0
+            self._frames = self._decode()
+            self._first: Frame | None = self._decode_first()
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _decode_first(self) -> Frame:
+        frame = next(self._frames, None)
+        if frame is None:
+            raise SourceError(f"{self.name} is not a video that can be read: no frame can be decoded")
+        return frame
+
+    def __next__(self) -> Frame:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        return next(self._frames)
+
+    def _decode(self) -> Iterator[Frame]:
+        for picture in self._pictures():
+            stamp_s = self._stamp(picture)
+            image = _upright(picture.to_ndarray(format="rgb24"), _rotation_deg(picture, self._stream))
+            yield Frame(image, stamp_s, self._index)
+            self._index += 1
+            self._last_stamp_s = stamp_s
+        self._report_damage()
+
+    def _pictures(self) -> Iterator[Any]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                yield from packet.decode()
+            except av.error.EOFError:
+                return
+            except av.error.FFmpegError:
+                self._damaged += 1
+                # Damage inside the stream passes; when reading itself fails, nothing more comes.
+                if self._damaged > 1000:
+                    return
+
+    def _stamp(self, picture: Any) -> float:
+        if picture.pts is None or picture.time_base is None:
+            return self._last_stamp_s + self._period_s
+        stamp_s = float(picture.pts * picture.time_base) - self._start_s
+        return stamp_s if stamp_s > self._last_stamp_s else self._last_stamp_s + self._period_s
+
+    def _report_damage(self) -> None:
+        if self._index == 0:
+            return
+        expected = self._stream.frames
+        if expected and self._index < expected - _FRAMES_THAT_MAY_MISS:
+            _logger.warning(
+                "%s is damaged: %d of %d frames could be read", self.name, self._index, expected
+            )
+        elif self._damaged:
+            _logger.warning(
+                "%s is damaged: %d parts of it were skipped, %d frames read",
+                self.name, self._damaged, self._index,
+            )
+
+    def close(self) -> None:
+        self._frames = iter(())
+        self._first = None
+        self._container.close()
+
+
+def _open(path: Path) -> Any:
+    if not path.exists():
+        raise SourceError(f"{path} does not exist")
+    if path.is_file() and path.stat().st_size == 0:
+        raise SourceError(f"{path} is not a video that can be read: it is empty")
+    try:
+        container = av.open(str(path))
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise SourceError(f"{path} is not a video that can be read: {_reason(error)}") from error
+    if container.format.name in _NOT_VIDEO_FORMATS:
+        container.close()
+        raise SourceError(f"{path} is not a video that can be read: it is a text file")
+    return container
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or str(error)
+    return "it cannot be decoded" if "Invalid data" in reason else " ".join(reason.split())
+
+
+def _video_stream(container: Any, name: str) -> Any:
+    for stream in container.streams.video:
+        if not int(getattr(stream, "disposition", 0)) & _ATTACHED_PICTURE:
+            return stream
+    raise SourceError(f"{name} is not a video that can be read: it has no pictures")
+
+
+def _frame_count(container: Any, stream: Any, rate_hz: float | None) -> int | None:
+    if stream.frames:
+        return int(stream.frames)
+    if container.duration and rate_hz:
+        return round(container.duration / av.time_base * rate_hz)
+    return None
+
+
+def _rotation_deg(picture: Any, stream: Any) -> int:
+    # PyAV before 14 does not know the rotation of a frame.
+    rotation = getattr(picture, "rotation", None)
+    if rotation is None:
+        rotation = -int(float(stream.metadata.get("rotate", 0)))
+    return int(rotation)
+
+
+def _upright(image: ImageArray, rotation_deg: int) -> ImageArray:
+    """Turn the image counter-clockwise by a rotation given in degrees; only right angles count."""
+    turns = round(rotation_deg / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
