@@ -57,7 +57,7 @@ class Pipeline:
         """
         tracks = self.tracking.update(frame)
         faces = self._score(frame, tracks)
-        group = self.aggregator.update(faces, frame.stamp_s, frame.width, frame.height)
+        group = self.aggregator.update(faces, frame.stamp_s)
         return FrameAffect(frame.stamp_s, frame.index, frame.width, frame.height, faces, group)
 
     def _score(self, frame: Frame, tracks: Sequence[Track]) -> tuple[FaceAffect, ...]:

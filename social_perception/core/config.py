@@ -34,7 +34,7 @@ class Setting:
         """Raise ConfigurationError, naming the setting, the value and the rule, if value is illegal."""
         allowed = (int, float) if self.type is float else self.type
         if not isinstance(value, allowed) or (isinstance(value, bool) and self.type is not bool):
-            raise ConfigurationError(f"{self.name} must be a {self.type.__name__}, got {value!r}")
+            raise ConfigurationError(f"{self.name} must be of type {self.type.__name__}, got {value!r}")
         if self.choices and value not in self.choices:
             raise ConfigurationError(f"{self.name} must be one of {', '.join(self.choices)}, got {value}")
         if self.low is None or self.high is None:

@@ -40,7 +40,7 @@ class MmodDlibDetector:
             self._model = dlib.cnn_face_detection_model_v1(str(weights))
         except RuntimeError as error:
             raise ModelError(f"{weights} is not a dlib CNN face detector: {error}") from error
-        self._upsamplings = upsamplings(config, 75.0)
+        self._upsamplings = upsamplings(config, 80.0)
         self._threshold = config.detection_threshold
 
     def detect(self, image: ImageArray) -> tuple[Face, ...]:

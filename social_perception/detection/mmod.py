@@ -22,8 +22,8 @@ from social_perception.core.types import Box, Face, ImageArray
 from social_perception.detection.mmod_file import BoxOverlap, MmodModel
 from social_perception.detection.pyramid import TiledPyramid, fill, layout
 
-NATIVE_FACE_PX = 75.0
-"""Width of the smallest face that the network sees in an image that is not enlarged."""
+NATIVE_FACE_PX = 80.0
+"""Width of the smallest box that the network gives in an image that is not enlarged."""
 
 MAX_SEARCHED_PIXELS = 8_300_000
 """Images are searched at this size at most (3840 x 2160), so that one cannot exhaust the memory."""
@@ -82,7 +82,7 @@ class MmodTorchDetector:
         model: the weights, from :func:`social_perception.detection.mmod_file.read_mmod`.
         device: torch device.
         threshold: score above which a face counts (dlib's ``adjust_threshold``; 0 is dlib's own).
-        min_face_px: smallest face looked for. Below 75 px the image is enlarged in proportion,
+        min_face_px: smallest face looked for. Below 80 px the image is enlarged in proportion,
             which costs time with the square of it.
         upsample: doublings of the image, as in dlib, instead of min_face_px; -1: none stated.
         dtype: float32 is exact; bfloat16 is about three times as fast on hardware made for it,
