@@ -109,6 +109,14 @@ class DetectionConfig(_Checked):
     upsample: int = setting(
         -1, "how often the image is doubled before the search, as in dlib; -1: as min_face_px needs", low=-1, high=3
     )
+    boxes: str = setting(
+        "voted", "boxes of mmod-torch: steadied by the votes of their neighbours, or exactly dlib's",
+        choices=("voted", "dlib"),
+    )
+    boxes: str = setting(
+        "voted", "boxes of mmod-torch: steadied by the votes of their neighbours, or exactly dlib's",
+        choices=("voted", "dlib"),
+    )
     device: str = setting("auto", "where the detector runs", choices=DEVICES)
     precision: str = setting(
         "auto",
