@@ -100,9 +100,7 @@ class TcpSource(Source):
         try:
             receive_greeting(peer, self._config.peer_timeout_s)
             while not self._closed.is_set():
-                message = receive_message(
-                    peer, self._config.peer_timeout_s, self._config.max_message_bytes
-                )
+                message = receive_message(peer, self._config.peer_timeout_s, self._config.max_message_bytes)
                 if message is None:
                     _logger.info("%s: %s ended", self.name, peer_name)
                     return

@@ -51,7 +51,9 @@ class TcpSender:
         try:
             self._socket.sendall(data)
         except socket.timeout as error:
-            raise SourceError(f"{self.address} takes no pictures (is it busy with another sender?)") from error
+            raise SourceError(
+                f"{self.address} takes no pictures (is it busy with another sender?)"
+            ) from error
         except OSError as error:
             raise SourceError(f"{self.address} closed the connection") from error
 

@@ -111,13 +111,13 @@ class VideoSource(Source):
             return
         expected = self._stream.frames
         if expected and self._index < expected - _FRAMES_THAT_MAY_MISS:
-            _logger.warning(
-                "%s is damaged: %d of %d frames could be read", self.name, self._index, expected
-            )
+            _logger.warning("%s is damaged: %d of %d frames could be read", self.name, self._index, expected)
         elif self._damaged:
             _logger.warning(
                 "%s is damaged: %d parts of it were skipped, %d frames read",
-                self.name, self._damaged, self._index,
+                self.name,
+                self._damaged,
+                self._index,
             )
 
     def close(self) -> None:
