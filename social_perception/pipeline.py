@@ -37,6 +37,16 @@ class FaceTracking:
             self.tracker.correct(found.frame_index, found.faces)
         return self.tracker.tracks()
 
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Take over the dynamic settings, between two frames."""
+        self.tracker.config = config.tracking
+        self.detection.interval = config.detection.detection_interval
+        self.detection.detector.threshold = config.detection.detection_threshold
+
+    def reset(self) -> None:
+        """Forget all faces; ids that were given stay used."""
+        self.tracker.reset()
+
     def close(self) -> None:
         self.detection.close()
 

@@ -41,7 +41,7 @@ class MmodDlibDetector:
         except RuntimeError as error:
             raise ModelError(f"{weights} is not a dlib CNN face detector: {error}") from error
         self._upsamplings = upsamplings(config, 80.0)
-        self._threshold = config.detection_threshold
+        self.threshold = config.detection_threshold
 
     def detect(self, image: ImageArray) -> tuple[Face, ...]:
         """Return the faces of an RGB image (H, W, 3) uint8, surest first."""
@@ -50,7 +50,7 @@ class MmodDlibDetector:
         except RuntimeError as error:
             raise DetectionError(f"dlib's CNN detector failed: {error}") from error
         faces = (Face(_box(item.rect), float(item.confidence)) for item in found)
-        return tuple(face for face in faces if face.confidence > self._threshold)
+        return tuple(face for face in faces if face.confidence > self.threshold)
 
 
 class HogDetector:
@@ -63,12 +63,12 @@ class HogDetector:
     def __init__(self, config: DetectionConfig) -> None:
         self._detector = _dlib().get_frontal_face_detector()
         self._upsamplings = upsamplings(config, 80.0)
-        self._threshold = config.detection_threshold
+        self.threshold = config.detection_threshold
 
     def detect(self, image: ImageArray) -> tuple[Face, ...]:
         """Return the faces of an RGB image (H, W, 3) uint8, surest first."""
         try:
-            rects, scores, _ = self._detector.run(_checked(image), self._upsamplings, self._threshold)
+            rects, scores, _ = self._detector.run(_checked(image), self._upsamplings, self.threshold)
         except RuntimeError as error:
             raise DetectionError(f"dlib's HOG detector failed: {error}") from error
         faces = [Face(_box(rect), float(score)) for rect, score in zip(rects, scores)]

@@ -16,7 +16,13 @@ from social_perception.core.types import Face, Frame, ImageArray
 
 
 class Detector(Protocol):
-    """Finds the faces of one image."""
+    """Finds the faces of one image.
+
+    Attributes:
+        threshold: score above which a face counts; may be changed between two images.
+    """
+
+    threshold: float
 
     def detect(self, image: ImageArray) -> tuple[Face, ...]:
         """Return the faces of an RGB image of shape (H, W, 3), surest first; none is a legal answer.
@@ -35,7 +41,15 @@ class Detection:
 
 
 class DetectionSchedule(Protocol):
-    """Decides which frames are searched and hands over what was found."""
+    """Decides which frames are searched and hands over what was found.
+
+    Attributes:
+        detector: looks for the faces.
+        interval: frames from one detection to the next; may be changed between two frames.
+    """
+
+    detector: Detector
+    interval: int
 
     def update(self, frame: Frame) -> tuple[Detection, ...]:
         """Take notice of a frame; return the detections that became ready, oldest first.
@@ -52,15 +66,15 @@ class InlineDetection:
     """Searches every n-th frame at once; the caller waits."""
 
     def __init__(self, detector: Detector, interval: int) -> None:
-        self._detector = detector
-        self._interval = interval
+        self.detector = detector
+        self.interval = interval
         self._next_index = 0
 
     def update(self, frame: Frame) -> tuple[Detection, ...]:
         if frame.index < self._next_index:
             return ()
-        self._next_index = frame.index + self._interval
-        return (Detection(frame.index, self._detector.detect(frame.image)),)
+        self._next_index = frame.index + self.interval
+        return (Detection(frame.index, self.detector.detect(frame.image)),)
 
     def close(self) -> None:
         """Nothing runs between calls."""
@@ -70,8 +84,8 @@ class BackgroundDetection:
     """Searches every n-th frame in a thread, one at a time and always the newest; nobody waits."""
 
     def __init__(self, detector: Detector, interval: int) -> None:
-        self._detector = detector
-        self._interval = interval
+        self.detector = detector
+        self.interval = interval
         self._next_index = 0
         self._running: Future[Detection] | None = None
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="face-detection")
@@ -80,7 +94,7 @@ class BackgroundDetection:
     def update(self, frame: Frame) -> tuple[Detection, ...]:
         ready = self._collect()
         if self._running is None and frame.index >= self._next_index and not self._closed.is_set():
-            self._next_index = frame.index + self._interval
+            self._next_index = frame.index + self.interval
             self._running = self._executor.submit(self._search, frame)
         return ready
 
@@ -91,7 +105,7 @@ class BackgroundDetection:
         return (finished.result(),)
 
     def _search(self, frame: Frame) -> Detection:
-        return Detection(frame.index, self._detector.detect(frame.image))
+        return Detection(frame.index, self.detector.detect(frame.image))
 
     def close(self) -> None:
         self._closed.set()

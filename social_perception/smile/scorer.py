@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from social_perception.core.config import SmileConfig
 from social_perception.core.types import ImageArray, Smile, Track
 
 
 class Scorer(Protocol):
-    """Scores all faces of one frame in one call and keeps each track's temporal state."""
+    """Scores all faces of one frame in one call and keeps each track's temporal state.
+
+    Attributes:
+        config: settings; the dynamic ones may be changed between two frames.
+    """
+
+    config: SmileConfig
 
     def score(self, tracks: Sequence[Track], crops: ImageArray, stamp_s: float) -> tuple[Smile, ...]:
         """Return one Smile per track, in order; no tracks is legal.

@@ -1,0 +1,51 @@
+"""Settings that only the nodes have, in the style of :mod:`social_perception.core.config`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from social_perception.core.config import _Checked, setting
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig(_Checked):
+    """What every node of the package has."""
+
+    autostart: bool = setting(
+        True, "whether the node configures and activates itself; false: a lifecycle manager does"
+    )
+    silent_after_s: float = setting(
+        2.0,
+        "time in s without a message after which the input is reported silent",
+        low=0.1,
+        high=3600.0,
+        dynamic=True,
+    )
+    diagnostics_period_s: float = setting(
+        1.0, "time in s from one message on /diagnostics to the next", low=0.1, high=60.0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInputConfig(_Checked):
+    """How the camera's images are subscribed."""
+
+    reliability: str = setting(
+        "best_effort",
+        "reliability of the image subscription; best_effort takes images from any publisher",
+        choices=("best_effort", "reliable"),
+    )
+    image_transport: str = setting(
+        "raw",
+        "raw: sensor_msgs/Image on image; compressed: sensor_msgs/CompressedImage on image/compressed",
+        choices=("raw", "compressed"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedFacesConfig(_Checked):
+    """What face_tracker publishes beside the faces' places."""
+
+    publish_crops: bool = setting(
+        True, "whether tracked_faces carries the face crops, which smile_intensity needs", dynamic=True
+    )

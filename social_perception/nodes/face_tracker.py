@@ -1,0 +1,96 @@
+"""Node face_tracker: camera images in, followed faces out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sensor_msgs.msg import CompressedImage, Image
+
+from social_perception.core.config import DetectionConfig, PipelineConfig, TrackingConfig
+from social_perception.core.types import Frame
+from social_perception.nodes.config import ImageInputConfig, TrackedFacesConfig
+from social_perception.nodes.images import decode
+from social_perception.nodes.messages import TrackedFaceArray, in_picture, seconds, tracked_faces_message
+from social_perception.nodes.qos import RESULT_QOS, image_qos
+from social_perception.nodes.runner import run
+from social_perception.nodes.stage import Stage
+
+if TYPE_CHECKING:
+    from social_perception.pipeline import FaceTracking
+
+
+def _make_tracking(config: PipelineConfig) -> FaceTracking:
+    # Imported when the node is configured: this brings in torch.
+    from social_perception.pipeline import make_tracking
+
+    return make_tracking(config, live=True)
+
+
+class FaceTrackerNode(Stage):
+    """Follows faces through the images of a camera.
+
+    Args:
+        make: builds the tracking; tests give a fake.
+        node_options: passed on to rclpy.
+    """
+
+    def __init__(
+        self, make: Callable[[PipelineConfig], FaceTracking] = _make_tracking, **node_options: Any
+    ) -> None:
+        self._make = make
+        self._tracking: FaceTracking | None = None
+        self._index = 0
+        kinds = (DetectionConfig, TrackingConfig, ImageInputConfig, TrackedFacesConfig)
+        super().__init__("face_tracker", kinds, **node_options)
+        self.reconfigure()
+
+    def load(self) -> None:
+        self._applied = self._config
+        self._tracking = self._make(self._config)
+        self._publisher = self.create_lifecycle_publisher(TrackedFaceArray, "tracked_faces", RESULT_QOS)
+
+    def open(self) -> None:
+        config = self.parameters[ImageInputConfig]
+        compressed = config.image_transport == "compressed"
+        kind, topic = (CompressedImage, "image/compressed") if compressed else (Image, "image")
+        self.subscribe(kind, topic, image_qos(config.reliability), "images", in_worker=True)
+
+    def unload(self) -> None:
+        if self._tracking is not None:
+            self._tracking.close()
+            self._tracking = None
+            self.destroy_lifecycle_publisher(self._publisher)
+
+    def reconfigure(self) -> None:
+        self._config = PipelineConfig(self.parameters[DetectionConfig], self.parameters[TrackingConfig])
+
+    def restart(self) -> None:
+        self._tracking.reset()
+
+    def process(self, message: Image | CompressedImage) -> int:
+        if self._config is not self._applied:
+            self._applied = self._config
+            self._tracking.reconfigure(self._applied)
+        frame = Frame(decode(message), seconds(message.header.stamp), self._index)
+        self._index += 1
+        tracks = in_picture(self._tracking.update(frame), frame.width, frame.height)
+        crops = None
+        if self.parameters[TrackedFacesConfig].publish_crops:
+            crops = _crop(frame, tracks)
+        self._publisher.publish(tracked_faces_message(message.header, frame, tracks, crops))
+        return len(tracks)
+
+
+def _crop(frame: Frame, tracks: Sequence[Any]) -> Any:
+    from social_perception.smile.crop import crop_faces
+
+    return crop_faces(frame.image, [track.box for track in tracks])
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    return run([FaceTrackerNode], args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,104 @@
+"""ROS parameters made from configuration dataclasses: one default, one range, one description."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import ParameterException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from social_perception.core.config import Setting, from_mapping, settings_of
+from social_perception.core.errors import ConfigurationError
+
+Config = TypeVar("Config")
+
+_TYPES = {
+    bool: Parameter.Type.BOOL,
+    int: Parameter.Type.INTEGER,
+    float: Parameter.Type.DOUBLE,
+    str: Parameter.Type.STRING,
+}
+
+
+def descriptor_of(item: Setting) -> ParameterDescriptor:
+    """What ``ros2 param describe`` shows of a setting."""
+    descriptor = ParameterDescriptor(
+        name=item.name,
+        type=_TYPES[item.type].value,
+        description=item.description,
+        read_only=not item.dynamic,
+    )
+    if item.choices:
+        descriptor.additional_constraints = f"one of: {', '.join(item.choices)}"
+    if item.low is not None and item.high is not None:
+        if item.type is int:
+            whole = IntegerRange(from_value=int(item.low), to_value=int(item.high), step=0)
+            descriptor.integer_range = [whole]
+        else:
+            real = FloatingPointRange(from_value=float(item.low), to_value=float(item.high), step=0.0)
+            descriptor.floating_point_range = [real]
+    return descriptor
+
+
+class Parameters:
+    """Declares the settings of some configuration dataclasses on a node and keeps them up to date.
+
+    Args:
+        node: whose parameters they are.
+        kinds: configuration dataclasses; no two have a setting of the same name.
+        changed: called after a dynamic setting has changed.
+
+    Raises:
+        ConfigurationError: a value given at start is of the wrong type or outside its range.
+    """
+
+    def __init__(self, node: Node, kinds: Sequence[type], changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._settings = {item.name: item for kind in kinds for item in settings_of(kind)}
+        values = {name: _declare(node, item) for name, item in self._settings.items()}
+        self._configs = {
+            kind: from_mapping(kind, {item.name: values[item.name] for item in settings_of(kind)})
+            for kind in kinds
+        }
+        node.add_on_set_parameters_callback(self._set)
+
+    def __getitem__(self, kind: type[Config]) -> Config:
+        """The configuration of this kind as it is now."""
+        return self._configs[kind]  # type: ignore[return-value]
+
+    def _set(self, parameters: list[Parameter]) -> SetParametersResult:
+        ours = {item.name: item.value for item in parameters if item.name in self._settings}
+        try:
+            for name, value in ours.items():
+                _check_change(self._settings[name], value)
+            self._configs = {kind: _replaced(config, ours) for kind, config in self._configs.items()}
+        except ConfigurationError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        if ours:
+            self._changed()
+        return SetParametersResult(successful=True)
+
+
+def _declare(node: Node, item: Setting) -> Any:
+    try:
+        return node.declare_parameter(item.name, item.default, descriptor_of(item)).value
+    except ParameterException as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _check_change(item: Setting, value: Any) -> None:
+    item.check(value)
+    if not item.dynamic:
+        raise ConfigurationError(f"{item.name} can only be set when the node starts")
+    # rclpy keeps the type and refuses this after our callback: refuse it here, with a hint.
+    if item.type is float and isinstance(value, int):
+        raise ConfigurationError(f"{item.name} must be a float, got {value}; write {value}.0")
+
+
+def _replaced(config: Any, values: dict[str, Any]) -> Any:
+    changes = {item.name: values[item.name] for item in settings_of(config) if item.name in values}
+    return dataclasses.replace(config, **changes) if changes else config

@@ -1,0 +1,103 @@
+"""Runs nodes as a program: start, wait, end cleanly."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from social_perception.core.errors import SocialPerceptionError
+from social_perception.nodes.config import NodeConfig
+from social_perception.nodes.stage import Stage
+
+NodeFactory = Callable[[], Node]
+
+
+class NotStarted(SocialPerceptionError):  # noqa: N818
+    """A node could not be configured or activated; it has said why."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM raise KeyboardInterrupt in here, and end the block quietly."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        # Launch passes on a Ctrl-C that the terminal has sent already: the second must not disturb.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def running(factories: Sequence[NodeFactory], args: Sequence[str] | None = None) -> Iterator[threading.Event]:
+    """Make the nodes, start them and spin them in a thread.
+
+    Yields:
+        An event that is set when spinning has ended.
+
+    Raises:
+        SocialPerceptionError: a node cannot be made or started.
+    """
+    # rclpy's own handlers would take the context away while the nodes still work.
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    executor = SingleThreadedExecutor()
+    ended = threading.Event()
+    thread = threading.Thread(target=_spin, args=(executor, ended), name="executor", daemon=True)
+    nodes: list[Node] = []
+    try:
+        for factory in factories:
+            nodes.append(factory())
+            executor.add_node(nodes[-1])
+        for node in nodes:
+            _autostart(node)
+        thread.start()
+        yield ended
+    finally:
+        executor.shutdown(timeout_sec=5.0)
+        if thread.is_alive():
+            thread.join(timeout=5.0)
+        for node in reversed(nodes):
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def run(factories: Sequence[NodeFactory], args: Sequence[str] | None = None) -> int:
+    """Run the nodes until Ctrl-C; return the exit status."""
+    status = 0
+    with interruptible():
+        try:
+            with running(factories, args) as ended:
+                ended.wait()
+        except NotStarted:
+            status = 1
+        except SocialPerceptionError as error:
+            print(f"error: {error}", file=sys.stderr)
+            status = 1
+    return status
+
+
+def _spin(executor: SingleThreadedExecutor, ended: threading.Event) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+    finally:
+        ended.set()
+
+
+def _autostart(node: Node) -> None:
+    if not isinstance(node, Stage) or not node.parameters[NodeConfig].autostart:
+        return
+    for trigger in (node.trigger_configure, node.trigger_activate):
+        if trigger() != TransitionCallbackReturn.SUCCESS:
+            raise NotStarted(f"{node.get_name()} could not be started")

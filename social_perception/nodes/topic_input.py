@@ -1,0 +1,85 @@
+"""A subscription that knows whether messages come and, if not, why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+
+from social_perception.nodes.health import SilenceWatch
+from social_perception.nodes.qos import incompatible_qos_callbacks
+
+
+class TopicInput:
+    """Subscribes a topic, and says once when it falls silent and once when it returns.
+
+    Args:
+        node: that subscribes.
+        kind: message type.
+        topic: relative name.
+        qos: of the subscription.
+        callback: called with each message.
+        noun: what comes, in the plural, for log lines: ``images``.
+    """
+
+    def __init__(
+        self, node: Node, kind: type, topic: str, qos: QoSProfile, callback: Callable[[Any], None], noun: str
+    ) -> None:
+        self._node, self._kind, self._noun = node, kind, noun
+        self._callback = callback
+        self._mismatch = ""
+        self._watch = SilenceWatch(self._now_s())
+        events = incompatible_qos_callbacks(self._on_incompatible)
+        self._subscription = node.create_subscription(kind, topic, self._take, qos, event_callbacks=events)
+
+    @property
+    def topic(self) -> str:
+        """The full name of the topic, after remapping."""
+        return str(self._subscription.topic_name)
+
+    def silence_s(self) -> float:
+        """Time in s since the last message, by the node's clock."""
+        return self._watch.silence_s(self._now_s())
+
+    def check(self, limit_s: float) -> str:
+        """Return why nothing comes, or an empty string; logs it when it begins."""
+        newly = self._watch.fell_silent(self._now_s(), limit_s)
+        if not self._watch.is_silent:
+            return ""
+        text = f"no {self._noun} on {self.topic} for {self.silence_s():.1f} s: {self._reason()}"
+        if newly:
+            self._node.get_logger().warning(text)
+        return text
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._node.destroy_subscription(self._subscription)
+
+    def _take(self, message: Any) -> None:
+        ended = self._watch.heard(self._now_s())
+        if ended is not None:
+            self._node.get_logger().info(f"{self._noun} on {self.topic} come again after {ended:.1f} s")
+        self._callback(message)
+
+    def _on_incompatible(self, policy: str) -> None:
+        self._mismatch = policy
+        self._node.get_logger().warning(
+            f"a publisher on {self.topic} does not match in its {policy}; set the parameter reliability"
+        )
+
+    def _reason(self) -> str:
+        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        wanted = f"{self._kind.__module__.split('.')[0]}/msg/{self._kind.__name__}"
+        others = {each.topic_type for each in publishers if each.topic_type != wanted}
+        if not publishers:
+            return "nobody publishes there; check the publisher and the name of the topic"
+        if len(others) == len({each.topic_type for each in publishers}):
+            return f"what is published there is {', '.join(sorted(others))}, not {wanted}"
+        if self._mismatch:
+            return f"the publisher does not match in its {self._mismatch}; set the parameter reliability"
+        return "there is a publisher, but it is silent; check the camera and the network"
+
+    def _now_s(self) -> float:
+        return self._node.get_clock().now().nanoseconds * 1e-9
