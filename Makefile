@@ -1,0 +1,35 @@
+# Each target sets up what it needs first; a second run starts in seconds.
+.PHONY: help setup demo test lint format clean distclean
+.DEFAULT_GOAL := help
+
+SOURCE ?=
+DURATION ?=
+PYTEST_ARGS ?=
+
+help:  ## this list
+	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup:  ## environment in .venv, colcon build in install, env.sh
+	@tools/setup
+
+demo: setup  ## the whole pipeline as ROS 2 nodes; SOURCE=0|VIDEO|DIR|sample DURATION=seconds
+	@. ./env.sh && exec .venv/bin/python -m social_perception.nodes.demo \
+	  $(if $(SOURCE),--source "$(SOURCE)") $(if $(DURATION),--duration "$(DURATION)")
+
+test: lint  ## style checks, then the tests; PYTEST_ARGS="-k tracker"
+	@. ./env.sh && export ROS_DOMAIN_ID=$$(( $$$$ % 101 + 1 )) && exec .venv/bin/pytest $(PYTEST_ARGS)
+
+lint: setup  ## ruff and mypy
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+format: setup  ## lets ruff format and mend the code
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+clean:  ## removes what was built
+	rm -rf build install log env.sh .pytest_cache .mypy_cache .ruff_cache
+
+distclean: clean  ## removes the environment too
+	rm -rf .venv

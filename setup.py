@@ -1,0 +1,5 @@
+"""For pip: the library without ROS and its command. colcon builds with CMakeLists.txt instead."""
+
+from setuptools import setup
+
+setup()
