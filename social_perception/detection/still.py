@@ -53,7 +53,7 @@ def _views(longest_px: int) -> Iterator[_View]:
         yield _View(0.30, 110.0)
         yield _View(0.45, 160.0)
     else:
-        yield _View(0.15, max(longest_px, 240.0))
+        yield _View(0.15, max(longest_px, 160.0))
         yield _View(0.30, max(longest_px, 420.0))
 
 

@@ -1,0 +1,94 @@
+"""Scores the still-face data sets with a network and measures the agreement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from social_perception.core.types import Smile
+from social_perception.evaluation.metrics import FloatArray, auc, weighted_kappa
+from social_perception.smile.streaming import StreamingScorer
+from social_perception.training.faces import still_crops
+from social_perception.training.labels import SETS_OF_SOURCES, rated_levels
+from social_perception.training.stills import Stills, read_stills
+
+BATCH = 128
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredStills:
+    """A set's pictures with what the network says: intensity and level (N,), NaN where no face was found."""
+
+    stills: Stills
+    intensity: FloatArray
+    level: FloatArray
+
+
+def score_set(name: str, scorer: StreamingScorer, cache: Path, rows: slice = slice(None)) -> ScoredStills:
+    """Find the largest face of each picture as ``social-perception score`` does, and score it."""
+    stills = read_stills(name, cache, rows)
+    crops = still_crops(stills)
+    smiles: list[Smile] = []
+    for start in range(0, len(crops), BATCH):
+        smiles += scorer.score_still(crops[start : start + BATCH])
+    missing = np.isnan(stills.boxes[:, 0])
+    intensity = np.where(missing, np.nan, [smile.intensity for smile in smiles])
+    return ScoredStills(stills, intensity, np.where(missing, np.nan, [int(smile.level) for smile in smiles]))
+
+
+def ferplus_figures(scored: ScoredStills) -> dict[str, object]:
+    """AUC of a majority of happiness against a majority of neutral, and against all the rest."""
+    winner = scored.stills.table.drop(columns="name").idxmax(axis=1).to_numpy()
+    happy = winner == "happiness"
+    pair, faces = happy | (winner == "neutral"), winner != "not_face"
+    return {
+        "auc_happiness_neutral": auc(happy[pair], scored.intensity[pair]),
+        "auc_happiness_rest": auc(happy[faces], scored.intensity[faces]),
+        "faces": int(faces.sum()),
+    }
+
+
+def genki_figures(scored: ScoredStills) -> dict[str, object]:
+    """AUC and accuracy of smile / no smile; a smile is an intensity nearer to Low than to Neutral."""
+    found = ~np.isnan(scored.intensity)
+    smile = scored.stills.table["smile"].to_numpy(bool)[found]
+    intensity = scored.intensity[found]
+    return {
+        "auc": auc(smile, intensity),
+        "accuracy_from_low": accuracy(smile, scored.level[found] >= 1),
+        "accuracy_at_half_a_smile": accuracy(smile, intensity >= 1 / 3),
+        "faces": int(found.sum()),
+        "without_a_face": int((~found).sum()),
+    }
+
+
+def accuracy(truth: npt.NDArray[np.bool_], guess: npt.NDArray[np.bool_]) -> float:
+    """The share of equal answers."""
+    return float((truth == guess).mean())
+
+
+def level_figures(scored: dict[str, ScoredStills]) -> dict[str, object]:
+    """Levels on the held-out fifth of the rated faces: quadratic-weighted kappas, over all and per set."""
+    parts = {name: _held_out(name, scored[name]) for name in SETS_OF_SOURCES.values()}
+    return {"all": _kappas(np.concatenate(list(parts.values()))), **{k: _kappas(v) for k, v in parts.items()}}
+
+
+def _held_out(name: str, scored: ScoredStills) -> FloatArray:
+    """Columns level, rater 1, rater 2 of the held-out faces of a set that both raters could rate."""
+    rated = rated_levels(name).reindex(scored.stills.table["name"])
+    table = np.column_stack([scored.level, rated["rater1"], rated["rater2"]]).astype(float)
+    return table[rated["held_out"].eq(True).to_numpy() & ~np.isnan(table[:, 1:]).any(axis=1)]  # noqa: FBT003
+
+
+def _kappas(table: FloatArray) -> dict[str, float]:
+    level, first, second = table.T
+    known = ~np.isnan(level)
+    return {
+        "with_raters_mean": weighted_kappa(level, (first + second) / 2),
+        "between_raters": weighted_kappa(first, second),
+        "within_one_level": float((np.abs(level - (first + second) / 2)[known] <= 1).mean()),
+        "faces": int(known.sum()),
+    }

@@ -1,0 +1,60 @@
+"""Which track has which row of the state tensor, and when it is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from social_perception.core.types import Smile
+
+
+@dataclass(slots=True)
+class TrackState:
+    """What is kept of one track; ``slot`` is its row in the state tensor."""
+
+    slot: int
+    last_seen_s: float
+    observed_frames: int = 0
+    smile: Smile | None = None
+
+
+class TrackStates:
+    """Hands out slots to track ids; the number of slots grows when it must, by doubling."""
+
+    def __init__(self, slots: int) -> None:
+        self._states: dict[str, TrackState] = {}
+        self._free = list(range(slots - 1, -1, -1))
+        self.capacity = slots
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._states)
+
+    def get(self, track_id: str) -> TrackState | None:
+        """The state of a track, if it has one."""
+        return self._states.get(track_id)
+
+    def claim(self, track_id: str, stamp_s: float) -> tuple[TrackState, bool]:
+        """The state of a track and whether it is new, so that its row must be cleared."""
+        state = self._states.get(track_id)
+        if state is not None:
+            return state, False
+        if not self._free:
+            self._free = list(range(2 * self.capacity - 1, self.capacity - 1, -1))
+            self.capacity *= 2
+        state = self._states[track_id] = TrackState(self._free.pop(), stamp_s)
+        return state, True
+
+    def forget(self, stamp_s: float, max_gap_s: float) -> None:
+        """Drop the tracks not seen for longer than max_gap_s, also when time has jumped back."""
+        for track_id, state in list(self._states.items()):
+            if abs(stamp_s - state.last_seen_s) > max_gap_s:
+                self._free.append(state.slot)
+                del self._states[track_id]
+
+    def clear(self) -> None:
+        """Forget every track."""
+        self._free += [state.slot for state in self._states.values()]
+        self._states.clear()

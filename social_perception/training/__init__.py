@@ -1,0 +1,1 @@
+"""Training of the smile networks: readers, augmentation, sequences, and the training itself."""

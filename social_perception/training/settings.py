@@ -1,0 +1,92 @@
+"""The settings of a training run, as in ``config/train_*.yaml``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from social_perception.core.errors import ConfigurationError
+
+Stage = TypeVar("Stage")
+
+
+@dataclass(frozen=True, slots=True)
+class StillSettings:
+    """One stage of training the CNN and the head on single pictures."""
+
+    epochs: int = 16
+    draws: int = 40000
+    """Pictures per epoch."""
+    batch: int = 128
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.05
+    rated_share: float = 0.02
+    """Share of the draws that are faces with rated levels."""
+    emotion_weight: float = 0.5
+    """Weight of the auxiliary loss on the eight FER+ emotions; its head is dropped afterwards."""
+    dropout: float = 0.3
+    ema_decay: float = 0.998
+    """Decay per step of the running mean of the weights that is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySettings:
+    """The stage that trains the GRU on sequences, with the CNN as it is."""
+
+    sequences: int = 3000
+    """Sequences rendered from stills; each is 20 looks of one face drifting slowly."""
+    length: int = 20
+    epochs: int = 30
+    batch: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """A whole run: pre-training on weak labels, fine-tuning on rated ones, then the memory."""
+
+    name: str = "small"
+    seed: int = 1
+    sets: tuple[str, ...] = ("ferplus_train", "muxspace")
+    """Data sets trained on; one that is not named here is left out altogether."""
+    threads: int = 2
+    precision: str = "bf16-mixed"
+    cache: str = ".cache"
+    output: str = "runs"
+    pretrain: StillSettings = field(default_factory=StillSettings)
+    finetune: StillSettings = field(default_factory=StillSettings)
+    memory: MemorySettings = field(default_factory=MemorySettings)
+
+
+def read_settings(path: Path) -> TrainSettings:
+    """Read a YAML file of settings.
+
+    Raises:
+        ConfigurationError: the file is missing, is not YAML, or has an unknown setting.
+    """
+    try:
+        values = yaml.safe_load(path.read_text()) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"cannot read the settings in {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path} must hold settings by name")
+    stages = {
+        "pretrain": _of(StillSettings, values.pop("pretrain", {})),
+        "finetune": _of(StillSettings, values.pop("finetune", {})),
+        "memory": _of(MemorySettings, values.pop("memory", {})),
+    }
+    if "sets" in values:
+        values["sets"] = tuple(values["sets"])
+    return _of(TrainSettings, {**values, **stages})
+
+
+def _of(kind: type[Stage], values: dict[str, Any]) -> Stage:
+    known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ConfigurationError(f"unknown setting {unknown[0]}; known are {', '.join(known)}")
+    return kind(**values)
