@@ -23,12 +23,16 @@ _READS_BEFORE_GIVING_UP = 10
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
     """Without OpenCV's warnings: a camera that is not there is an answer here, not an event."""
-    level = cv2.getLogLevel()
-    cv2.setLogLevel(0)
+    logging = getattr(getattr(cv2, "utils", None), "logging", None)
+    if logging is None:  # OpenCV before 4.5.5
+        yield
+        return
+    level = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
     try:
         yield
     finally:
-        cv2.setLogLevel(level)
+        logging.setLogLevel(level)
 
 
 class CameraSource(Source):

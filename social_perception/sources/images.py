@@ -27,7 +27,7 @@ EXTENSIONS = frozenset(
 
 _MATTE = (128, 128, 128, 255)
 # What Pillow raises for damaged data, beside OSError, depending on the format.
-_DAMAGE = (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, Image.DecompressionBombError)
+_DAMAGE = (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError)
 
 
 def read_image(path: str | Path) -> ImageArray:
@@ -70,6 +70,8 @@ def decode_image(data: bytes, name: str, formats: Iterable[str] | None = None) -
         raise ImageError(f"{name} is not an image that can be read") from error
     except ImageError:
         raise
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name} has more than {MAX_PIXELS // 1_000_000} megapixels") from error
     except _DAMAGE as error:
         reason = " ".join(str(error).split())
         raise ImageError(f"{name} is damaged: {reason}") from error
@@ -78,8 +80,7 @@ def decode_image(data: bytes, name: str, formats: Iterable[str] | None = None) -
 def _check_size(image: Image.Image, name: str) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
-        limit = MAX_PIXELS // 1_000_000
-        raise ImageError(f"{name} has {width} x {height} px; at most {limit} megapixels are read")
+        raise ImageError(f"{name} has more than {MAX_PIXELS // 1_000_000} megapixels: {width} x {height} px")
 
 
 def _to_rgb(image: Image.Image) -> ImageArray:

@@ -15,7 +15,7 @@ from social_perception.core.errors import MissingDependencyError
 from social_perception.core.types import Box, ImageArray
 
 FACE = Box(176.0, 68.0, 96.0, 96.0)
-"""Where the CNN detector sees the face (the mean with that of the mirrored picture), in px of the portrait."""
+"""Where the CNN detector sees the face, mirrored or not, in px of the portrait."""
 
 BUST = (28, 2, 366, 332)
 """The part of the portrait that is shown (left, top, right, bottom); it has no lettering."""

@@ -85,7 +85,7 @@ class TcpSource(Source):
         while not self._closed.is_set():
             try:
                 peer, peer_address = self._server.accept()
-            except socket.timeout:
+            except TimeoutError:
                 continue
             except OSError as error:
                 if not self._closed.is_set():

@@ -114,7 +114,7 @@ def _receive(peer: socket.socket, size: int, deadline: float, what: str, *, may_
         peer.settimeout(left_s)
         try:
             chunk = peer.recv(min(_CHUNK_BYTES, size - len(data)))
-        except socket.timeout:
+        except TimeoutError:
             continue
         except OSError as error:
             raise ProtocolError(f"the connection broke: {error.strerror or error}") from error

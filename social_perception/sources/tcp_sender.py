@@ -50,7 +50,7 @@ class TcpSender:
     def _send(self, data: bytes) -> None:
         try:
             self._socket.sendall(data)
-        except socket.timeout as error:
+        except TimeoutError as error:
             raise SourceError(
                 f"{self.address} takes no pictures (is it busy with another sender?)"
             ) from error

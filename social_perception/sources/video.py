@@ -86,19 +86,19 @@ class VideoSource(Source):
 
     def _pictures(self) -> Iterator[Any]:
         packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets, None)
-                if packet is None:
-                    return
-                yield from packet.decode()
-            except av.error.EOFError:
-                return
-            except av.error.FFmpegError:
-                self._damaged += 1
-                # Damage inside the stream passes; when reading itself fails, nothing more comes.
-                if self._damaged > 1000:
-                    return
+        while (pictures := self._next_pictures(packets)) is not None:
+            yield from pictures
+
+    def _next_pictures(self, packets: Iterator[Any]) -> list[Any] | None:
+        """The pictures of the next packet, none where it is damaged; None at the end."""
+        try:
+            packet = next(packets, None)
+            return None if packet is None else list(packet.decode())
+        except av.error.EOFError:
+            return None
+        except av.error.FFmpegError:
+            self._damaged += 1
+            return []
 
     def _stamp(self, picture: Any) -> float:
         if picture.pts is None or picture.time_base is None:
