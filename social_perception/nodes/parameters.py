@@ -31,6 +31,9 @@ def descriptor_of(item: Setting) -> ParameterDescriptor:
         type=_TYPES[item.type].value,
         description=item.description,
         read_only=not item.dynamic,
+        # We check types ourselves: rclpy's refusal names neither parameter nor type, and a whole
+        # number in a YAML file (window_s: 5) is meant as a float.
+        dynamic_typing=True,
     )
     if item.choices:
         descriptor.additional_constraints = f"one of: {', '.join(item.choices)}"
@@ -71,10 +74,14 @@ class Parameters:
         return self._configs[kind]  # type: ignore[return-value]
 
     def _set(self, parameters: list[Parameter]) -> SetParametersResult:
+        # rclpy has refused what is read-only; before Iron it does so only after this callback.
+        frozen = [item.name for item in parameters if not self._may_change(item.name)]
+        if frozen:
+            return SetParametersResult(successful=False, reason=f"{frozen[0]} is read-only")
         ours = {item.name: item.value for item in parameters if item.name in self._settings}
         try:
             for name, value in ours.items():
-                _check_change(self._settings[name], value)
+                self._settings[name].check(value)
             self._configs = {kind: _replaced(config, ours) for kind, config in self._configs.items()}
         except ConfigurationError as error:
             return SetParametersResult(successful=False, reason=str(error))
@@ -82,21 +89,15 @@ class Parameters:
             self._changed()
         return SetParametersResult(successful=True)
 
+    def _may_change(self, name: str) -> bool:
+        return name not in self._settings or self._settings[name].dynamic
+
 
 def _declare(node: Node, item: Setting) -> Any:
     try:
         return node.declare_parameter(item.name, item.default, descriptor_of(item)).value
     except ParameterException as error:
         raise ConfigurationError(str(error)) from error
-
-
-def _check_change(item: Setting, value: Any) -> None:
-    item.check(value)
-    if not item.dynamic:
-        raise ConfigurationError(f"{item.name} can only be set when the node starts")
-    # rclpy keeps the type and refuses this after our callback: refuse it here, with a hint.
-    if item.type is float and isinstance(value, int):
-        raise ConfigurationError(f"{item.name} must be a float, got {value}; write {value}.0")
 
 
 def _replaced(config: Any, values: dict[str, Any]) -> Any:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -19,6 +20,13 @@ from social_perception.nodes.config import NodeConfig
 from social_perception.nodes.stage import Stage
 
 NodeFactory = Callable[[], Node]
+
+
+class Running(NamedTuple):
+    """Nodes that spin; ``ended`` is set when they do so no more."""
+
+    nodes: tuple[Node, ...]
+    ended: threading.Event
 
 
 class NotStarted(SocialPerceptionError):  # noqa: N818
@@ -39,11 +47,11 @@ def interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def running(factories: Sequence[NodeFactory], args: Sequence[str] | None = None) -> Iterator[threading.Event]:
+def running(factories: Sequence[NodeFactory], args: Sequence[str] | None = None) -> Iterator[Running]:
     """Make the nodes, start them and spin them in a thread.
 
     Yields:
-        An event that is set when spinning has ended.
+        The nodes, in the order of the factories.
 
     Raises:
         SocialPerceptionError: a node cannot be made or started.
@@ -61,7 +69,7 @@ def running(factories: Sequence[NodeFactory], args: Sequence[str] | None = None)
         for node in nodes:
             _autostart(node)
         thread.start()
-        yield ended
+        yield Running(tuple(nodes), ended)
     finally:
         executor.shutdown(timeout_sec=5.0)
         if thread.is_alive():
@@ -76,8 +84,8 @@ def run(factories: Sequence[NodeFactory], args: Sequence[str] | None = None) -> 
     status = 0
     with interruptible():
         try:
-            with running(factories, args) as ended:
-                ended.wait()
+            with running(factories, args) as program:
+                program.ended.wait()
         except NotStarted:
             status = 1
         except SocialPerceptionError as error:

@@ -44,12 +44,13 @@ class Stage(LifecycleNode):
     """
 
     def __init__(self, name: str, kinds: Sequence[type], **node_options: Any) -> None:
-        super().__init__(name, **node_options)
-        self.parameters = Parameters(self, (NodeConfig, *kinds), self.reconfigure)
-        self.health = Health()
+        # First, because a node that is refused its parameters is destroyed too.
         self.input: TopicInput | None = None
         self.worker: Worker[Any] | None = None
         self._loaded = False
+        super().__init__(name, **node_options)
+        self.parameters = Parameters(self, (NodeConfig, *kinds), self.reconfigure)
+        self.health = Health()
         self._newest_stamp_s = float("-inf")
         self._report_period_s = self.parameters[NodeConfig].diagnostics_period_s
         self._reports = self.create_publisher(DiagnosticArray, "/diagnostics", 10)

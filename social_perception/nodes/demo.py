@@ -1,0 +1,137 @@
+"""The whole pipeline as ROS nodes, on a camera, a video or the sample, with a live table.
+
+The table shows what a robot would see: it subscribes face_affect and group_affect.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rclpy.node import Node
+
+from social_perception.core.errors import SocialPerceptionError
+from social_perception.nodes.image_publisher import ImagePublisher, Player, add_source_options, parse
+from social_perception.nodes.live_table import live_line, live_table
+from social_perception.nodes.messages import FaceAffectArray, GroupAffectMessage
+from social_perception.nodes.qos import RESULT_QOS
+from social_perception.nodes.runner import NotStarted, Running, interruptible, running
+from social_perception.nodes.social_perception_all import NODES
+from social_perception.sources.factory import default_source, open_source
+from social_perception.sources.source import Source
+
+_REFRESH_S = 0.1
+_LINE_PERIOD_S = 1.0
+_DRAIN_S = 3.0
+
+Show = Callable[[], None]
+
+
+class Listener(Node):
+    """Keeps the newest result, as any planner on the robot would get it."""
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__("demo", **node_options)
+        self.faces: FaceAffectArray | None = None
+        self.group: GroupAffectMessage | None = None
+        self.images = 0
+        self.create_subscription(FaceAffectArray, "face_affect", self._on_faces, RESULT_QOS)
+        self.create_subscription(GroupAffectMessage, "group_affect", self._on_group, RESULT_QOS)
+
+    def _on_faces(self, message: FaceAffectArray) -> None:
+        self.faces = message
+        self.images += 1
+
+    def _on_group(self, message: GroupAffectMessage) -> None:
+        self.group = message
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__.splitlines()[0])
+    add_source_options(parser)
+    parser.add_argument("--duration", type=float, metavar="SECONDS", help="end after this time")
+    options = parse(parser, args)
+    status = 0
+    with interruptible():
+        try:
+            _demo(options, args)
+        except NotStarted:
+            status = 1
+        except SocialPerceptionError as error:
+            print(f"error: {error}", file=sys.stderr)
+            status = 1
+    return status
+
+
+def _demo(options: argparse.Namespace, args: Sequence[str] | None) -> None:
+    spec = options.source or default_source()
+    source = open_source(spec)
+    print(f"Starting the nodes on {source.name}; Ctrl-C ends.", flush=True)
+    with source, running([Listener, *NODES, ImagePublisher], args) as program:
+        listener, publisher = program.nodes[0], program.nodes[-1]
+        player = Player(publisher, source, spec, loop=options.loop, rate_hz=options.rate)
+        begun_s = time.monotonic()
+        player.start()
+        try:
+            with _display(listener) as show:
+                _watch(program, player, show, options.duration)
+                _drain(publisher, listener, show)
+        finally:
+            player.stop()
+            _summary(source, listener, time.monotonic() - begun_s)
+        if player.error is not None:
+            raise player.error
+
+
+def _watch(program: Running, player: Player, show: Show, duration_s: float | None) -> None:
+    end_s = time.monotonic() + duration_s if duration_s is not None else float("inf")
+    while player.is_alive() and not program.ended.is_set() and time.monotonic() < end_s:
+        player.join(timeout=_REFRESH_S)
+        show()
+
+
+def _drain(publisher: ImagePublisher, listener: Listener, show: Show) -> None:
+    """Wait for what is said of the last image, which is never dropped."""
+    end_s = time.monotonic() + _DRAIN_S
+    while time.monotonic() < end_s:
+        if listener.faces is not None and listener.faces.header.stamp == publisher.last_stamp:
+            break
+        time.sleep(_REFRESH_S / 2)
+    show()
+
+
+@contextmanager
+def _display(listener: Listener) -> Iterator[Show]:
+    """A live table on a terminal, else a plain line a second."""
+    if not sys.stdout.isatty():
+        yield _line_printer(listener)
+        return
+    from rich.live import Live
+
+    with Live(refresh_per_second=1 / _REFRESH_S) as live:
+        yield lambda: live.update(live_table(listener.faces, listener.group))
+
+
+def _line_printer(listener: Listener) -> Show:
+    next_s = time.monotonic()
+
+    def show() -> None:
+        nonlocal next_s
+        if time.monotonic() >= next_s:
+            next_s += _LINE_PERIOD_S
+            print(live_line(listener.faces, listener.group), flush=True)
+
+    return show
+
+
+def _summary(source: Source, listener: Listener, duration_s: float) -> None:
+    rate = listener.images / duration_s if duration_s > 0 else 0.0
+    print(f"{source.name}: {listener.images} images in {duration_s:.0f} s, {rate:.1f} per second", flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
