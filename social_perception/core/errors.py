@@ -25,6 +25,10 @@ class SourceTimeout(SourceError):
     """A live source is open but has delivered no frame for too long."""
 
 
+class OutputError(SocialPerceptionError):
+    """A result cannot be written."""
+
+
 class ModelError(SocialPerceptionError):
     """Network weights are missing, damaged or of another kind."""
 

@@ -1,0 +1,1 @@
+"""What people see and keep: overlay, tables, ELAN files, plots, annotated video, terminal table."""

@@ -1,0 +1,74 @@
+"""The timeline of a run as a picture: every face's intensity and the group's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from social_perception.core.errors import MissingDependencyError
+from social_perception.core.types import SmileLevel
+from social_perception.views.colors import PERSON_COLORS
+from social_perception.views.tables import Timeline
+
+_MOST_POINTS = 4000
+_MOST_NAMES = 16
+_DASHES = ("-", "--", ":", "-.")
+
+
+def plot_timeline(
+    path: str | Path, faces: Sequence[Timeline], group: Timeline | None, title: str = ""
+) -> None:
+    """Draw the intensities over time into a PNG; gaps in a line are times without a valid smile.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    try:
+        # Without pyplot there is no window system to be found, and no state to be cleaned up.
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError("plots need matplotlib: pip install matplotlib") from error
+    figure = Figure(figsize=(12, 6.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(2, 1, sharex=True, sharey=True, height_ratios=(2, 1))
+    for number, face in enumerate(faces):
+        style = {"color": PERSON_COLORS[number % len(PERSON_COLORS)], "lw": 1.3}
+        dash = _DASHES[(number // len(PERSON_COLORS)) % len(_DASHES)]
+        label = face.name if number < _MOST_NAMES else None
+        upper.plot(*_line(face), dash, label=label, **style)
+    if group is not None:
+        lower.plot(*_line(group), color="black", lw=1.6)
+    for axes, name in ((upper, "each face"), (lower, "group")):
+        _decorate(axes, name)
+    if faces:
+        upper.legend(title="face", loc="upper left", bbox_to_anchor=(1.05, 1.0), frameon=False)
+    upper.set_title(title)
+    lower.set_xlabel("time (s)")
+    figure.savefig(path, dpi=110, format="png")
+
+
+def _line(timeline: Timeline) -> tuple[np.ndarray, np.ndarray]:
+    """Times and intensities, with NaN where frames are missing, thinned to what can be seen."""
+    step = max(1, len(timeline.stamps_s) // _MOST_POINTS)
+    breaks = np.flatnonzero(np.diff(timeline.frames) > 1) + 1
+    stamps_s = np.insert(timeline.stamps_s, breaks, np.nan)
+    intensities = np.insert(timeline.intensities, breaks, np.nan)
+    return stamps_s[::step], intensities[::step]
+
+
+def _decorate(axes: Any, name: str) -> None:
+    axes.set_ylabel(f"smile intensity, {name}")
+    axes.set_ylim(-0.02, 1.02)
+    for border in (1 / 6, 3 / 6, 5 / 6):
+        axes.axhline(border, color="0.75", lw=0.8, ls=":", zorder=0)
+    levels = axes.secondary_yaxis("right")
+    known = [level for level in SmileLevel if level is not SmileLevel.UNKNOWN]
+    levels.set_yticks([int(level) / 3 for level in known], [level.label for level in known])
+    levels.tick_params(length=0)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    levels.spines["right"].set_visible(False)

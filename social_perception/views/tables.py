@@ -1,0 +1,214 @@
+"""The tables that runs leave behind, as CSV: written row by row, so that a cut-off run keeps its rows.
+
+What cannot be known is an empty cell. Levels are the numbers of FaceAffect.msg (0 Neutral, 1 Low,
+2 Medium, 3 High).
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from social_perception.core.errors import OutputError
+from social_perception.core.types import Face, FrameAffect, Smile, SmileLevel
+
+SMILE_COLUMNS = ("intensity", "level", "p_neutral", "p_low", "p_medium", "p_high")
+FACE_COLUMNS = ("stamp_s", "frame", "face_id", "x", "y", "width", "height", *SMILE_COLUMNS)
+GROUP_COLUMNS = (
+    "stamp_s", "frame", "group_size", "valid_faces", "intensity", "mean_intensity", "dispersion",
+    "smiling_fraction", "level", "trend", "synchrony", "window_s", "face_ids", "stale",
+)  # fmt: skip
+SCORE_COLUMNS = ("name", "found", "x", "y", "width", "height", *SMILE_COLUMNS)
+BOX_COLUMNS = ("image", "left", "top", "width", "height", "confidence")
+
+Cell = str | int | float
+Table = TypeVar("Table", bound="CsvTable")
+
+
+class CsvTable:
+    """A CSV file that grows; use it as a context manager."""
+
+    columns: Sequence[str] = ()
+
+    def __init__(self, path: str | Path, *, in_place: bool = False) -> None:
+        """Begin the file with its header.
+
+        Args:
+            path: of the table.
+            in_place: write under that name from the start, for whoever reads along. Otherwise the
+                table is NAME.part until it is complete, and an earlier one stays until then; a run
+                that fails leaves its rows in NAME.part.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        self.path = Path(path)
+        self._open_path = self.path if in_place else self.path.with_name(self.path.name + ".part")
+        try:
+            self._file = self._open_path.open("w", newline="", encoding="utf-8")
+        except OSError as error:
+            raise _output_error(self.path, error) from error
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._write([self.columns])
+
+    def _write(self, rows: Iterable[Sequence[Cell]]) -> None:
+        try:
+            self._writer.writerows([_cell(value) for value in row] for row in rows)
+            self._file.flush()
+        except OSError as error:
+            raise _output_error(self.path, error) from error
+
+    def __enter__(self: Table) -> Table:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if kind is None:
+            self._open_path.replace(self.path)
+
+
+def _output_error(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path} cannot be written: {error.strerror or error}")
+
+
+class FaceTable(CsvTable):
+    """A row per visible face and frame; its smile's cells are empty while it is not valid."""
+
+    columns = FACE_COLUMNS
+
+    def add(self, affect: FrameAffect) -> None:
+        rows = []
+        for face in affect.faces:
+            if face.track.visible:
+                box = face.track.box
+                place = [round(value, 2) for value in (box.left, box.top, box.width, box.height)]
+                smile = face.smile if face.smile.valid else Smile.unknown()
+                rows.append(
+                    [f"{affect.stamp_s:.6f}", affect.index, face.track.id, *place, *_smile_cells(smile)]
+                )
+        self._write(rows)
+
+
+class GroupTable(CsvTable):
+    """A row per frame."""
+
+    columns = GROUP_COLUMNS
+
+    def add(self, affect: FrameAffect) -> None:
+        group = affect.group
+        if group is None:
+            return
+        numbers = (group.intensity, group.mean_intensity, group.dispersion, group.smiling_fraction)
+        self._write([[
+            f"{affect.stamp_s:.6f}", affect.index, group.group_size, group.valid_faces,
+            *(round(value, 4) for value in numbers), _level_cell(group.level),
+            round(group.trend, 5), round(group.synchrony, 4), group.window_s,
+            ";".join(group.face_ids), int(group.stale),
+        ]])  # fmt: skip
+
+
+class ScoreTable(CsvTable):
+    """A row per still image: its largest face and how much that smiles."""
+
+    columns = SCORE_COLUMNS
+
+    def add(self, name: str, face: Face | None, smile: Smile) -> None:
+        if face is None:
+            self._write([[name, 0, *[""] * (len(self.columns) - 2)]])
+            return
+        box = face.box
+        place = [round(value, 2) for value in (box.left, box.top, box.width, box.height)]
+        self._write([[name, 1, *place, *_smile_cells(smile)]])
+
+
+class BoxTable(CsvTable):
+    """A row per face of a still image; an image without faces has none."""
+
+    columns = BOX_COLUMNS
+
+    def add(self, name: str, faces: Sequence[Face]) -> None:
+        self._write(
+            [
+                name,
+                *(
+                    round(value, 2)
+                    for value in (face.box.left, face.box.top, face.box.width, face.box.height)
+                ),
+                round(face.confidence, 5),
+            ]
+            for face in faces
+        )
+
+
+def _smile_cells(smile: Smile) -> list[Cell]:
+    return [round(smile.intensity, 4), _level_cell(smile.level), *(round(p, 4) for p in smile.probabilities)]
+
+
+def _level_cell(level: SmileLevel) -> Cell:
+    return "" if level is SmileLevel.UNKNOWN else int(level)
+
+
+def _cell(value: Cell) -> Cell:
+    return "" if isinstance(value, float) and math.isnan(value) else value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timeline:
+    """One face, or the group, over time: arrays of one length; what is unknown is NaN, level 255."""
+
+    name: str
+    stamps_s: npt.NDArray[np.float64]
+    frames: npt.NDArray[np.int64]
+    intensities: npt.NDArray[np.float64]
+    levels: npt.NDArray[np.uint8]
+
+
+class _Growing:
+    """A Timeline while it is read: arrays of numbers, because an hour has 100000 rows per face."""
+
+    def __init__(self) -> None:
+        self.stamps_s, self.frames = array("d"), array("q")
+        self.intensities, self.levels = array("d"), array("B")
+
+    def add(self, row: Sequence[str], places: tuple[int, int, int, int]) -> None:
+        stamp, frame, intensity, level = (row[place] for place in places)
+        self.stamps_s.append(float(stamp))
+        self.frames.append(int(frame))
+        self.intensities.append(float(intensity or "nan"))
+        self.levels.append(int(level or SmileLevel.UNKNOWN))
+
+    def done(self, name: str) -> Timeline:
+        return Timeline(
+            name,
+            np.array(self.stamps_s, np.float64),
+            np.array(self.frames, np.int64),
+            np.array(self.intensities, np.float64),
+            np.array(self.levels, np.uint8),
+        )
+
+
+def read_timelines(path: str | Path) -> tuple[Timeline, ...]:
+    """The faces of a face table, in the order of their first frame, or the group of a group table."""
+    growing: dict[str, _Growing] = {}
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        header = next(rows)
+        stamp, frame, intensity, level = (
+            header.index(column) for column in ("stamp_s", "frame", "intensity", "level")
+        )
+        name = header.index("face_id") if "face_id" in header else None
+        for row in rows:
+            key = "group" if name is None else row[name]
+            growing.setdefault(key, _Growing()).add(row, (stamp, frame, intensity, level))
+    return tuple(grown.done(key) for key, grown in growing.items())
