@@ -10,10 +10,13 @@ from social_perception.core.config import SmileConfig
 from social_perception.evaluation.stills import (
     ferplus_figures,
     genki_figures,
+    held_out_names,
     level_figures,
-    score_set,
+    score_stills,
 )
 from social_perception.smile.factory import make_scorer
+from social_perception.training.labels import SETS_OF_SOURCES
+from social_perception.training.stills import read_stills
 
 
 def main(
@@ -45,11 +48,14 @@ def main(
 
 def _still_figures(model: str, cache: Path) -> dict[str, object]:
     scorer = make_scorer(SmileConfig(model=model))
-    scored = {name: score_set(name, scorer, cache) for name in ("genki_train", "ferplus_train", "muxspace")}
+    rated = {
+        name: score_stills(read_stills(name, cache).only(held_out_names(name)), scorer)
+        for name in SETS_OF_SOURCES.values()
+    }
     return {
-        "ferplus_test": ferplus_figures(score_set("ferplus_test", scorer, cache)),
-        "genki_train": genki_figures(scored["genki_train"]),
-        "levels_held_out": level_figures(scored),
+        "ferplus_test": ferplus_figures(score_stills(read_stills("ferplus_test", cache), scorer)),
+        "genki_train": genki_figures(score_stills(read_stills("genki_train", cache), scorer)),
+        "levels_held_out": level_figures(rated),
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ from social_perception.evaluation.metrics import FloatArray, auc, weighted_kappa
 from social_perception.smile.streaming import StreamingScorer
 from social_perception.training.faces import still_crops
 from social_perception.training.labels import SETS_OF_SOURCES, rated_levels
-from social_perception.training.stills import Stills, read_stills
+from social_perception.training.stills import Stills
 
 BATCH = 128
 
@@ -27,9 +26,8 @@ class ScoredStills:
     level: FloatArray
 
 
-def score_set(name: str, scorer: StreamingScorer, cache: Path, rows: slice = slice(None)) -> ScoredStills:
-    """Find the largest face of each picture as ``social-perception score`` does, and score it."""
-    stills = read_stills(name, cache, rows)
+def score_stills(stills: Stills, scorer: StreamingScorer) -> ScoredStills:
+    """Score the largest face of each picture, found and cut as ``social-perception score`` does."""
     crops = still_crops(stills)
     smiles: list[Smile] = []
     for start in range(0, len(crops), BATCH):
@@ -76,11 +74,17 @@ def level_figures(scored: dict[str, ScoredStills]) -> dict[str, object]:
     return {"all": _kappas(np.concatenate(list(parts.values()))), **{k: _kappas(v) for k, v in parts.items()}}
 
 
+def held_out_names(name: str) -> list[str]:
+    """The names of a set's rated pictures that are never trained on."""
+    rated = rated_levels(name)
+    return list(rated.index[rated["held_out"]])
+
+
 def _held_out(name: str, scored: ScoredStills) -> FloatArray:
     """Columns level, rater 1, rater 2 of the held-out faces of a set that both raters could rate."""
     rated = rated_levels(name).reindex(scored.stills.table["name"])
     table = np.column_stack([scored.level, rated["rater1"], rated["rater2"]]).astype(float)
-    return table[rated["held_out"].eq(True).to_numpy() & ~np.isnan(table[:, 1:]).any(axis=1)]  # noqa: FBT003
+    return table[rated["held_out"].eq(True).to_numpy() & ~np.isnan(table[:, 1:]).any(axis=1)]
 
 
 def _kappas(table: FloatArray) -> dict[str, float]:

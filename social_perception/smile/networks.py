@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 THRESHOLDS = 3
 """Thresholds between Neutral, Low, Medium and High."""
@@ -41,7 +41,7 @@ def to_input(crops: Tensor) -> Tensor:
 
 
 def level_probabilities(logits: Tensor) -> Tensor:
-    """Logits (..., 3) of P(level > k) -> (..., 4) probabilities of Neutral, Low, Medium, High; they sum to 1."""
+    """Logits (..., 3) of P(level > k) -> (..., 4) of Neutral, Low, Medium, High; they sum to 1."""
     above = torch.sigmoid(logits)
     return torch.cat([1.0 - above[..., :1], above[..., :-1] - above[..., 1:], above[..., -1:]], dim=-1)
 
@@ -61,7 +61,7 @@ class Residual(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.norm(self.second(self.first(x))))
+        return functional.relu(x + self.norm(self.second(self.first(x))))
 
 
 class Convolution(nn.Module):
@@ -73,7 +73,7 @@ class Convolution(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.convolution(x)))
+        return functional.relu(self.norm(self.convolution(x)))
 
 
 class FaceEncoder(nn.Module):
@@ -97,7 +97,7 @@ class FaceEncoder(nn.Module):
         self.project = nn.Linear(9 * d, config.features)
 
     def forward(self, crops: Tensor) -> Tensor:
-        return F.relu(self.project(self.layers(self.normalised(crops))))
+        return functional.relu(self.project(self.layers(self.normalised(crops))))
 
     def normalised(self, crops: Tensor) -> Tensor:
         """Brightness with the crop's own mean and contrast removed: (N, 3, 96, 96) -> (N, 1, 96, 96).
@@ -118,7 +118,7 @@ class OrdinalHead(nn.Module):
         self.gaps = nn.Parameter(torch.full((THRESHOLDS - 1,), 1.5))
 
     def forward(self, score: Tensor) -> Tensor:
-        steps = torch.cat([self.first.view(1), F.softplus(self.gaps)])
+        steps = torch.cat([self.first.view(1), functional.softplus(self.gaps)])
         return score.unsqueeze(-1) - steps.cumsum(0)
 
 

@@ -24,7 +24,9 @@ class StreamingScorer:
         device: where the network is.
     """
 
-    def __init__(self, network: SmileNetwork, config: SmileConfig, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, network: SmileNetwork, config: SmileConfig, device: torch.device | str = "cpu"
+    ) -> None:
         self.config = config
         self._device = torch.device(device)
         self._network = network.to(self._device, memory_format=torch.channels_last)
@@ -104,7 +106,9 @@ class StreamingScorer:
         for state, intensity_, probabilities in zip(states, *_answers(logits)):
             state.last_seen_s = stamp_s
             state.observed_frames += 1
-            state.smile = _smile(intensity_, probabilities, observed_frames=state.observed_frames, valid=False)
+            state.smile = _smile(
+                intensity_, probabilities, observed_frames=state.observed_frames, valid=False
+            )
 
     def _input(self, crops: ImageArray) -> Tensor:
         pictures = torch.from_numpy(np.ascontiguousarray(crops)).to(self._device)

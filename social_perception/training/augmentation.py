@@ -41,7 +41,9 @@ class Look:
 
     def towards(self, other: Look, share: float) -> Look:
         """The look a share of the way to another one."""
-        mixed = {f.name: (1 - share) * getattr(self, f.name) + share * getattr(other, f.name) for f in fields(self)}
+        mixed = {
+            f.name: (1 - share) * getattr(self, f.name) + share * getattr(other, f.name) for f in fields(self)
+        }
         return Look(**mixed)
 
 
@@ -86,7 +88,7 @@ def render(image: GrayImage, box: npt.NDArray[np.float32], look: Look, rng: np.r
 
 
 def occlude(crop: GrayImage, rng: np.random.Generator) -> GrayImage:
-    """Sometimes put a thing before the face, in place: a patch, sunglasses, a hat. The mouth stays in view."""
+    """Sometimes put a thing before the face, in place: a patch, glasses, a hat. The mouth stays in view."""
     kind = rng.random()
     shade = int(rng.integers(0, 256))
     if kind < 0.12:
@@ -116,7 +118,9 @@ def _cut(image: GrayImage, box: npt.NDArray[np.float32], look: Look) -> GrayImag
     # cv2 puts pixel centres on whole numbers; crop_faces counts from the corners.
     offset = SIDE / 2 - 0.5 - linear @ (center - 0.5)
     matrix = np.hstack([linear, offset[:, None]])
-    return cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(
+        image, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
 
 
 def _blurred(crop: GrayImage, look: Look) -> GrayImage:

@@ -54,7 +54,7 @@ def is_held_out(name: str) -> bool:
 
 
 def rated_levels(set_name: str) -> pd.DataFrame:
-    """The rated faces of a set: index ``name``, columns ``rater1``, ``rater2`` (NaN: not ratable), ``held_out``."""
+    """The rated faces of a set by ``name``: ``rater1``, ``rater2`` (NaN: not ratable), ``held_out``."""
     table = pd.read_csv(data_folder() / "data" / "intensity_labels.csv")
     table = table[table["source"].map(SETS_OF_SOURCES) == set_name].set_index("name")
     table["held_out"] = [is_held_out(name) for name in table.index]
@@ -65,7 +65,7 @@ def targets_of(set_name: str, table: pd.DataFrame) -> Targets:
     """The targets of a set's faces; ``table`` holds its labels and the column ``name``."""
     rated = rated_levels(set_name).reindex(table["name"])
     above = _above(rated[["rater1", "rater2"]].to_numpy(float))
-    held_out = rated["held_out"].eq(True).to_numpy()  # noqa: FBT003
+    held_out = rated["held_out"].eq(True).to_numpy()
     known = ~np.isnan(above[:, 0])
     values = weak_values(set_name, table)
     weak = _meaning(values, above, known & ~held_out)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import lightning as L
+import lightning
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from social_perception.smile.networks import SmileNetwork
@@ -17,7 +17,7 @@ PARTS = 3
 """Sequences chained into one example."""
 
 
-class MemoryTraining(L.LightningModule):
+class MemoryTraining(lightning.LightningModule):
     """The loss over all frames of a chain, the first as much as the last."""
 
     def __init__(self, network: SmileNetwork, settings: MemorySettings, steps: int) -> None:
@@ -29,18 +29,24 @@ class MemoryTraining(L.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         features, above = batch
         logits, _ = self.network.over_time(features)
-        loss = F.binary_cross_entropy_with_logits(logits, above)
+        loss = functional.binary_cross_entropy_with_logits(logits, above)
         self.log("train/memory_loss", loss, prog_bar=True)
         with torch.no_grad():
             alone = self.network.head(self.network.score_now(features).squeeze(-1))
-            self.log("train/loss_without_memory", F.binary_cross_entropy_with_logits(alone, above), prog_bar=True)
+            self.log(
+                "train/loss_without_memory",
+                functional.binary_cross_entropy_with_logits(alone, above),
+                prog_bar=True,
+            )
         return loss
 
     def configure_optimizers(self) -> dict[str, object]:
         network, settings = self.network, self.settings
         learned = [*network.memory.parameters(), *network.score_memory.parameters()]
         optimizer = torch.optim.AdamW(learned, settings.learning_rate, weight_decay=settings.weight_decay)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=self.steps)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, settings.learning_rate, total_steps=self.steps
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-import lightning as L
+import lightning
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import (
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    TQDMProgressBar,
+)
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from social_perception.core.errors import ConfigurationError
 from social_perception.smile.networks import SmileNetwork
 from social_perception.smile.weights import save_network
 from social_perception.training.faces import TrainingFaces, training_faces
@@ -29,23 +35,37 @@ def main(config_path: Path | str, resume: str = "no") -> Path:
         resume: ``auto`` goes on after the last epoch that an earlier run finished; ``no`` starts anew.
 
     Raises:
-        ConfigurationError: the file cannot be read or has an unknown setting.
+        ConfigurationError: the file cannot be read, has an unknown setting, or ``resume`` is another word.
         SourceError: the training data is missing.
     """
+    if resume not in ("auto", "no"):
+        raise ConfigurationError(f"resume must be auto or no, got {resume}")
     settings = read_settings(Path(config_path))
     torch.set_num_threads(settings.threads)
     folder = Path(settings.output) / settings.name
     faces = training_faces(settings.sets, Path(settings.cache))
     network = SmileNetwork()
-    for stage in ("pretrain", "finetune"):
-        L.seed_everything(settings.seed, verbose=False)
-        train_still(network, faces, settings, folder / stage, resume)
-    L.seed_everything(settings.seed, verbose=False)
-    train_memory(network, faces, settings, folder / "memory", resume)
+    for stage in ("pretrain", "finetune", "memory"):
+        _run_stage(network, faces, settings, folder / stage, resume)
     path = folder / f"smile_{settings.name}.safetensors"
     save_network(network, path, asdict(settings))
     print(f"weights written to {path}")
     return path
+
+
+def _run_stage(
+    network: SmileNetwork, faces: TrainingFaces, settings: TrainSettings, folder: Path, resume: str
+) -> None:
+    """Run one stage, or take its result over from an earlier run that finished it."""
+    finished = folder / "finished.pt"
+    if resume == "auto" and finished.is_file():
+        network.load_state_dict(torch.load(finished, weights_only=True))
+        print(f"{folder.name}: taken from {finished}")
+        return
+    lightning.seed_everything(settings.seed, verbose=False)
+    train = train_memory if folder.name == "memory" else train_still
+    train(network, faces, settings, folder, resume)
+    torch.save(network.state_dict(), finished)
 
 
 def train_still(
@@ -56,7 +76,9 @@ def train_still(
     loader = still_loader(faces, stage, settings.seed)
     module = StillTraining(network, stage, steps=stage.epochs * len(loader))
     module.to(memory_format=torch.channels_last)
-    trainer = _trainer(settings, stage.epochs, folder, EMAWeightAveraging(decay=stage.ema_decay, use_buffers=True))
+    trainer = _trainer(
+        settings, stage.epochs, folder, EMAWeightAveraging(decay=stage.ema_decay, use_buffers=True)
+    )
     valid = validation_loader(read_stills(VALIDATION_SET, Path(settings.cache)))
     trainer.fit(module, loader, valid, ckpt_path=_last(folder, resume), weights_only=False)
 
@@ -71,9 +93,11 @@ def train_memory(
     trainer.fit(module, loader, ckpt_path=_last(folder, resume), weights_only=False)
 
 
-def _trainer(settings: TrainSettings, epochs: int, folder: Path, *callbacks: L.Callback) -> L.Trainer:
-    kept = ModelCheckpoint(folder, save_last=True, save_top_k=0)
-    return L.Trainer(
+def _trainer(
+    settings: TrainSettings, epochs: int, folder: Path, *callbacks: lightning.Callback
+) -> lightning.Trainer:
+    kept = ModelCheckpoint(folder, filename="{epoch}", save_last=True)  # the newest only
+    return lightning.Trainer(
         max_epochs=epochs,
         precision=settings.precision if folder.name != "memory" else "32-true",  # type: ignore[arg-type]
         accelerator="auto",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import lightning as L
+import lightning
 import numpy as np
 import torch
-import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from social_perception.smile.networks import SmileNetwork, intensity, to_input
@@ -21,11 +21,11 @@ Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 def ordinal_loss(logits: Tensor, above: Tensor, weight: Tensor) -> Tensor:
     """Weighted binary cross-entropy of P(level > k), summed over k; all (N, 3)."""
-    loss = F.binary_cross_entropy_with_logits(logits, above, reduction="none")
+    loss = functional.binary_cross_entropy_with_logits(logits, above, reduction="none")
     return (loss * weight).sum(dim=-1).mean()
 
 
-class StillTraining(L.LightningModule):
+class StillTraining(lightning.LightningModule):
     """The loss on one frame alone: the memory stays as it is."""
 
     def __init__(self, network: SmileNetwork, settings: StillSettings, steps: int) -> None:
@@ -43,7 +43,7 @@ class StillTraining(L.LightningModule):
         score = self.network.score_now(features).squeeze(-1).float()
         loss = ordinal_loss(self.network.head(score), above, weight)
         # Faces without an emotion have an all-zero target and so no loss.
-        guess = F.log_softmax(self.emotions(features).float(), dim=-1)
+        guess = functional.log_softmax(self.emotions(features).float(), dim=-1)
         total = loss - self.settings.emotion_weight * (emotion * guess).sum(dim=-1).mean()
         self.log("train/ordinal_loss", loss, prog_bar=True)
         self.log("train/loss", total)

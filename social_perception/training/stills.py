@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,12 @@ class Stills:
     def __len__(self) -> int:
         return len(self.images)
 
+    def only(self, names: Collection[str]) -> Stills:
+        """The pictures of the given names, in the order of the table."""
+        rows = np.flatnonzero(self.table["name"].isin(list(names)))
+        images = tuple(self.images[row] for row in rows)
+        return Stills(self.name, images, self.boxes[rows], self.table.iloc[rows].reset_index(drop=True))
+
 
 def data_folder() -> Path:
     """The folder with data/ and clips/: $SOCIAL_PERCEPTION_DATA, else ``../shared`` of the repository.
@@ -51,21 +57,24 @@ def data_folder() -> Path:
     """
     folder = Path(os.environ.get("SOCIAL_PERCEPTION_DATA", REPOSITORY.parent / "shared"))
     if not (folder / "data").is_dir():
-        raise SourceError(f"no training data in {folder}; set SOCIAL_PERCEPTION_DATA to the folder that has data/")
+        raise SourceError(
+            f"no training data in {folder}; set SOCIAL_PERCEPTION_DATA to the folder above data/"
+        )
     return folder
 
 
-def read_stills(name: str, cache: Path, rows: slice = slice(None)) -> Stills:
+def read_stills(name: str, cache: Path) -> Stills:
     """Read a data set with its face boxes, which are found once and then kept in the cache folder.
 
     Args:
         name: file name in data/ without ``.parquet``.
         cache: folder for the boxes, made if missing.
-        rows: the rows wanted.
+
+    Raises:
+        SourceError: the data is missing.
     """
     table = pd.read_parquet(data_folder() / "data" / f"{name}.parquet")
     boxes = _cached_boxes(name, table["image"], cache)
-    table, boxes = table.iloc[rows], boxes[rows]
     images = tuple(_decode(data) for data in table["image"])
     if name in TIGHT_SETS:
         boxes = with_median_framing(boxes, images)
