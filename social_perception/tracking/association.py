@@ -10,14 +10,14 @@ from scipy.optimize import linear_sum_assignment
 from social_perception.tracking.appearance import similarities
 from social_perception.tracking.geometry import BoolArray, FloatArray, overlaps
 
-NEAR_LOOK = 0.6
+NEAR_LOOK = 0.65
 """Similarity from which a face near a lost one's predicted place is taken for it."""
 
 FAR_LOOK = 0.82
 """Similarity from which a face anywhere is taken for a lost one; two people seldom reach 0.8."""
 
 MAX_SIZE_RATIO = 1.7
-SLIPPED_DISTANCE = 0.6
+SLIPPED_DISTANCE = 0.75
 """Distance, in box sides, within which a face found beside its followed box is still the same."""
 
 LOOK_COST = 2.0

@@ -89,15 +89,13 @@ def take_in(
     lookout = _as_known(known, back)
     owners = {j: i for i, j in associate(lookout, found.rows, found.looks, config.min_iou)}
     overlap = overlaps(lookout.rows, found.rows)
-    still_there = {
-        j
-        for j, i in owners.items()
-        if lookout.visible[i] and not (lookout.doubtful[i] and overlap[i, j] < config.min_iou)
-    }
-    _confirm({j: known[owners[j]] for j in still_there if known[owners[j]].visible}, found, back)
-    confirmed = {id(known[owners[j]]) for j in still_there}
+    sure = lookout.visible[:, None] & ~(lookout.doubtful[:, None] & (overlap < config.min_iou))
+    # A face that was followed then and lost since stays lost: its loss is the newer news.
+    followed = {j: known[i] for j, i in owners.items() if sure[i, j]}
+    confirmed = {j: face for j, face in followed.items() if face.visible}
+    _confirm(confirmed, found, back)
     _check([face for face in known if face.visible and face.seen[back.slot]], confirmed, back)
-    searched = [j for j in range(len(found.rows)) if j not in still_there]
+    searched = [j for j in range(len(found.rows)) if j not in followed]
     return _carry(searched, {j: known[i] for j, i in owners.items()}, found, faces, back)
 
 
@@ -127,14 +125,15 @@ def _confirm(owners: dict[int, FollowedFace], found: Found, back: Lookback) -> N
         face.learn_look(look, covered=bool(covered))
 
 
-def _check(faces: Sequence[FollowedFace], confirmed: set[int], back: Lookback) -> None:
+def _check(faces: Sequence[FollowedFace], confirmed: dict[int, FollowedFace], back: Lookback) -> None:
     """Note who was missed; lose those whose boxes show something else by now."""
     if not faces:
         return
     shown = looks_of(back.history.newest, np.stack([face.row for face in faces]))
     alike = row_similarities(np.stack([face.look for face in faces]), shown) >= SAME_LOOK
+    found_faces = {id(face) for face in confirmed.values()}
     for face, still_alike in zip(faces, alike):
-        if id(face) not in confirmed:
+        if id(face) not in found_faces:
             face.miss(back.clock_s, still_alike=bool(still_alike))
         elif not still_alike and back.lag_s > 0.0:
             face.lose(back.clock_s)
@@ -159,21 +158,16 @@ def _carry(
     paths, arrived = back.history.carry(found.rows[searched], back.slots, others)
     arrived &= row_similarities(found.looks[searched], looks_of(back.history.newest, paths[-1])) >= SAME_LOOK
     new: list[FollowedFace] = []
-    for position, j in enumerate(searched):
-        path, owner = paths[:, position], owners.get(j)
-        if (
-            not arrived[position]
-            or contact.is_taken(path[-1], visible)
-            or (owner is not None and owner.visible)
-        ):
+    for path, has_arrived, j in zip(paths.swapaxes(0, 1), arrived, searched):
+        owner = owners.get(j)
+        if not has_arrived or contact.is_taken(path[-1], visible) or (owner is not None and owner.visible):
             continue
+        look, score = found.looks[j], float(found.scores[j])
         if owner is None:
-            owner = FollowedFace(
-                path[-1], found.looks[j], patches_in(found.looks[j : j + 1])[0], float(found.scores[j])
-            )
+            owner = FollowedFace(path[-1], look, patches_in(look[None])[0], score)
             new.append(owner)
         else:
-            owner.find_again(float(found.scores[j]))
+            owner.find_again(look, score)
         owner.take_path(path, back.slots, _velocity(path, back))
         visible.append(owner)
     return new

@@ -30,6 +30,7 @@ LOOK_GAIN = 0.3
 QUALITY_GAIN = 0.3
 MISS_FACTOR = 0.8
 MAX_MISSES = 5
+MIN_REACH_PX = 1e-3
 
 
 @dataclass(slots=True, eq=False)
@@ -45,6 +46,7 @@ class FollowedFace:
         visible: whether the face is followed.
         hits: detections that found it.
         misses: detections since that did not.
+        placed: whether the predicted place means anything; false after a cut.
         lost_at_s: the tracker's clock when it was lost.
         path: (CAPACITY, 4) boxes by history slot, NaN where it was not known.
         seen: (CAPACITY,) whether it was followed in those frames.
@@ -58,6 +60,7 @@ class FollowedFace:
     visible: bool = True
     hits: int = 1
     misses: int = 0
+    placed: bool = True
     lost_at_s: float = 0.0
     path: FloatArray = field(default_factory=lambda: np.full((CAPACITY, 4), np.nan))
     seen: BoolArray = field(default_factory=lambda: np.zeros(CAPACITY, np.bool_))
@@ -91,6 +94,12 @@ class FollowedFace:
             self.row = self._before_overlap
         self.visible, self.lost_at_s, self._before_overlap = False, clock_s, None
         self._held_back = np.zeros(4)
+
+    def uproot(self, clock_s: float) -> None:
+        """Note that the scene is another one: wherever the face is now, its box tells nothing of it."""
+        if self.visible:
+            self.lose(clock_s)
+        self.placed, self._velocity = False, np.zeros(2)
 
     def coast(self, step_s: float) -> None:
         """Predict the lost face's box in the newest frame."""
@@ -129,10 +138,11 @@ class FollowedFace:
         held_back = np.zeros(4) if drifted else self._held_back - np.concatenate([offset, growth])
         self._held_back = held_back
 
-    def find_again(self, score: float) -> None:
+    def find_again(self, look: FloatArray, score: float) -> None:
         """Note that a detection found a lost face."""
         self._count_hit(score)
-        self.visible, self._quality = True, 1.0
+        self.learn_look(look, covered=False)
+        self.visible, self.placed, self._quality = True, True, 1.0
         self._held_back, self._before_overlap = np.zeros(4), None
 
     def take_path(self, path: FloatArray, slots: SlotArray, velocity: FloatArray) -> None:
@@ -154,6 +164,8 @@ class FollowedFace:
 
     def reach_px(self, clock_s: float) -> float:
         """How far in px from its predicted place the face can be, if lost: it grows with time."""
+        if not self.placed:
+            return MIN_REACH_PX
         lost_s, speed = self.lost_s(clock_s), float(np.linalg.norm(self._velocity))
         return math.sqrt(self.row[2] * self.row[3]) * (0.8 + 1.5 * lost_s) + 0.5 * speed * lost_s
 

@@ -22,8 +22,8 @@ GRID_SHARE = 0.8
 """Side of the grid as a share of the box: the box's rim often shows background."""
 
 WINDOW_PX = 11
-PYRAMID_LEVELS = 2
-REACH_PX = WINDOW_PX * 2**PYRAMID_LEVELS
+PYRAMID_LEVELS = 3
+REACH_PX = 64
 MIN_IMAGE_SIDE_PX = 16
 
 MAX_ERROR_PX = 1.0
@@ -134,12 +134,11 @@ def _cut(before: Snapshot, after: Snapshot, points: FloatArray) -> tuple[FloatAr
     height, width = before.gray.shape
     low = np.floor(points.min(axis=(0, 1))) - REACH_PX
     high = np.ceil(points.max(axis=(0, 1))) + REACH_PX + 1
-    x0, y0 = (
-        int(value) for value in np.clip(low, 0, [width - MIN_IMAGE_SIDE_PX, height - MIN_IMAGE_SIDE_PX])
-    )
+    corner = np.clip(low, 0, np.array([width, height]) - MIN_IMAGE_SIDE_PX)
+    x0, y0 = (int(value) for value in corner)
     x1 = int(np.clip(high[0], x0 + MIN_IMAGE_SIDE_PX, width))
     y1 = int(np.clip(high[1], y0 + MIN_IMAGE_SIDE_PX, height))
-    return np.array([x0, y0], np.float64), before.gray[y0:y1, x0:x1], after.gray[y0:y1, x0:x1]
+    return corner, before.gray[y0:y1, x0:x1], after.gray[y0:y1, x0:x1]
 
 
 def _inside(points: FloatArray, snapshot: Snapshot) -> BoolArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -84,7 +86,7 @@ class History:
         path = np.empty((len(slots), *rows.shape))
         path[0] = rows
         arrived = np.ones(len(rows), np.bool_)
-        for start, end in zip(stops[:-1], stops[1:]):
+        for start, end in pairwise(stops):
             usable = unshared_points(path[start], others[start])
             motion = follow(self.snapshot(slots[start]), self.snapshot(slots[end]), path[start], usable)
             shares = np.arange(1, end - start + 1)[:, None, None] / (end - start)

@@ -14,6 +14,10 @@ from social_perception.tracking.geometry import FloatArray
 LONGEST_SIDE_PX = 640
 """Longest side of the gray image. Flow at full size costs four times as much and finds no more."""
 
+THUMBNAIL_SIZE = (32, 18)
+SCENE_AGREEMENT = 0.5
+"""Correlation of two thumbnails under which a cut lies between them; moving cameras stay above 0.8."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
@@ -48,6 +52,12 @@ class Snapshot:
         """Px of the gray image per px of the source image: (x, y)."""
         return self._scale_of(self.gray)
 
+    def shows_another_scene(self, before: Snapshot) -> bool:
+        """Tell whether the picture has changed as a whole since the snapshot before: a cut."""
+        now, then = _thumbnail(self.gray), _thumbnail(before.gray)
+        norm = float(np.linalg.norm(now) * np.linalg.norm(then))
+        return norm > 0.0 and float((now * then).sum()) < SCENE_AGREEMENT * norm
+
     def sample(self, image: ImageArray, points: FloatArray) -> npt.NDArray[np.float32]:
         """Read an image of this snapshot at points given in px of the source image.
 
@@ -67,6 +77,11 @@ class Snapshot:
 
     def _scale_of(self, image: ImageArray) -> FloatArray:
         return np.array([image.shape[1] / self.width, image.shape[0] / self.height])
+
+
+def _thumbnail(gray: ImageArray) -> FloatArray:
+    small = cv2.resize(gray, THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA).astype(np.float64)
+    return small - small.mean()
 
 
 def _shrink(image: ImageArray, scale: float) -> ImageArray:

@@ -69,7 +69,10 @@ class Tracker:
             self._resize(self._last, snapshot)
         for face in self._lost():
             face.coast(step_s)
-        if self._last is not None and snapshot.same_size(self._last):
+        if self._last is not None and snapshot.shows_another_scene(self._last):
+            for face in self._faces:
+                face.uproot(self._clock_s)
+        elif self._last is not None and snapshot.same_size(self._last):
             self._follow(self._last, snapshot, step_s)
         contact.settle(self._visible(), snapshot, self._clock_s)
         self._forget_gone()
@@ -103,9 +106,8 @@ class Tracker:
             return
         rows = np.stack([face.row for face in faces])
         motion = follow(before, after, rows, unshared_points(rows, rows))
-        followed = motion.followed & (
-            visible_fractions(motion.rows, after.width, after.height) >= MIN_VISIBLE
-        )
+        inside = visible_fractions(motion.rows, after.width, after.height) >= MIN_VISIBLE
+        followed = motion.followed & inside
         for i, face in enumerate(faces):
             if followed[i]:
                 face.moved_to(motion.rows[i], float(motion.quality[i]), step_s)
@@ -162,7 +164,7 @@ class Tracker:
     def _listed(self, face: FollowedFace) -> bool:
         if not face.id or self._last is None:
             return False
-        if face.visible:
-            return True
+        if face.visible or not face.placed:
+            return face.visible
         in_picture = visible_fractions(face.row[None], self._last.width, self._last.height)[0] > 0.0
         return bool(in_picture) and face.lost_s(self._clock_s) <= self.config.coast_s
