@@ -89,8 +89,9 @@ def _demo(options: argparse.Namespace, args: Sequence[str] | None) -> None:
 
 def _watch(program: Running, player: Player, show: Show, duration_s: float | None) -> None:
     end_s = time.monotonic() + duration_s if duration_s is not None else float("inf")
-    while player.is_alive() and not program.ended.is_set() and time.monotonic() < end_s:
-        player.join(timeout=_REFRESH_S)
+    while (
+        not player.ended.wait(timeout=_REFRESH_S) and not program.ended.is_set() and time.monotonic() < end_s
+    ):
         show()
 
 

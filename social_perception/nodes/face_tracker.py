@@ -54,7 +54,8 @@ class FaceTrackerNode(Stage):
         config = self.parameters[ImageInputConfig]
         compressed = config.image_transport == "compressed"
         kind, topic = (CompressedImage, "image/compressed") if compressed else (Image, "image")
-        self.subscribe(kind, topic, image_qos(config.reliability), "images", in_worker=True)
+        qos = image_qos(config.reliability)
+        self.subscribe(kind, topic, qos, noun="images", origin="the camera", in_worker=True)
 
     def unload(self) -> None:
         if self._tracking is not None:

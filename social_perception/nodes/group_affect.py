@@ -36,7 +36,14 @@ class GroupAffectNode(Stage):
 
     def open(self) -> None:
         # The aggregation takes well under a millisecond, less than handing it to a thread.
-        self.subscribe(FaceAffectArray, "face_affect", RESULT_QOS, "face affects", in_worker=False)
+        self.subscribe(
+            FaceAffectArray,
+            "face_affect",
+            RESULT_QOS,
+            noun="face affects",
+            origin="smile_intensity",
+            in_worker=False,
+        )
         period_s = 1.0 / self.parameters[GroupConfig].publish_rate_hz
         self._timer = self.create_timer(period_s, self._publish_current)
 

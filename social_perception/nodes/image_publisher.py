@@ -63,12 +63,14 @@ class Player(threading.Thread):
         self._publisher, self._source, self._spec = publisher, source, spec
         self._loop, self._rate_hz = loop, rate_hz
         self._stopping = threading.Event()
+        # Ctrl-C during Thread.join() marks a running thread as ended (bpo-45274): wait for this.
+        self.ended = threading.Event()
         self.error: SocialPerceptionError | None = None
 
     def stop(self) -> None:
         """End before the source does."""
         self._stopping.set()
-        self.join(timeout=10.0)
+        self.ended.wait(timeout=10.0)
 
     def run(self) -> None:
         try:
@@ -81,6 +83,8 @@ class Player(threading.Thread):
                     return
         except SocialPerceptionError as error:
             self.error = error
+        finally:
+            self.ended.set()
 
     def _await_listener(self) -> None:
         deadline = time.monotonic() + _DISCOVERY_S
@@ -156,8 +160,8 @@ def _publish(options: argparse.Namespace, args: Sequence[str] | None) -> None:
         publisher.get_logger().info(f"publishing {source.name}")
         player.start()
         try:
-            while player.is_alive() and not program.ended.is_set():
-                player.join(timeout=0.2)
+            while not player.ended.wait(timeout=0.2) and not program.ended.is_set():
+                pass
         finally:
             player.stop()
         if player.error is not None:

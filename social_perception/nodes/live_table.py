@@ -38,7 +38,7 @@ def live_line(faces: FaceAffectArray | None, group: GroupAffectMessage | None) -
     people = ", ".join(
         f"{face.id} {_level(face)} {_number(face.intensity)}" for face in (faces.faces if faces else ())
     )
-    return f"{group_line(group)} | {people or 'nobody in view'}"
+    return f"{group_line(group)} | {people}" if people else group_line(group)
 
 
 def group_line(group: GroupAffectMessage | None) -> str:
@@ -47,6 +47,8 @@ def group_line(group: GroupAffectMessage | None) -> str:
         return "group: waiting"
     if group.stale:
         return "group: no images"
+    if not group.group_size:
+        return "group: nobody in view"
     words = [
         f"group of {group.group_size}: {SmileLevel(group.level).label} {_number(group.intensity)}",
         f"smiling {_percent(group.smiling_fraction)}",

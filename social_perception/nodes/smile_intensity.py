@@ -46,7 +46,14 @@ class SmileIntensityNode(Stage):
         self._publisher = self.create_lifecycle_publisher(FaceAffectArray, "face_affect", RESULT_QOS)
 
     def open(self) -> None:
-        self.subscribe(TrackedFaceArray, "tracked_faces", NEWEST_RESULT_QOS, "tracked faces", in_worker=True)
+        self.subscribe(
+            TrackedFaceArray,
+            "tracked_faces",
+            NEWEST_RESULT_QOS,
+            noun="tracked faces",
+            origin="face_tracker",
+            in_worker=True,
+        )
 
     def unload(self) -> None:
         if self._scorer is not None:

@@ -84,7 +84,7 @@ class Stage(LifecycleNode):
 
     # What a node uses.
 
-    def subscribe(self, kind: type, topic: str, qos: Any, noun: str, *, in_worker: bool) -> None:
+    def subscribe(self, kind: type, topic: str, qos: Any, *, noun: str, origin: str, in_worker: bool) -> None:
         """Subscribe the node's input; its messages go to ``process``, in a thread if so asked."""
         take: Callable[[Any], None] = self._run
         if in_worker:
@@ -95,7 +95,7 @@ class Stage(LifecycleNode):
             self.health.received()
             take(message)
 
-        self.input = TopicInput(self, kind, topic, qos, callback, noun)
+        self.input = TopicInput(self, kind, topic, qos, callback, noun=noun, origin=origin)
 
     def fail(self, text: str) -> None:
         """Report a failure that concerns one message."""

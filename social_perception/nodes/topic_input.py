@@ -22,12 +22,21 @@ class TopicInput:
         qos: of the subscription.
         callback: called with each message.
         noun: what comes, in the plural, for log lines: ``images``.
+        origin: whence it comes, for log lines: ``the camera``.
     """
 
     def __init__(
-        self, node: Node, kind: type, topic: str, qos: QoSProfile, callback: Callable[[Any], None], noun: str
+        self,
+        node: Node,
+        kind: type,
+        topic: str,
+        qos: QoSProfile,
+        callback: Callable[[Any], None],
+        *,
+        noun: str,
+        origin: str,
     ) -> None:
-        self._node, self._kind, self._noun = node, kind, noun
+        self._node, self._kind, self._noun, self._origin = node, kind, noun, origin
         self._callback = callback
         self._mismatch = ""
         self._watch = SilenceWatch(self._now_s())
@@ -74,12 +83,12 @@ class TopicInput:
         wanted = f"{self._kind.__module__.split('.')[0]}/msg/{self._kind.__name__}"
         others = {each.topic_type for each in publishers if each.topic_type != wanted}
         if not publishers:
-            return "nobody publishes there; check the publisher and the name of the topic"
+            return f"nobody publishes there; check {self._origin} and the name of the topic"
         if len(others) == len({each.topic_type for each in publishers}):
             return f"what is published there is {', '.join(sorted(others))}, not {wanted}"
         if self._mismatch:
             return f"the publisher does not match in its {self._mismatch}; set the parameter reliability"
-        return "there is a publisher, but it is silent; check the camera and the network"
+        return f"there is a publisher, but it is silent; check {self._origin}"
 
     def _now_s(self) -> float:
         return self._node.get_clock().now().nanoseconds * 1e-9
