@@ -110,12 +110,15 @@ def test_changes_lead_from_one_face_to_the_next() -> None:
     features = torch.arange(6.0).view(6, 1, 1).expand(6, 10, 4).clone()
     above = (torch.arange(6.0) / 5).view(6, 1).expand(6, 3).clone()
     torch.manual_seed(0)
-    chain, target = Changes(FeatureSequences(features, above), parts=3, seed=1)[2]
-    assert chain.shape == (30, 4)
-    assert target.shape == (30, 3)
-    assert (chain[0] == 2.0).all()
-    # Features and targets change together.
-    torch.testing.assert_close(target, chain[:, :1].expand(-1, 3) / 5)
+    changes = Changes(FeatureSequences(features, above), parts=3, seed=1)
+    for index in range(6):
+        chain, target = changes[index]
+        assert chain.shape == (30, 4)
+        assert (chain[0] == index).all()
+        # Features and targets change together.
+        torch.testing.assert_close(target, chain[:, :1].expand(-1, 3) / 5)
+    fractions = torch.cat([changes[index][0] for index in range(6)]).frac()
+    assert (fractions > 0).any()
 
 
 def test_drawn_looks_stay_within_reason() -> None:
