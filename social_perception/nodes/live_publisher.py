@@ -9,8 +9,8 @@ from builtin_interfaces.msg import Time
 from rclpy.signals import SignalHandlerOptions
 
 from social_perception.core.types import Frame, FrameAffect
-from social_perception.nodes.images import image_header
 from social_perception.nodes.image_publisher import FRAME_ID
+from social_perception.nodes.images import image_header
 from social_perception.nodes.messages import (
     FaceAffectArray,
     GroupAffectMessage,

@@ -14,10 +14,10 @@ from social_perception.views.words import group_words, level_word, number
 _BAR_WIDTH = 24
 
 
-def live_table(affect: FrameAffect | None) -> Table:
+def live_table(affect: FrameAffect | None, title: str = "") -> Table:
     """Who smiles how much, and the group, for a terminal."""
     caption = "  ".join(group_words(affect.group if affect else None))
-    table = Table(caption=caption, caption_justify="left", min_width=64)
+    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left", min_width=64)
     table.add_column("face", min_width=6)
     table.add_column("level", min_width=8)
     table.add_column("intensity", justify="right")

@@ -1,0 +1,1 @@
+"""The command ``social-perception``: one module per sub-command."""

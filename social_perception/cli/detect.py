@@ -1,0 +1,38 @@
+"""Find the faces of still images, each image as it is."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from social_perception.cli.options import add_settings, given_settings
+from social_perception.cli.stills import readable
+from social_perception.core.config import DetectionConfig
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", type=Path, metavar="IMAGES_DIR", help="a folder of images, or one image")
+    parser.add_argument("--output", type=Path, required=True, metavar="BOXES.CSV")
+    add_settings(parser, [DetectionConfig], leave_out=frozenset({"detection_interval"}))
+
+
+def run(options: argparse.Namespace) -> int:
+    # Imported here: torch takes seconds to load, and --help must not.
+    from social_perception.detection.factory import make_detector
+    from social_perception.sources.images import list_images
+    from social_perception.views.tables import BoxTable
+
+    paths = list_images(options.images)
+    detector = make_detector(given_settings(options, DetectionConfig))
+    images = faces = empty = 0
+    with BoxTable(options.output) as table:
+        for path, image in readable(paths):
+            if image is None:
+                continue
+            found = detector.detect(image)
+            table.add(path.name, found)
+            images += 1
+            faces += len(found)
+            empty += not found
+    print(f"{faces} faces in {images} images, {empty} of them without a face -> {options.output}")
+    return 0

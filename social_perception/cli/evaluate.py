@@ -1,0 +1,28 @@
+"""Measure a smile network on the development data."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from social_perception.cli.train import missing_extra
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="", metavar="FILE", help="weights; default: the shipped network")
+    parser.add_argument(
+        "--cache", type=Path, default=Path(".cache"), metavar="DIR", help="where found faces are kept"
+    )
+    parser.add_argument(
+        "--no-clips", action="store_true", help="leave out the rated clips, which take minutes"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the figures there too, as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    try:
+        from social_perception.evaluation.run import main
+    except ImportError as error:
+        raise missing_extra("evaluation", error) from error
+    main(options.model, cache=options.cache, clips=not options.no_clips, output=options.output)
+    return 0

@@ -1,0 +1,193 @@
+"""The pipeline in one process on a camera, video, folder, stream, bag or the sample."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from social_perception.cli.options import (
+    add_pipeline_settings,
+    add_settings,
+    given_settings,
+    pipeline_settings,
+    positive,
+)
+from social_perception.core.config import SourceConfig
+from social_perception.core.errors import (
+    ConfigurationError,
+    MissingDependencyError,
+    SocialPerceptionError,
+    SourceTimeout,
+)
+from social_perception.core.types import Frame, FrameAffect
+
+if TYPE_CHECKING:
+    from social_perception.pipeline import Pipeline
+    from social_perception.sources.source import Source
+
+_logger = logging.getLogger(__name__)
+
+_REFRESH_S = 0.1
+_LINE_PERIOD_S = 1.0
+
+Show = Callable[[FrameAffect, str], None]
+
+
+class Publisher(Protocol):
+    """Passes on what the pipeline says, for example to ROS 2."""
+
+    def publish(self, affect: FrameAffect, frame: Frame | None) -> None:
+        """Publish; frame is None when none came for too long."""
+
+    def close(self) -> None:
+        """Publish no more."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--source",
+        metavar="S",
+        help="0 (a camera), a video, a folder of images, tcp://HOST:PORT (listen there), a bag, or sample; "
+        "default: the first camera, or the sample where there is none",
+    )
+    parser.add_argument("--duration", type=positive, metavar="S", help="end after this time in s")
+    parser.add_argument("--web", type=int, metavar="PORT", help="serve a web page (not part of this version)")
+    parser.add_argument("--output", type=Path, metavar="EVENTS.CSV", help="write a row per face and frame")
+    parser.add_argument("--no-ros", action="store_true", help="do not publish on ROS 2")
+    add_settings(parser, [SourceConfig])
+    add_pipeline_settings(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.web is not None:
+        raise ConfigurationError("the web page is not part of this version")
+    # Imported here: torch takes seconds to load, and --help must not.
+    from social_perception.pipeline import make_pipeline
+    from social_perception.sources.factory import default_source, open_source
+    from social_perception.sources.pacing import PacedSource
+    from social_perception.views.tables import FaceTable
+
+    config = given_settings(options, SourceConfig)
+    try:
+        with ExitStack() as stack:
+            source = stack.enter_context(open_source(options.source or default_source(config), config))
+            pipeline = stack.enter_context(make_pipeline(pipeline_settings(options), live=True))
+            table = stack.enter_context(FaceTable(options.output, in_place=True)) if options.output else None
+            publisher = None if options.no_ros else _ros_publisher(live=source.live)
+            if publisher is not None:
+                stack.callback(publisher.close)
+            show = stack.enter_context(_display())
+            paced = source if source.live else PacedSource(source)
+            _Session(pipeline, table, publisher, show).run(paced, options.duration)
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+@dataclass(slots=True)
+class _Session:
+    """One run: takes frames, passes on what is said of them, and keeps count."""
+
+    pipeline: Pipeline
+    table: Any
+    publisher: Publisher | None
+    show: Show
+    frames: int = 0
+    begun_s: float = 0.0
+    last: FrameAffect | None = None
+    failure: str = ""
+
+    def run(self, source: Source, duration_s: float | None) -> None:
+        self.begun_s = time.monotonic()
+        silence_s = 0.0
+        while duration_s is None or time.monotonic() - self.begun_s < duration_s:
+            asked_s = time.monotonic()
+            try:
+                frame = next(source)
+            except StopIteration:
+                return
+            except SourceTimeout as error:
+                silence_s += time.monotonic() - asked_s
+                self._silent(silence_s, error)
+                continue
+            silence_s = 0.0
+            self._process(frame, source.name)
+
+    def _process(self, frame: Frame, name: str) -> None:
+        try:
+            affect = self.pipeline.process(frame)
+        except SocialPerceptionError as error:
+            # The next frame may succeed; the same failure is told once.
+            if str(error) != self.failure:
+                self.failure = str(error)
+                _logger.warning("frame %d: %s", frame.index, error)
+            return
+        self.frames += 1
+        self._pass_on(affect, frame)
+        self.show(affect, f"{name}  {self.frames / max(1e-3, time.monotonic() - self.begun_s):.1f} fps")
+
+    def _pass_on(self, affect: FrameAffect, frame: Frame | None) -> None:
+        self.last = affect
+        if self.table is not None and frame is not None:
+            self.table.add(affect)
+        if self.publisher is not None:
+            self.publisher.publish(affect, frame)
+
+    def _silent(self, silence_s: float, error: SourceTimeout) -> None:
+        """Nothing came: say so, and let the group be stale."""
+        _logger.warning("%s; waiting", error)
+        last = self.last or FrameAffect(0.0, 0, 0, 0)
+        group = self.pipeline.aggregator.current(silence_s)
+        stale = replace(last, faces=(), group=group)
+        if self.last is not None and self.publisher is not None:
+            self.publisher.publish(stale, None)
+        self.show(stale, str(error))
+
+
+def _ros_publisher(*, live: bool) -> Publisher | None:
+    """The publisher, where ROS 2 and the messages are there."""
+    try:
+        from social_perception.nodes.live_publisher import LivePublisher
+    except (ImportError, MissingDependencyError) as error:
+        _logger.info("not publishing on ROS 2: %s", error)
+        return None
+    publisher = LivePublisher(stamps_are_now=live)
+    print(f"publishing on ROS 2: {', '.join(publisher.topics)}", flush=True)
+    return publisher
+
+
+@contextmanager
+def _display() -> Iterator[Show]:
+    """A table that renews itself on a terminal, else a line per second."""
+    from social_perception.views.terminal import live_line, live_table
+
+    if not sys.stdout.isatty():
+        yield _Throttled(lambda affect, _: print(live_line(affect), flush=True), _LINE_PERIOD_S)
+        return
+    from rich.live import Live
+
+    with Live(live_table(None), auto_refresh=False, transient=False) as live:
+        yield _Throttled(
+            lambda affect, title: live.update(live_table(affect, title), refresh=True), _REFRESH_S
+        )
+
+
+class _Throttled:
+    """Shows at most once per period."""
+
+    def __init__(self, show: Show, period_s: float) -> None:
+        self._show, self._period_s = show, period_s
+        self._next_s = 0.0
+
+    def __call__(self, affect: FrameAffect, title: str) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._next_s:
+            self._next_s = now_s + self._period_s
+            self._show(affect, title)

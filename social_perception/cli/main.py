@@ -1,0 +1,105 @@
+"""The entry point: reads the command line, runs a sub-command, turns errors into an exit status.
+
+Exit status: 0 done, 1 an error (one line on stderr; ``--verbose`` shows where it came from), 2 wrong
+usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from social_perception import __version__
+from social_perception.cli import annotate, detect, doctor, evaluate, live, score, send, train
+from social_perception.core.errors import SocialPerceptionError
+
+PROGRAM = "social-perception"
+
+_COMMANDS = (live, annotate, score, detect, train, evaluate, doctor, send)
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments (default: those of the process); return the exit status."""
+    try:
+        options = _parser().parse_args(argv)
+    except SystemExit as end:
+        return int(end.code or 0)
+    _configure_logging(verbose=options.verbose)
+    try:
+        with _terminable():
+            return int(options.run(options))
+    except SocialPerceptionError as error:
+        if options.verbose:
+            logging.getLogger(__name__).exception("the command failed")
+        print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read along (head, less) has seen enough; Python must not complain when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM, description="How much each person in a picture smiles, and how the group feels."
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.add_argument("--verbose", action="store_true", help="say more, and show where an error came from")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in _COMMANDS:
+        name = module.__name__.rpartition(".")[2]
+        summary = (module.__doc__ or "").splitlines()[0]
+        command = commands.add_parser(name, help=summary, description=summary)
+        # The same flag after the sub-command must not undo the one before it.
+        command.add_argument(
+            "--verbose", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+        module.configure(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+class _Handler(logging.Handler):
+    """One line on stderr per record; progress bars are drawn again below it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = f"{PROGRAM}: {record.levelname.lower()}: {self.format(record)}"
+        if "tqdm" in sys.modules:
+            sys.modules["tqdm"].tqdm.write(text, file=sys.stderr)
+        else:
+            print(text, file=sys.stderr)
+
+
+def _configure_logging(*, verbose: bool) -> None:
+    logger = logging.getLogger("social_perception")
+    for handler in [each for each in logger.handlers if isinstance(each, _Handler)]:
+        logger.removeHandler(handler)
+    logger.addHandler(_Handler())
+    logger.setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the command as Ctrl-C does, so that files are completed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

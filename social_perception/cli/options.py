@@ -1,0 +1,113 @@
+"""Command-line flags made from the configuration: names, ranges, defaults and help stand there alone."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from social_perception.core.config import (
+    DetectionConfig,
+    GroupConfig,
+    PipelineConfig,
+    Setting,
+    SmileConfig,
+    TrackingConfig,
+    from_mapping,
+    settings_of,
+)
+from social_perception.core.errors import ConfigurationError
+
+Config = TypeVar("Config")
+
+_PIPELINE = (DetectionConfig, TrackingConfig, SmileConfig, GroupConfig)
+# The rate is that of a ROS node's timer; here a group comes with every frame.
+_NOT_HERE = frozenset({"publish_rate_hz"})
+_DESTINATION = "setting_"
+
+
+def add_settings(
+    parser: argparse.ArgumentParser, kinds: Sequence[type], *, leave_out: frozenset[str] = _NOT_HERE
+) -> None:
+    """Add a flag per setting, ``--min-face-px`` for ``min_face_px``; one that several kinds have sets all."""
+    group = parser.add_argument_group("settings")
+    known: set[str] = set()
+    for kind in kinds:
+        for item in settings_of(kind):
+            if item.name not in known and item.name not in leave_out:
+                known.add(item.name)
+                _add(group, item)
+
+
+def _add(group: Any, item: Setting) -> None:
+    rules = [f"default {item.default}" if item.default != "" else ""]
+    if item.low is not None and item.high is not None:
+        rules.insert(0, f"{item.low:g} to {item.high:g}")
+    note = "; ".join(rule for rule in rules if rule)
+    group.add_argument(
+        "--" + item.name.replace("_", "-"),
+        dest=_DESTINATION + item.name,
+        type=_reader(item),
+        choices=item.choices or None,
+        metavar=None if item.choices else item.type.__name__.upper(),
+        help=(item.description + (f" ({note})" if note else "")).replace("%", "%%"),
+    )
+
+
+def _reader(item: Setting) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            value = _boolean(text) if item.type is bool else item.type(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be a {item.type.__name__}, got {text!r}") from None
+        if not item.choices:  # argparse itself checks choices and lists them
+            try:
+                item.check(value)
+            except ConfigurationError as error:
+                raise argparse.ArgumentTypeError(str(error)) from None
+        return value
+
+    return read
+
+
+def _boolean(text: str) -> bool:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if text.lower() not in words:
+        raise ValueError(text)
+    return words[text.lower()]
+
+
+def given_settings(options: argparse.Namespace, kind: type[Config], **defaults: Any) -> Config:
+    """The configuration of a kind from the flags that were given; defaults replace the kind's own."""
+    values = dict(defaults)
+    for item in settings_of(kind):
+        value = getattr(options, _DESTINATION + item.name, None)
+        if value is not None:
+            values[item.name] = value
+    return from_mapping(kind, values)
+
+
+def add_pipeline_settings(parser: argparse.ArgumentParser) -> None:
+    """The flags of the whole way of one frame."""
+    add_settings(parser, _PIPELINE)
+
+
+def pipeline_settings(options: argparse.Namespace) -> PipelineConfig:
+    """The configuration of the whole way of one frame from the flags."""
+    return PipelineConfig(*(given_settings(options, kind) for kind in _PIPELINE))
+
+
+def positive(text: str) -> float:
+    """A flag's number above 0."""
+    value = float(text)
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+    return value
+
+
+def not_negative(text: str) -> float:
+    """A flag's number, 0 or more."""
+    value = float(text)
+    if not 0.0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be 0 or more, got {text}")
+    return value

@@ -1,0 +1,104 @@
+"""Score still images: the largest face of each and how much it smiles."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from social_perception.cli.options import add_settings, given_settings
+from social_perception.cli.stills import readable
+from social_perception.core.config import DetectionConfig, SmileConfig
+from social_perception.core.errors import SocialPerceptionError
+from social_perception.core.types import Face, ImageArray, Smile
+
+if TYPE_CHECKING:
+    from social_perception.detection.schedule import Detector
+    from social_perception.smile.streaming import StreamingScorer
+    from social_perception.views.tables import ScoreTable
+
+_logger = logging.getLogger(__name__)
+
+_BATCH_FACES = 32
+# Small stills are enlarged before the search: enlarging them twice would only cost time.
+_MIN_FACE_PX = 75
+_NOT_FOR_STILLS = frozenset({"detection_interval", "warmup_frames", "max_gap_s", "max_faces"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Still:
+    """An image's largest face and its crop, (96, 96, 3); None and None without a face."""
+
+    name: str
+    face: Face | None
+    crop: ImageArray | None
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", type=Path, metavar="IMAGES_DIR", help="a folder of images, or one image")
+    parser.add_argument("--output", type=Path, required=True, metavar="SCORES.CSV")
+    add_settings(parser, [DetectionConfig, SmileConfig], leave_out=_NOT_FOR_STILLS)
+
+
+def run(options: argparse.Namespace) -> int:
+    # Imported here: torch takes seconds to load, and --help must not.
+    from social_perception.detection.factory import make_detector
+    from social_perception.smile.factory import make_scorer
+    from social_perception.sources.images import list_images
+    from social_perception.views.tables import ScoreTable
+
+    paths = list_images(options.images)
+    detector = make_detector(given_settings(options, DetectionConfig, min_face_px=_MIN_FACE_PX))
+    scorer = make_scorer(given_settings(options, SmileConfig))
+    found = 0
+    with ScoreTable(options.output) as table:
+        for batch in _batches(_find(paths, detector)):
+            found += _write(table, batch, scorer)
+    print(f"{found} of {len(paths)} images have a face -> {options.output}")
+    return 0
+
+
+def _find(paths: tuple[Path, ...], detector: Detector) -> Iterator[_Still]:
+    from social_perception.detection.still import detect_in_still
+    from social_perception.smile.crop import crop_faces
+
+    for path, image in readable(paths):
+        if image is None:
+            yield _Still(path.name, None, None)
+            continue
+        try:
+            faces = detect_in_still(detector, image)
+        except SocialPerceptionError as error:
+            _logger.warning("%s: %s; counted as without a face", path, error)
+            faces = ()
+        if faces:
+            largest = max(faces, key=lambda face: face.box.area)
+            yield _Still(path.name, largest, crop_faces(image, [largest.box])[0])
+        else:
+            yield _Still(path.name, None, None)
+
+
+def _batches(stills: Iterator[_Still]) -> Iterator[list[_Still]]:
+    """Cut the stills, in order, into lists with at most a batch of faces."""
+    batch: list[_Still] = []
+    for still in stills:
+        batch.append(still)
+        if sum(each.face is not None for each in batch) == _BATCH_FACES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _write(table: ScoreTable, batch: list[_Still], scorer: StreamingScorer) -> int:
+    """Score the batch, write its rows and return how many faces it has."""
+    crops = [still.crop for still in batch if still.crop is not None]
+    smiles = iter(scorer.score_still(np.stack(crops)) if crops else ())
+    for still in batch:
+        table.add(still.name, still.face, Smile.unknown() if still.face is None else next(smiles))
+    return len(crops)

@@ -1,0 +1,32 @@
+"""Train the smile network that a YAML file describes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from social_perception.core.errors import MissingDependencyError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="for example config/train_small.yaml")
+    parser.add_argument(
+        "--resume",
+        choices=("auto", "no"),
+        default="no",
+        help="auto: go on after the last epoch that an earlier run finished (default: begin anew)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    try:
+        from social_perception.training.run import main
+    except ImportError as error:
+        raise missing_extra("training", error) from error
+    main(options.config, resume=options.resume)
+    return 0
+
+
+def missing_extra(what: str, error: ImportError) -> MissingDependencyError:
+    """The error of a package that only training and evaluation need."""
+    return MissingDependencyError(f"{what} needs {error.name}: pip install 'social_perception[train]'")
