@@ -93,7 +93,7 @@ def _annotate(video: Path, output: Path, config: PipelineConfig, wanted: _Wanted
             raise
     folder = _publish(part, output / video.stem)
     took_s = time.monotonic() - begun_s
-    print(f"{video}: {frames} frames, {faces} faces, {frames / took_s:.1f} fps -> {folder}", flush=True)
+    print(f"{video}: frames {frames}, faces {faces}, {frames / took_s:.1f} fps -> {folder}", flush=True)
 
 
 def _fresh_folder(output: Path, name: str) -> Path:

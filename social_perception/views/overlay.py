@@ -81,11 +81,11 @@ def _corners(box: Box, image: ImageArray) -> tuple[int, int, int, int]:
 def _draw_box(image: ImageArray, face: FaceAffect, style: _Style) -> None:
     left, top, right, bottom = _corners(face.track.box, image)
     if not face.track.visible:
-        cv2.rectangle(image, (left, top), (right, bottom), _color(face), 1, cv2.LINE_AA)
+        cv2.rectangle(image, (left, top), (right, bottom), _color(face), 1)
         return
     # A dark rim keeps the colour visible on any background.
-    cv2.rectangle(image, (left, top), (right, bottom), _PANEL, style.line_px + 2, cv2.LINE_AA)
-    cv2.rectangle(image, (left, top), (right, bottom), _color(face), style.line_px, cv2.LINE_AA)
+    cv2.rectangle(image, (left, top), (right, bottom), _PANEL, style.line_px + 2)
+    cv2.rectangle(image, (left, top), (right, bottom), _color(face), style.line_px)
     if face.smile.valid:
         _draw_bar(image, (left, bottom), right - left, face.smile.intensity, _color(face), style)
 

@@ -113,7 +113,7 @@ class GroupTable(CsvTable):
         self._write([[
             f"{affect.stamp_s:.6f}", affect.index, group.group_size, group.valid_faces,
             *(round(value, 4) for value in numbers), _level_cell(group.level),
-            round(group.trend, 5), round(group.synchrony, 4), group.window_s,
+            round(group.trend, 5), round(group.synchrony, 4), round(group.window_s, 4),
             ";".join(group.face_ids), int(group.stale),
         ]])  # fmt: skip
 

@@ -32,6 +32,8 @@ class VideoWriter:
         self.path = Path(path)
         self._rate = Fraction(rate_hz or 30.0).limit_denominator(1001)
         try:
+            # FFmpeg itself opens the file only with the first frame.
+            self.path.open("wb").close()
             self._container = av.open(str(path), "w", format="mp4")
         except (av.error.FFmpegError, OSError) as error:
             raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
