@@ -7,7 +7,6 @@ command-line flags are derived from :func:`settings_of`; nothing repeats a defau
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -32,14 +31,14 @@ class Setting:
 
     def check(self, value: Any) -> None:
         """Raise ConfigurationError, naming the setting, the value and the rule, if value is illegal."""
-        allowed = (int, float) if self.type is float else self.type
+        allowed: Any = (int, float) if self.type is float else self.type
         if not isinstance(value, allowed) or (isinstance(value, bool) and self.type is not bool):
             raise ConfigurationError(f"{self.name} must be of type {self.type.__name__}, got {value!r}")
         if self.choices and value not in self.choices:
             raise ConfigurationError(f"{self.name} must be one of {', '.join(self.choices)}, got {value}")
         if self.low is None or self.high is None:
             return
-        if not self.low <= value <= self.high or math.isnan(value):
+        if not self.low <= value <= self.high:  # NaN is in no range
             raise ConfigurationError(f"{self.name} must be in [{self.low:g}, {self.high:g}], got {value}")
 
 
@@ -59,11 +58,11 @@ def setting(
 
 def settings_of(config: type | object) -> tuple[Setting, ...]:
     """The settings of a configuration dataclass (class or instance), in order."""
-    found = []
-    for item in dataclasses.fields(config):  # type: ignore[arg-type]
-        if "description" in item.metadata:
-            found.append(Setting(item.name, type(item.default), item.default, **item.metadata))
-    return tuple(found)
+    return tuple(
+        Setting(item.name, type(item.default), item.default, **item.metadata)
+        for item in dataclasses.fields(config)  # type: ignore[arg-type]
+        if "description" in item.metadata
+    )
 
 
 def from_mapping(kind: type[Config], values: Mapping[str, Any]) -> Config:
@@ -107,14 +106,14 @@ class DetectionConfig(_Checked):
         40, "width in px of the smallest face looked for (the image is enlarged for it)", low=20, high=1000
     )
     upsample: int = setting(
-        -1, "how often the image is doubled before the search, as in dlib; -1: as min_face_px needs", low=-1, high=3
+        -1,
+        "how often the image is doubled before the search, as in dlib; -1: as min_face_px needs",
+        low=-1,
+        high=3,
     )
     boxes: str = setting(
-        "voted", "boxes of mmod-torch: steadied by the votes of their neighbours, or exactly dlib's",
-        choices=("voted", "dlib"),
-    )
-    boxes: str = setting(
-        "voted", "boxes of mmod-torch: steadied by the votes of their neighbours, or exactly dlib's",
+        "voted",
+        "boxes of mmod-torch: steadied by the votes of their neighbours, or exactly dlib's",
         choices=("voted", "dlib"),
     )
     device: str = setting("auto", "where the detector runs", choices=DEVICES)
@@ -133,10 +132,18 @@ class TrackingConfig(_Checked):
         2.0, "time in s for which a lost face keeps its id", low=0.0, high=60.0, dynamic=True
     )
     coast_s: float = setting(
-        0.3, "time in s for which a face just lost is still listed, as not visible", low=0.0, high=5.0, dynamic=True
+        0.3,
+        "time in s for which a face just lost is still listed, as not visible",
+        low=0.0,
+        high=5.0,
+        dynamic=True,
     )
     min_iou: float = setting(
-        0.25, "overlap with a detection from which a followed face is the same one", low=0.01, high=1.0, dynamic=True
+        0.25,
+        "overlap with a detection from which a followed face is the same one",
+        low=0.01,
+        high=1.0,
+        dynamic=True,
     )
     confirm_detections: int = setting(
         1, "detections that must agree before a new face gets an id", low=1, high=10, dynamic=True
@@ -153,11 +160,13 @@ class SmileConfig(_Checked):
         5, "frames of a face before its smile counts as valid", low=1, high=300, dynamic=True
     )
     max_gap_s: float = setting(
-        2.0, "time in s without a face after which its temporal state is forgotten", low=0.0, high=60.0, dynamic=True
+        2.0,
+        "time in s without a face after which its temporal state is forgotten",
+        low=0.0,
+        high=60.0,
+        dynamic=True,
     )
-    max_faces: int = setting(
-        64, "most faces scored per frame; the largest are taken", low=1, high=1024
-    )
+    max_faces: int = setting(64, "most faces scored per frame; the largest are taken", low=1, high=1024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,18 +178,32 @@ class GroupConfig(_Checked):
     )
     publish_rate_hz: float = setting(10.0, "rate in Hz of GroupAffect", low=0.1, high=100.0)
     stale_after_s: float = setting(
-        1.0, "time in s without a frame after which the group's state is stale", low=0.05, high=60.0, dynamic=True
+        1.0,
+        "time in s without a frame after which the group's state is stale",
+        low=0.05,
+        high=60.0,
+        dynamic=True,
     )
     size_exponent: float = setting(
-        1.0, "power of the relative face size in a person's weight; 0: size does not count",
-        low=0.0, high=4.0, dynamic=True,
+        1.0,
+        "power of the relative face size in a person's weight; 0: size does not count",
+        low=0.0,
+        high=4.0,
+        dynamic=True,
     )
     center_weight: float = setting(
-        0.5, "share of weight lost at the group's rim, relative to its centre; 0: place does not count",
-        low=0.0, high=1.0, dynamic=True,
+        0.5,
+        "share of weight lost at the group's rim, relative to its centre; 0: place does not count",
+        low=0.0,
+        high=1.0,
+        dynamic=True,
     )
     smiling_level: int = setting(
-        1, "level from which a person counts as smiling (1 Low, 2 Medium, 3 High)", low=1, high=3, dynamic=True
+        1,
+        "level from which a person counts as smiling (1 Low, 2 Medium, 3 High)",
+        low=1,
+        high=3,
+        dynamic=True,
     )
 
 
@@ -192,7 +215,10 @@ class SourceConfig(_Checked):
     height: int = setting(720, "height in px asked of the camera", low=16, high=16384)
     fps: float = setting(30.0, "pictures per second asked of the camera", low=1.0, high=1000.0)
     timeout_s: float = setting(
-        5.0, "time in s without a picture after which a live source is said to be silent", low=0.1, high=3600.0
+        5.0,
+        "time in s without a picture after which a live source is said to be silent",
+        low=0.1,
+        high=3600.0,
     )
     folder_rate_hz: float = setting(
         30.0, "pictures per second that a folder of images stands for", low=0.01, high=1000.0
@@ -201,7 +227,10 @@ class SourceConfig(_Checked):
         16 * 1024 * 1024, "size in bytes of the largest TCP message taken", low=1024, high=1 << 30
     )
     peer_timeout_s: float = setting(
-        10.0, "time in s in which a TCP peer must deliver a message before it is dropped", low=0.1, high=3600.0
+        10.0,
+        "time in s in which a TCP peer must deliver a message before it is dropped",
+        low=0.1,
+        high=3600.0,
     )
     sample_people: int = setting(5, "people in the sample", low=1, high=16)
 

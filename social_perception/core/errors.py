@@ -21,7 +21,7 @@ class SourceError(SocialPerceptionError):
     """A camera, video, folder or stream cannot be opened or read."""
 
 
-class SourceTimeout(SourceError):
+class SourceTimeout(SourceError):  # noqa: N818 (as in queue.Empty: the name says it)
     """A live source is open but has delivered no frame for too long."""
 
 

@@ -194,7 +194,9 @@ class Frame:
     def __post_init__(self) -> None:
         image: Any = self.image
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-            raise ImageError(f"image must be a uint8 array, got {getattr(image, 'dtype', type(image).__name__)}")
+            raise ImageError(
+                f"image must be a uint8 array, got {getattr(image, 'dtype', type(image).__name__)}"
+            )
         if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise ImageError(f"image must have shape (H, W, 3), got {image.shape}")
 

@@ -213,26 +213,6 @@ def vote_boxes(
     return voted
 
 
-def vote_boxes(
-    kept: Sequence[_Candidate], candidates: Sequence[_Candidate], overlap: BoxOverlap, threshold: float
-) -> list[_Candidate]:
-    """Replace each kept box by the mean of all candidates that overlap it, weighted by squared score.
-
-    The scores of neighbouring cells and scales are nearly equal, so the best one jumps by an eighth
-    of the face from frame to frame and knows sizes only in steps of 6/5; the mean does not. Source:
-    box voting, S. Gidaris, N. Komodakis, "Object Detection via a Multi-region and Semantic
-    Segmentation-aware CNN Model", ICCV 2015, section 5.
-    """
-    voted = []
-    for best in kept:
-        voters = [other for other in candidates if other is best or _overlaps(best, other, overlap)]
-        weights = np.square([max(voter.score - threshold, 1e-3) for voter in voters])
-        sides = np.array([(voter.left, voter.top, voter.right, voter.bottom) for voter in voters])
-        left, top, right, bottom = (weights @ sides / weights.sum()).tolist()
-        voted.append(_Candidate(left, top, right, bottom, best.score))
-    return voted
-
-
 def _overlaps(a: _Candidate, b: _Candidate, overlap: BoxOverlap) -> bool:
     width = min(a.right, b.right) - max(a.left, b.left) + 1
     height = min(a.bottom, b.bottom) - max(a.top, b.top) + 1

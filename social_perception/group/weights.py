@@ -19,9 +19,7 @@ from social_perception.core.types import FaceAffect, Track
 FloatArray = npt.NDArray[np.float64]
 
 
-def person_weights(
-    faces: Sequence[FaceAffect], size_exponent: float, center_weight: float
-) -> FloatArray:
+def person_weights(faces: Sequence[FaceAffect], size_exponent: float, center_weight: float) -> FloatArray:
     """Weights of N people, shape (N,), summing to 1 (empty for nobody).
 
     Args:

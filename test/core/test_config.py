@@ -27,9 +27,21 @@ def test_every_setting_is_described_and_its_default_is_legal(kind):
         (config.TrackingConfig, {"min_iou": 1.5}, "min_iou must be in [0.01, 1], got 1.5"),
         (config.TrackingConfig, {"min_iou": float("nan")}, "min_iou must be in [0.01, 1], got nan"),
         (config.DetectionConfig, {"detection_interval": 0}, "detection_interval must be in [1, 300], got 0"),
-        (config.DetectionConfig, {"detection_interval": 2.5}, "detection_interval must be of type int, got 2.5"),
-        (config.DetectionConfig, {"detection_interval": True}, "detection_interval must be of type int, got True"),
-        (config.DetectionConfig, {"backend": "yolo"}, "backend must be one of mmod-torch, mmod-dlib, hog, got yolo"),
+        (
+            config.DetectionConfig,
+            {"detection_interval": 2.5},
+            "detection_interval must be of type int, got 2.5",
+        ),
+        (
+            config.DetectionConfig,
+            {"detection_interval": True},
+            "detection_interval must be of type int, got True",
+        ),
+        (
+            config.DetectionConfig,
+            {"backend": "yolo"},
+            "backend must be one of mmod-torch, mmod-dlib, hog, got yolo",
+        ),
         (config.GroupConfig, {"window": 3.0}, "unknown setting window; known are"),
     ],
 )

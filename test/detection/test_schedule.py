@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+
 from social_perception.core.errors import DetectionError
 from social_perception.core.types import Box, Face, Frame
 from social_perception.detection.schedule import BackgroundDetection, InlineDetection
@@ -47,7 +48,9 @@ def test_inline_searches_every_nth_frame(interval, expected):
     detector = GatedDetector()
     detector.gate.set()
     schedule = InlineDetection(detector, interval)
-    searched = [found.frame_index for index in range(expected[-1] + 1) for found in schedule.update(frame(index))]
+    searched = [
+        found.frame_index for index in range(expected[-1] + 1) for found in schedule.update(frame(index))
+    ]
     assert searched == expected
 
 

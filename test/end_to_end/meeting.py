@@ -72,7 +72,9 @@ class Meeting:
     """Frames and truth of the meeting; needs about 150 MB while it is played."""
 
     def __init__(self, clips: Path) -> None:
-        self._tiles = {person.clip: _read_tiles(clips / person.clip, LAST_FRAME.get(person.clip)) for person in PEOPLE}
+        self._tiles = {
+            person.clip: _read_tiles(clips / person.clip, LAST_FRAME.get(person.clip)) for person in PEOPLE
+        }
         self._levels = _read_levels(clips / "clip_levels.csv")
         generator = np.random.default_rng(1)
         coarse = generator.integers(70, 130, (9, 16, 3), np.uint8)
@@ -114,7 +116,9 @@ def _read_tiles(path: Path, last_frame: int | None) -> list[np.ndarray]:
             break
         side = min(picture.shape[:2])
         left = (picture.shape[1] - side) // 2
-        square = cv2.resize(picture[:side, left : left + side], (TILE_PX, TILE_PX), interpolation=cv2.INTER_AREA)
+        square = cv2.resize(
+            picture[:side, left : left + side], (TILE_PX, TILE_PX), interpolation=cv2.INTER_AREA
+        )
         tiles.append(cv2.cvtColor(square, cv2.COLOR_BGR2RGB))
     assert tiles, f"{path} could not be read"
     return tiles
