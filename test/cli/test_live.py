@@ -1,0 +1,107 @@
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from social_perception.cli import live
+from social_perception.cli.main import main
+from social_perception.core.errors import SourceTimeout
+from social_perception.core.types import (
+    Frame,
+)
+
+
+def test_live_shows_and_writes_what_is_found(tmp_path, pipelines, capsys, rows, gray_images):
+    gray_images(tmp_path, [10, 20, 30])
+    output = tmp_path / "events.csv"
+    argv = ["live", "--source", str(tmp_path), "--no-ros", "--output", str(output), "--folder-rate-hz", "100"]
+    assert main(argv) == 0
+    table = rows(output)
+    assert table[0]["face_id"] == "anna"
+    assert [row["frame"] for row in table] == [str(n) for n in range(len(table))]
+    assert "anna Neutral 0.00" in capsys.readouterr().out
+    assert (pipelines[0].live, pipelines[0].closed) == (True, True)
+
+
+def test_live_ends_after_its_duration(pipelines):
+    assert main(["live", "--source", "sample?people=1", "--no-ros", "--duration", "0.3"]) == 0
+
+
+def test_live_without_a_web_page_says_so(capsys):
+    assert main(["live", "--web", "8000"]) == 1
+    assert "the web page is not part of this version" in capsys.readouterr().err
+
+
+class Recorder:
+    """A publisher that keeps what it is given."""
+
+    topics = ("face_affect",)
+
+    def __init__(self):
+        self.published = []
+        self.closed = False
+
+    def publish(self, affect, frame):
+        self.published.append((affect.index, frame is not None))
+
+    def close(self):
+        self.closed = True
+
+
+class Stuttering:
+    """A live source: a frame, silence, a frame, the end."""
+
+    name, live, rate_hz, frame_count = "stuttering", True, None, None
+
+    def __init__(self):
+        image = np.zeros((8, 8, 3), np.uint8)
+        self.left = [Frame(image, 0.0, 0), SourceTimeout("no picture"), Frame(image, 1.0, 1)]
+
+    def __next__(self):
+        if not self.left:
+            raise StopIteration
+        entry = self.left.pop(0)
+        if isinstance(entry, Exception):
+            raise entry
+        return entry
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+def test_live_publishes_also_when_the_source_is_silent(monkeypatch, pipelines, capsys):
+    recorder = Recorder()
+    monkeypatch.setattr(live, "_ros_publisher", lambda **_: recorder)
+    monkeypatch.setattr("social_perception.sources.factory.open_source", lambda *_: Stuttering())
+    assert main(["live", "--source", "x"]) == 0
+    assert recorder.published == [(0, True), (0, False), (1, True)]
+    assert recorder.closed
+    assert "no picture; waiting" in capsys.readouterr().err
+
+
+def test_live_tells_the_same_failure_once(monkeypatch, capsys, tmp_path, gray_images, fake_pipeline):
+    monkeypatch.setattr(
+        "social_perception.pipeline.make_pipeline", lambda *_, **__: fake_pipeline(fails_at=range(100))
+    )
+    gray_images(tmp_path, [10] * 4)
+    assert main(["live", "--source", str(tmp_path), "--no-ros", "--folder-rate-hz", "50"]) == 0
+    assert capsys.readouterr().err.count("the detector is tired") == 1
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 0)])
+def test_live_ends_cleanly_on_a_signal(monkeypatch, pipelines, tmp_path, number, status, rows, fake_pipeline):
+    class Interrupting(fake_pipeline):
+        def process(self, frame):
+            if frame.index == 2:
+                os.kill(os.getpid(), number)
+            return super().process(frame)
+
+    monkeypatch.setattr("social_perception.pipeline.make_pipeline", lambda *_, **__: Interrupting())
+    output = tmp_path / "events.csv"
+    argv = ["live", "--source", "sample?people=1", "--no-ros", "--output", str(output), "--duration", "60"]
+    assert main(argv) == status
+    assert rows(output)
