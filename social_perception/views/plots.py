@@ -45,7 +45,7 @@ def plot_timeline(
     for axes, name in ((upper, "each face"), (lower, "group")):
         _decorate(axes, name)
     if faces:
-        upper.legend(title="face", loc="upper left", bbox_to_anchor=(1.05, 1.0), frameon=False)
+        upper.legend(title="face", loc="upper left", bbox_to_anchor=(1.07, 1.0), frameon=False)
     upper.set_title(title)
     lower.set_xlabel("time (s)")
     figure.savefig(path, dpi=110, format="png")
