@@ -44,13 +44,16 @@ class Health:
         with self._lock:
             self._counts.error = self._last_error = text
 
-    def report(self, name: str, period_s: float, *, dropped: int, silence: str) -> DiagnosticStatus:
+    def report(
+        self, name: str, period_s: float, *, dropped: int, lost: int, silence: str
+    ) -> DiagnosticStatus:
         """Return the status since the last report.
 
         Args:
             name: of the node.
             period_s: time in s since the last report.
             dropped: messages replaced by newer ones since the node was activated.
+            lost: messages lost by the middleware since then.
             silence: why nothing comes in; empty: something does.
         """
         with self._lock:
@@ -66,6 +69,7 @@ class Health:
             "input rate (Hz)": f"{counts.received / period_s:.1f}",
             "output rate (Hz)": f"{counts.processed / period_s:.1f}",
             "dropped": str(dropped),
+            "lost": str(lost),
             "faces": str(counts.faces),
             "latency (ms)": f"{1e3 * counts.latency_s:.0f}" if math.isfinite(counts.latency_s) else "unknown",
             "last error": self._last_error,

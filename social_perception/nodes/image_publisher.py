@@ -20,6 +20,7 @@ from social_perception.core.types import Frame
 from social_perception.nodes.images import encode, image_header
 from social_perception.nodes.qos import NEWEST_RESULT_QOS
 from social_perception.nodes.runner import interruptible, running
+from social_perception.nodes.transport import prefer_large_images
 from social_perception.sources.factory import default_source, open_source
 from social_perception.sources.source import Source
 
@@ -154,6 +155,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _publish(options: argparse.Namespace, args: Sequence[str] | None) -> None:
     spec = options.source or default_source()
     source = open_source(spec)
+    prefer_large_images()
     with source, running([lambda: ImagePublisher(options.topic)], args) as program:
         publisher = program.nodes[0]
         player = Player(publisher, source, spec, loop=options.loop, rate_hz=options.rate)

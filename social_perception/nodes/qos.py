@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.node import Node
 from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy, qos_policy_name_from_kind
+from rclpy.subscription import Subscription
 
 try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
+    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
 except ImportError:  # up to Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
+    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 RESULT_QOS = QoSProfile(
     history=QoSHistoryPolicy.KEEP_LAST, depth=10, reliability=QoSReliabilityPolicy.RELIABLE
@@ -29,10 +32,38 @@ def image_qos(reliability: str) -> QoSProfile:
     return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=1, reliability=policy)
 
 
-def incompatible_qos_callbacks(report: Callable[[str], None]) -> SubscriptionEventCallbacks:
-    """Event callbacks that report the name of the policy in which a publisher does not match."""
+def subscribe(
+    node: Node,
+    kind: type,
+    topic: str,
+    qos: QoSProfile,
+    callback: Callable[[Any], None],
+    *,
+    on_incompatible: Callable[[str], None],
+    on_lost: Callable[[int], None],
+) -> Subscription:
+    """Subscribe, and learn of what goes wrong below, as far as the middleware tells.
 
-    def on_incompatible(event: Any) -> None:
-        report(qos_policy_name_from_kind(event.last_policy_kind))
+    Args:
+        node: that subscribes.
+        kind: message type.
+        topic: relative name.
+        qos: of the subscription.
+        callback: called with each message.
+        on_incompatible: called with the policy in which a publisher does not match.
+        on_lost: called with the number of messages newly lost on the way.
+    """
 
-    return SubscriptionEventCallbacks(incompatible_qos=on_incompatible)
+    def incompatible(event: Any) -> None:
+        on_incompatible(qos_policy_name_from_kind(event.last_policy_kind))
+
+    def lost(event: Any) -> None:
+        on_lost(event.total_count_change)
+
+    for callbacks in (
+        SubscriptionEventCallbacks(incompatible_qos=incompatible, message_lost=lost),
+        SubscriptionEventCallbacks(incompatible_qos=incompatible),
+    ):
+        with contextlib.suppress(UnsupportedEventTypeError):
+            return node.create_subscription(kind, topic, callback, qos, event_callbacks=callbacks)
+    return node.create_subscription(kind, topic, callback, qos)

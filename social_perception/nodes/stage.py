@@ -217,12 +217,17 @@ class Stage(LifecycleNode):
         return age_s if abs(age_s) < _SANE_LATENCY_S else float("nan")
 
     def _report(self) -> None:
-        silence = ""
+        silence, lost = "", 0
         if self.input is not None:
+            lost = self.input.lost
             silence = self.input.check(self.parameters[NodeConfig].silent_after_s)
         dropped = self.worker.dropped if self.worker is not None else 0
         status = self.health.report(
-            self.get_fully_qualified_name(), self._report_period_s, dropped=dropped, silence=silence
+            self.get_fully_qualified_name(),
+            self._report_period_s,
+            dropped=dropped,
+            lost=lost,
+            silence=silence,
         )
         if self.input is None and status.message == "running":
             status.message = "inactive"

@@ -9,7 +9,11 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 from social_perception.nodes.health import SilenceWatch
-from social_perception.nodes.qos import incompatible_qos_callbacks
+from social_perception.nodes.qos import subscribe
+from social_perception.nodes.transport import PROFILE
+
+_LOSS_COUNT = 30
+"""Losses from which they are worth a warning, if they are more than what arrives."""
 
 
 class TopicInput:
@@ -40,8 +44,12 @@ class TopicInput:
         self._callback = callback
         self._mismatch = ""
         self._watch = SilenceWatch(self._now_s())
-        events = incompatible_qos_callbacks(self._on_incompatible)
-        self._subscription = node.create_subscription(kind, topic, self._take, qos, event_callbacks=events)
+        self.lost = 0
+        self._taken = 0
+        self._told_of_loss = False
+        self._subscription = subscribe(
+            node, kind, topic, qos, self._take, on_incompatible=self._on_incompatible, on_lost=self._on_lost
+        )
 
     @property
     def topic(self) -> str:
@@ -70,7 +78,19 @@ class TopicInput:
         ended = self._watch.heard(self._now_s())
         if ended is not None:
             self._node.get_logger().info(f"{self._noun} on {self.topic} come again after {ended:.1f} s")
+        self._taken += 1
         self._callback(message)
+
+    def _on_lost(self, count: int) -> None:
+        self.lost += count
+        if self._told_of_loss or self.lost < max(_LOSS_COUNT, self._taken):
+            return
+        self._told_of_loss = True
+        self._node.get_logger().warning(
+            f"most {self._noun} on {self.topic} are lost on the way ({self.lost} of "
+            f"{self.lost + self._taken}): start the publisher with the Fast DDS profile {PROFILE} of this "
+            "package, or set the parameter reliability to reliable"
+        )
 
     def _on_incompatible(self, policy: str) -> None:
         self._mismatch = policy

@@ -16,17 +16,18 @@ def test_rates_are_those_since_the_last_report() -> None:
         health.received()
     for _ in range(10):
         health.processed(3, 0.05)
-    status = health.report("/face_tracker", 2.0, dropped=20, silence="")
+    status = health.report("/face_tracker", 2.0, dropped=20, lost=4, silence="")
     assert (status.level, status.name, status.message) == (DiagnosticStatus.OK, "/face_tracker", "running")
     assert values(status) == {
         "input rate (Hz)": "15.0",
         "output rate (Hz)": "5.0",
         "dropped": "20",
+        "lost": "4",
         "faces": "3",
         "latency (ms)": "50",
         "last error": "",
     }
-    again = values(health.report("/face_tracker", 2.0, dropped=20, silence=""))
+    again = values(health.report("/face_tracker", 2.0, dropped=20, lost=4, silence=""))
     assert (again["input rate (Hz)"], again["latency (ms)"]) == ("0.0", "unknown")
 
 
@@ -36,14 +37,14 @@ def test_an_error_is_reported_with_its_cause(processed: int, level: bytes) -> No
     health.failed("image is truncated")
     for _ in range(processed):
         health.processed(0, 0.0)
-    status = health.report("n", 1.0, dropped=0, silence="")
+    status = health.report("n", 1.0, dropped=0, lost=0, silence="")
     assert (status.level, status.message) == (level, "image is truncated")
-    later = health.report("n", 1.0, dropped=0, silence="")
+    later = health.report("n", 1.0, dropped=0, lost=0, silence="")
     assert (later.level, values(later)["last error"]) == (DiagnosticStatus.OK, "image is truncated")
 
 
 def test_silence_is_an_error() -> None:
-    status = Health().report("n", 1.0, dropped=0, silence="no images on /image for 3.0 s")
+    status = Health().report("n", 1.0, dropped=0, lost=0, silence="no images on /image for 3.0 s")
     assert (status.level, status.message) == (DiagnosticStatus.ERROR, "no images on /image for 3.0 s")
 
 

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import xml.dom.minidom
+from pathlib import Path
+
+import pytest
+from sensor_msgs.msg import Image
+
+from social_perception.nodes import transport
+from social_perception.nodes.qos import image_qos
+from social_perception.nodes.topic_input import TopicInput
+
+CHOICES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
+
+
+class Log:
+    def __init__(self) -> None:
+        self.lines = []
+
+    def warning(self, text: str) -> None:
+        self.lines.append(text)
+
+    info = warning
+
+
+@pytest.fixture
+def log(ros, monkeypatch):
+    log = Log()
+    monkeypatch.setattr(ros.node, "get_logger", lambda: log)
+    return log
+
+
+def subscribe(ros, callback=lambda message: None):
+    return TopicInput(
+        ros.node, Image, "image", image_qos("best_effort"), callback, noun="images", origin="the camera"
+    )
+
+
+def test_heavy_loss_is_told_once_with_the_remedy(ros, log) -> None:
+    topic = subscribe(ros)
+    for _ in range(29):
+        topic._on_lost(1)
+    assert not log.lines
+    for _ in range(50):
+        topic._on_lost(1)
+    (line,) = log.lines
+    assert "most images" in line
+    assert transport.PROFILE in line
+    assert topic.lost == 79
+
+
+def test_light_loss_is_only_counted(ros, log) -> None:
+    topic = subscribe(ros)
+    topic._taken = 1000
+    topic._on_lost(40)
+    assert (topic.lost, log.lines) == (40, [])
+
+
+def test_silence_and_its_end_are_each_told_once(ros, log, image_message) -> None:
+    taken = []
+    topic = subscribe(ros, taken.append)
+    ros.until(lambda: topic.check(0.05))
+    assert topic.check(0.05)
+    assert len(log.lines) == 1
+    assert "nobody publishes there; check the camera" in log.lines[0]
+    publisher = ros.publisher(Image, "image")
+    publisher.publish(image_message())
+    ros.until(lambda: taken)
+    assert len(log.lines) == 2
+    assert "come again" in log.lines[1]
+    assert topic.check(60.0) == ""
+
+
+def test_the_profile_is_taken_unless_the_user_chose_one(monkeypatch, tmp_path) -> None:
+    profile = tmp_path / "profile.xml"
+    monkeypatch.setattr(transport, "profile_path", lambda: profile)
+    environment: dict[str, str] = {}
+    monkeypatch.setattr(transport.os, "environ", environment)
+    transport.prefer_large_images()
+    assert environment == {CHOICES[0]: str(profile)}
+    for name in CHOICES:
+        environment.clear()
+        environment[name] = "the user's"
+        transport.prefer_large_images()
+        assert environment == {name: "the user's"}
+
+
+def test_the_profile_is_well_formed() -> None:
+    path = Path(__file__).parents[2] / transport.PROFILE
+    kinds = [each.firstChild.data for each in xml.dom.minidom.parse(str(path)).getElementsByTagName("type")]
+    assert kinds == ["SHM", "UDPv4"]
