@@ -110,7 +110,6 @@ class MmodTorchDetector:
         self.min_face_px = min_face_px
         self.upsample = upsample
         self.vote = vote
-        self.vote = vote
 
     def detect(self, image: ImageArray) -> tuple[Face, ...]:
         """Return the faces of an RGB image (H, W, 3) uint8, surest first.
@@ -142,8 +141,6 @@ class MmodTorchDetector:
         except RuntimeError as error:
             raise DetectionError(f"face detection failed on a {width}x{height} image: {error}") from error
         kept = suppress(candidates, self._model.overlap)
-        if self.vote:
-            kept = vote_boxes(kept, candidates, self._model.overlap, self.threshold)
         if self.vote:
             kept = vote_boxes(kept, candidates, self._model.overlap, self.threshold)
         x_scale = image.shape[1] / width
