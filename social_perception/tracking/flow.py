@@ -27,10 +27,15 @@ REACH_PX = 64
 MIN_IMAGE_SIDE_PX = 16
 
 MAX_ERROR_PX = 1.0
-"""Forward-backward error, in px of the small image, up to which a point counts as followed."""
+MAX_ERROR_SHARE = 0.02
+"""Forward-backward error, in px of the small image or in box sides, up to which a point is followed."""
 
+MIN_POINTS = 4
 MIN_FOLLOWED = 0.35
 MIN_AGREEMENT = 0.5
+SURE_AGREEMENT = 0.8
+"""Agreement that makes up for lost points: a laugh moves half of them in other ways than the head."""
+
 MAX_SCALE_STEP = 1.12
 MIN_SIDE_PX = 6.0
 """Side of a face in the small image below which there is nothing to follow."""
@@ -104,12 +109,13 @@ def follow(before: Snapshot, after: Snapshot, rows: FloatArray, usable: BoolArra
     start = points_in(rows) * scale - 0.5
     end, error, residual = _forward_backward(before, after, start)
     usable = _inside(start, before) if usable is None else usable & _inside(start, before)
-    good = usable & (error <= MAX_ERROR_PX) & _inside(end, after)
+    limit = np.maximum(MAX_ERROR_PX, MAX_ERROR_SHARE * sides)[:, None]
+    good = usable & (error <= limit) & _inside(end, after)
     share = good.sum(axis=1) / np.maximum(1, usable.sum(axis=1))
     moved = _move(rows, start, end, _best_half(good, error, residual), scale)
     agreement = patch_agreement(patches_of(before, rows), patches_of(after, moved))
-    followed = (share >= MIN_FOLLOWED) & (agreement >= MIN_AGREEMENT) & (sides >= MIN_SIDE_PX)
-    followed &= good.sum(axis=1) >= 4
+    followed = (share >= MIN_FOLLOWED) & (agreement >= MIN_AGREEMENT) | (agreement >= SURE_AGREEMENT)
+    followed &= (sides >= MIN_SIDE_PX) & (good.sum(axis=1) >= MIN_POINTS)
     quality = np.where(followed, share * np.clip(agreement, 0.0, 1.0), 0.0)
     return Motion(np.where(followed[:, None], moved, rows), quality, followed)
 

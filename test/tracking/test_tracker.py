@@ -11,6 +11,8 @@ import pytest
 
 from social_perception.core.config import TrackingConfig
 from social_perception.core.types import Box, Face, Frame
+from social_perception.tracking.appearance import LOOK_SIZE
+from social_perception.tracking.face import FollowedFace
 from social_perception.tracking.tracker import Tracker
 
 RATE_HZ = 30.0
@@ -117,6 +119,46 @@ def test_who_comes_back_in_time_keeps_the_id(theatre, tracker, away, same, moved
     moments = theatre.play(stage, theatre.FakeDetector(stage, interval=5, miss=0.0), back + 20, tracker)
     ids = theatre.ids_of(moments, "anna")
     assert ids == (["id0"] if same else ["id0", "id1"])
+
+
+def test_a_late_detection_gives_the_id_back_if_its_frame_was_in_time(theatre, tracker):
+    stage = theatre.Stage(
+        [theatre.painted("anna", 1, 160, theatre.straight(300, 200), present=lambda i: not 45 <= i < 93)]
+    )
+    moments = theatre.play(stage, theatre.FakeDetector(stage, interval=5, delay=30, miss=0.0), 135, tracker)
+    assert any(moment.tracks for moment in moments[125:])
+    assert theatre.ids_of(moments, "anna") == ["id0"]
+
+
+def test_lost_faces_are_dropped_for_ever(theatre, tracker):
+    stage = theatre.Stage(
+        [theatre.painted("anna", 1, 160, theatre.straight(300, 200), present=lambda index: index < 5)]
+    )
+    theatre.play(stage, theatre.FakeDetector(stage, miss=0.0), 80, tracker)
+    assert tracker._faces == []
+
+
+def test_after_a_cut_nothing_is_predicted(theatre, tracker):
+    anna = theatre.painted("anna", 1, 160, theatre.straight(300, 200))
+    scenes = [theatre.Stage([anna], seed=0), theatre.Stage([], seed=1)]
+    step(tracker, scenes[0], 0)
+    tracker.correct(0, faces_of(scenes[0], 0))
+    step(tracker, scenes[0], 1)
+    step(tracker, scenes[1], 2)
+    assert tracker.tracks() == ()
+
+
+def test_a_face_that_fades_away_goes_with_the_next_detection(theatre, tracker):
+    anna = theatre.painted("anna", 1, 160, theatre.straight(300, 200))
+    full, bare = theatre.Stage([anna]), theatre.Stage([])
+    for index in range(90):
+        share = min(1.0, max(0.0, (index - 45) / 30.0))
+        image = ((1.0 - share) * full.image(index) + share * bare.image(index)).astype(np.uint8)
+        tracker.advance(Frame(image, index / RATE_HZ, index))
+        if index % 10 == 0:
+            tracker.correct(index, faces_of(full, index) if share < 0.5 else [])
+        assert any(track.visible for track in tracker.tracks()) or index > 60
+    assert not any(track.visible for track in tracker.tracks())
 
 
 def test_another_person_does_not_inherit_the_id(theatre, tracker):
@@ -258,6 +300,39 @@ def test_who_crosses_keeps_the_id(theatre, tracker, speed, delay):
     for moment in moments:
         visible = [track for track in moment.tracks if track.visible]
         assert all(a.box.iou(b.box) < 0.65 for a, b in pairwise(visible))
+        for track in moment.tracks:
+            # Also a hidden face's predicted box stays with the face.
+            assert max(box.iou(track.box) for box, _ in moment.truth.values()) > 0.45
+
+
+def test_a_face_half_covered_is_not_dragged_along(theatre, tracker):
+    """Nearer, Bert comes to a stop, shakes his head, and hides half of Anna, who keeps still."""
+    stage = theatre.Stage(
+        [
+            theatre.painted("anna", 1, 240, theatre.straight(300, 200)),
+            theatre.painted(
+                "bert", 2, 240, lambda index: (500 - 4.0 * min(index, 20) + 4 * (index % 2), 200)
+            ),
+        ]
+    )
+    moments = theatre.play(stage, theatre.FakeDetector(stage, miss=0.0), 30, tracker)
+    ids = {name: moments[0].best(name)[0] for name in ("anna", "bert")}
+    for moment in moments:
+        box = next(track.box for track in moment.tracks if track.id == ids["anna"])
+        assert box.iou(moment.truth["anna"][0]) > 0.75
+
+
+def test_a_face_lost_behind_another_is_where_it_was_going():
+    face = FollowedFace(np.array([100.0, 100.0, 50.0, 50.0]), np.zeros(LOOK_SIZE), np.zeros(144), 1.0)
+    for x in range(105, 205, 5):
+        face.moved_to(np.array([x, 100.0, 50.0, 50.0]), 1.0, 1.0 / RATE_HZ)
+        face.note_contact(face.picture, covered=False)
+    face.note_contact(face.picture, covered=True)
+    for x in range(198, 178, -2):
+        face.moved_to(np.array([x, 90.0, 40.0, 40.0]), 1.0, 1.0 / RATE_HZ)
+        face.note_contact(face.picture, covered=True)
+    face.lose(1.0)
+    np.testing.assert_allclose(face.row, [250.0, 100.0, 50.0, 50.0], atol=6.0)
 
 
 # Times, sizes, odd input ----------------------------------------------------------------------
