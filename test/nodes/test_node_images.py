@@ -26,7 +26,8 @@ def message_of(encoding: str, pixels: np.ndarray, *, padding: int = 0, big_endia
 
 
 def wide(pixels: np.ndarray) -> np.ndarray:
-    return pixels.astype(np.uint16) * 257
+    """As 16 bits; the two bytes differ, so that their order matters."""
+    return pixels.astype(np.uint16) * 256 + (255 - pixels)
 
 
 def gray(rgb: np.ndarray) -> np.ndarray:

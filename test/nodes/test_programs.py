@@ -11,6 +11,8 @@ import threading
 
 import pytest
 
+from social_perception.nodes.runner import interruptible
+
 TIMEOUT_S = 60.0
 
 
@@ -79,13 +81,27 @@ def test_ends_cleanly_on_a_signal(number, run) -> None:
     assert "Traceback" not in program.output
 
 
-def test_a_second_signal_does_not_disturb_the_end(run) -> None:
-    program = run("group_affect")
-    program.await_output("group_affect is activated")
-    program.signal(signal.SIGINT)
-    program.signal(signal.SIGINT)
-    assert program.end() == 0, program.output
-    assert "Traceback" not in program.output
+@pytest.fixture
+def _handlers():
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_handlers")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_disturb_the_cleaning_up(number) -> None:
+    cleaned_up = False
+    with interruptible():
+        try:
+            signal.raise_signal(number)
+            pytest.fail("the signal did not interrupt")
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            cleaned_up = True
+    assert cleaned_up
 
 
 @pytest.mark.parametrize(
