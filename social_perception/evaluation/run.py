@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 from social_perception.core.config import SmileConfig
@@ -39,11 +40,18 @@ def main(
         from social_perception.evaluation.clips import clip_figures, clip_timelines
 
         figures["clips"] = clip_figures(clip_timelines(model))
-    text = json.dumps(figures, indent=2)
+    text = json.dumps(_json(figures), indent=2, allow_nan=False)
     print(text)
     if output is not None:
         Path(output).write_text(text + "\n")
     return figures
+
+
+def _json(value: object) -> object:
+    """The same, with null for what could not be computed: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {name: _json(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _still_figures(model: str, cache: Path) -> dict[str, object]:

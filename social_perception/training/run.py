@@ -18,6 +18,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from social_perception.core.errors import ConfigurationError
 from social_perception.smile.networks import SmileNetwork
 from social_perception.smile.weights import save_network
+from social_perception.training.calibration import calibrate
 from social_perception.training.faces import TrainingFaces, training_faces
 from social_perception.training.memory_training import MemoryTraining, memory_loader
 from social_perception.training.settings import StillSettings, TrainSettings, read_settings
@@ -47,6 +48,7 @@ def main(config_path: Path | str, resume: str = "no") -> Path:
     network = SmileNetwork()
     for stage in ("pretrain", "finetune", "memory"):
         _run_stage(network, faces, settings, folder / stage, resume)
+    calibrate(network, faces)
     path = folder / f"smile_{settings.name}.safetensors"
     save_network(network, path, asdict(settings))
     print(f"weights written to {path}")
