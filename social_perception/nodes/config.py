@@ -31,9 +31,10 @@ class ImageInputConfig(_Checked):
     """How the camera's images are subscribed."""
 
     reliability: str = setting(
-        "best_effort",
-        "reliability of the image subscription; best_effort takes images from any publisher",
-        choices=("best_effort", "reliable"),
+        "auto",
+        "reliability of the image subscription; auto: best effort, which any publisher suits, until "
+        "all publishers turn out to be reliable",
+        choices=("auto", "best_effort", "reliable"),
     )
     image_transport: str = setting(
         "raw",

@@ -54,8 +54,15 @@ class FaceTrackerNode(Stage):
         config = self.parameters[ImageInputConfig]
         compressed = config.image_transport == "compressed"
         kind, topic = (CompressedImage, "image/compressed") if compressed else (Image, "image")
-        qos = image_qos(config.reliability)
-        self.subscribe(kind, topic, qos, noun="images", origin="the camera", in_worker=True)
+        self.subscribe(
+            kind,
+            topic,
+            image_qos(reliable=config.reliability == "reliable"),
+            reliable_qos=image_qos(reliable=True) if config.reliability == "auto" else None,
+            noun="images",
+            origin="the camera",
+            in_worker=True,
+        )
 
     def unload(self) -> None:
         if self._tracking is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.node import Node
@@ -26,10 +26,16 @@ NEWEST_RESULT_QOS = QoSProfile(
 """For a subscriber that works on the newest result only."""
 
 
-def image_qos(reliability: str) -> QoSProfile:
-    """Sensor data, newest image only; reliability is ``best_effort`` or ``reliable``."""
-    policy = QoSReliabilityPolicy[reliability.upper()]
+def image_qos(*, reliable: bool) -> QoSProfile:
+    """Sensor data, newest image only."""
+    policy = QoSReliabilityPolicy.RELIABLE if reliable else QoSReliabilityPolicy.BEST_EFFORT
     return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=1, reliability=policy)
+
+
+def all_reliable(publishers: Sequence[Any]) -> bool:
+    """Whether there are publishers and every one of them (TopicEndpointInfo) offers reliability."""
+    offered = [each.qos_profile.reliability for each in publishers]
+    return bool(offered) and all(policy == QoSReliabilityPolicy.RELIABLE for policy in offered)
 
 
 def subscribe(

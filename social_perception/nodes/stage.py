@@ -84,8 +84,11 @@ class Stage(LifecycleNode):
 
     # What a node uses.
 
-    def subscribe(self, kind: type, topic: str, qos: Any, *, noun: str, origin: str, in_worker: bool) -> None:
-        """Subscribe the node's input; its messages go to ``process``, in a thread if so asked."""
+    def subscribe(self, kind: type, topic: str, qos: Any, *, in_worker: bool, **about: Any) -> None:
+        """Subscribe the node's input; its messages go to ``process``, in a thread if so asked.
+
+        ``about`` is what :class:`TopicInput` wants to know besides.
+        """
         take: Callable[[Any], None] = self._run
         if in_worker:
             self.worker = Worker(self._run, self.get_name())
@@ -95,7 +98,7 @@ class Stage(LifecycleNode):
             self.health.received()
             take(message)
 
-        self.input = TopicInput(self, kind, topic, qos, callback, noun=noun, origin=origin)
+        self.input = TopicInput(self, kind, topic, qos, callback, **about)
 
     def fail(self, text: str) -> None:
         """Report a failure that concerns one message."""

@@ -7,9 +7,10 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 
 from social_perception.nodes.health import SilenceWatch
-from social_perception.nodes.qos import subscribe
+from social_perception.nodes.qos import all_reliable, subscribe
 from social_perception.nodes.transport import PROFILE
 
 _LOSS_COUNT = 30
@@ -27,6 +28,8 @@ class TopicInput:
         callback: called with each message.
         noun: what comes, in the plural, for log lines: ``images``.
         origin: whence it comes, for log lines: ``the camera``.
+        reliable_qos: if given, the subscription changes to it while all publishers are reliable,
+            and back to ``qos`` when one is not.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class TopicInput:
         *,
         noun: str,
         origin: str,
+        reliable_qos: QoSProfile | None = None,
     ) -> None:
         self._node, self._kind, self._noun, self._origin = node, kind, noun, origin
         self._callback = callback
@@ -47,9 +51,9 @@ class TopicInput:
         self.lost = 0
         self._taken = 0
         self._told_of_loss = False
-        self._subscription = subscribe(
-            node, kind, topic, qos, self._take, on_incompatible=self._on_incompatible, on_lost=self._on_lost
-        )
+        self._topic, self._qos, self._reliable_qos = topic, qos, reliable_qos
+        self._is_reliable = False
+        self._subscription = self._subscribe(qos)
 
     @property
     def topic(self) -> str:
@@ -61,7 +65,8 @@ class TopicInput:
         return self._watch.silence_s(self._now_s())
 
     def check(self, limit_s: float) -> str:
-        """Return why nothing comes, or an empty string; logs it when it begins."""
+        """Return why nothing comes, or an empty string; logs it when it begins. To be called often."""
+        self._follow_publishers()
         newly = self._watch.fell_silent(self._now_s(), limit_s)
         if not self._watch.is_silent:
             return ""
@@ -73,6 +78,31 @@ class TopicInput:
     def close(self) -> None:
         """Unsubscribe."""
         self._node.destroy_subscription(self._subscription)
+
+    def _subscribe(self, qos: QoSProfile) -> Subscription:
+        return subscribe(
+            self._node,
+            self._kind,
+            self._topic,
+            qos,
+            self._take,
+            on_incompatible=self._on_incompatible,
+            on_lost=self._on_lost,
+        )
+
+    def _follow_publishers(self) -> None:
+        # Best effort suits any publisher, but loses most large images on their way through DDS.
+        if self._reliable_qos is None:
+            return
+        reliable = all_reliable(self._node.get_publishers_info_by_topic(self.topic))
+        if reliable == self._is_reliable:
+            return
+        self._is_reliable = reliable
+        before = self._subscription
+        self._subscription = self._subscribe(self._reliable_qos if reliable else self._qos)
+        self._node.destroy_subscription(before)
+        how = "reliably, as all its publishers offer" if reliable else "best effort, as a publisher needs it"
+        self._node.get_logger().info(f"{self.topic} is now subscribed {how}")
 
     def _take(self, message: Any) -> None:
         ended = self._watch.heard(self._now_s())

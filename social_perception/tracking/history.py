@@ -11,8 +11,8 @@ from social_perception.tracking.flow import follow, unshared_points
 from social_perception.tracking.geometry import BoolArray, FloatArray
 from social_perception.tracking.snapshot import Snapshot
 
-CAPACITY = 64
-"""Frames kept: two seconds at 30 frames per second, about 25 MB."""
+CAPACITY = 192
+"""Frames kept: six seconds at 30 frames per second, about 75 MB; a later detection is of no use."""
 
 MAX_STEPS = 24
 """Most flow steps on the way to the newest frame; a longer way is walked in larger steps."""

@@ -88,7 +88,7 @@ def test_a_dynamic_change_reaches_the_configuration(ros) -> None:
     ("kind", "given", "problem"),
     [
         (FaceTrackerNode, {"min_iou": 1.5}, "min_iou"),
-        (FaceTrackerNode, {"reliability": "maybe"}, "must be one of best_effort, reliable, got maybe"),
+        (FaceTrackerNode, {"reliability": "maybe"}, "must be one of auto, best_effort, reliable, got maybe"),
         (SmileIntensityNode, {"device": "tpu"}, "device must be one of auto, cpu, cuda, got tpu"),
         (GroupAffectNode, {"window_s": "long"}, "window_s"),
     ],

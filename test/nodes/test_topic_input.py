@@ -30,10 +30,41 @@ def log(ros, monkeypatch):
     return log
 
 
-def subscribe(ros, callback=lambda message: None):
+def subscribe(ros, callback=lambda message: None, **arguments):
+    qos = image_qos(reliable=False)
     return TopicInput(
-        ros.node, Image, "image", image_qos("best_effort"), callback, noun="images", origin="the camera"
+        ros.node, Image, "image", qos, callback, noun="images", origin="the camera", **arguments
     )
+
+
+def test_reliable_publishers_are_followed_and_others_are_not_shut_out(ros, image_message) -> None:
+    taken = []
+    topic = subscribe(ros, taken.append, reliable_qos=image_qos(reliable=True))
+
+    def reliability():
+        topic.check(60.0)
+        (info,) = ros.node.get_subscriptions_info_by_topic(topic.topic)
+        return info.qos_profile.reliability.name
+
+    assert reliability() == "BEST_EFFORT"
+    reliable = ros.publisher(Image, "image")
+    ros.until(lambda: reliability() == "RELIABLE", "the reliable publisher is followed")
+    reliable.publish(image_message())
+    ros.until(lambda: taken, "its image")
+    other = ros.node.create_publisher(Image, "image", image_qos(reliable=False))
+    ros.until(lambda: reliability() == "BEST_EFFORT", "the publisher that needs it is followed")
+    taken.clear()
+    ros.until(lambda: other.get_subscription_count() > 0)
+    other.publish(image_message())
+    ros.until(lambda: taken, "the best-effort publisher's image")
+
+
+def test_without_a_reliable_profile_nothing_is_followed(ros) -> None:
+    topic = subscribe(ros)
+    ros.publisher(Image, "image")
+    topic.check(60.0)
+    (info,) = ros.node.get_subscriptions_info_by_topic(topic.topic)
+    assert info.qos_profile.reliability.name == "BEST_EFFORT"
 
 
 def test_heavy_loss_is_told_once_with_the_remedy(ros, log) -> None:
