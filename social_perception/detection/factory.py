@@ -53,6 +53,7 @@ def _make_torch(config: DetectionConfig, *, live: bool) -> Detector:
         config.min_face_px,
         config.upsample,
         torch.bfloat16 if _prefers_bfloat16(config, device, live=live) else torch.float32,
+        exact=config.precision == "float32" or (config.precision == "auto" and not live),
         vote=config.boxes == "voted",
     )
 

@@ -11,8 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
+
+from social_perception.core.types import ImageArray
 
 RATE = 5 / 6
 MIN_HEIGHT_PX = 5
@@ -113,13 +117,26 @@ def _meets(a: Tile, b: Tile) -> bool:
     return max(a.left, b.left) <= min(a.right, b.right) and max(a.top, b.top) <= min(a.bottom, b.bottom)
 
 
-def fill(image: torch.Tensor, pyramid: TiledPyramid) -> torch.Tensor:
+def fill(image: torch.Tensor, pyramid: TiledPyramid, background: Sequence[float]) -> torch.Tensor:
     """Draw all scales of an image of shape (N, 3, H, W) into one picture (N, 3, height, width)."""
-    batch, channels = image.shape[:2]
-    tiled = image.new_zeros((batch, channels, pyramid.height, pyramid.width))
+    tiled = image.new_tensor(background).view(1, 3, 1, 1).repeat(len(image), 1, pyramid.height, pyramid.width)
     level = image
     for tile in pyramid.tiles:
         if level.shape[2:] != (tile.height, tile.width):
             level = F.interpolate(level, (tile.height, tile.width), mode="bilinear", align_corners=True)
         tiled[:, :, tile.top : tile.top + tile.height, tile.left : tile.left + tile.width] = level
+    return tiled
+
+
+def fill_bytes(
+    image: ImageArray, width: int, height: int, pyramid: TiledPyramid, background: Sequence[float]
+) -> ImageArray:
+    """Like fill, but faster and rounded: (H, W, 3) uint8, resized to width x height, to (height, width, 3)."""
+    tiled = np.empty((pyramid.height, pyramid.width, 3), np.uint8)
+    tiled[:] = np.round(background)
+    level = image
+    for tile in pyramid.tiles:
+        if level.shape[:2] != (tile.height, tile.width):
+            level = cv2.resize(level, (tile.width, tile.height), interpolation=cv2.INTER_LINEAR)
+        tiled[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width] = level
     return tiled

@@ -11,12 +11,13 @@ from torch import Tensor
 from social_perception.core.config import SmileConfig
 from social_perception.core.errors import ImageError, ModelError
 from social_perception.core.types import CROP_SIZE_PX, ImageArray, Smile, SmileLevel, Track
-from social_perception.smile.networks import SmileNetwork, intensity, level_probabilities, to_input
+from social_perception.smile.networks import intensity, level_probabilities, to_input
 from social_perception.smile.states import TrackState, TrackStates
+from social_perception.smile.weights import Network
 
 
 class StreamingScorer:
-    """The Scorer of a :class:`SmileNetwork`: one pass per frame, whatever the number of faces.
+    """The Scorer of a smile network: one pass per frame, whatever the number of faces.
 
     Args:
         network: in evaluation mode, on the device.
@@ -24,14 +25,12 @@ class StreamingScorer:
         device: where the network is.
     """
 
-    def __init__(
-        self, network: SmileNetwork, config: SmileConfig, device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, network: Network, config: SmileConfig, device: torch.device | str = "cpu") -> None:
         self.config = config
         self._device = torch.device(device)
         self._network = network.to(self._device, memory_format=torch.channels_last)
         self._tracks = TrackStates(config.max_faces)
-        self._memory = self._network.initial_state(config.max_faces)  # (slots, H)
+        self._memory = self._network.initial_state(config.max_faces)  # (slots, H) or (slots, L, H)
 
     @torch.inference_mode()
     def score(self, tracks: Sequence[Track], crops: ImageArray, stamp_s: float) -> tuple[Smile, ...]:

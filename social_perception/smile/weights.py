@@ -1,4 +1,4 @@
-"""Reads and writes the smile network's weights: safetensors with the architecture in the metadata.
+"""Reads and writes the smile networks' weights: safetensors with the architecture in the metadata.
 
 Safetensors hold numbers only, so a file from anywhere can be opened without running what is in it.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -17,8 +18,24 @@ from safetensors.torch import save_file
 
 from social_perception.core.errors import ModelError
 from social_perception.smile.networks import NetworkConfig, SmileNetwork
+from social_perception.smile.reference_network import ReferenceConfig, ReferenceNetwork
 
-ARCHITECTURE = "social_perception.smile.SmileNetwork"
+Network = SmileNetwork | ReferenceNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A kind of network: its name in the files, and what builds it."""
+
+    name: str
+    config: type[NetworkConfig] | type[ReferenceConfig]
+    network: type[SmileNetwork] | type[ReferenceNetwork]
+
+
+ARCHITECTURES = (
+    Architecture("social_perception.smile.SmileNetwork", NetworkConfig, SmileNetwork),
+    Architecture("social_perception.smile.ReferenceNetwork", ReferenceConfig, ReferenceNetwork),
+)
 VERSION = 1
 SHIPPED = "smile_small.safetensors"
 
@@ -28,11 +45,11 @@ def shipped_path() -> Path:
     return Path(str(resources.files("social_perception.smile") / "weights" / SHIPPED))
 
 
-def save_network(network: SmileNetwork, path: Path, training: Mapping[str, object]) -> None:
+def save_network(network: Network, path: Path, training: Mapping[str, object]) -> None:
     """Write the weights in half precision, with the sizes of the network and how it was trained."""
     tensors = {name: _halved(value.detach().cpu()) for name, value in network.state_dict().items()}
     metadata = {
-        "architecture": ARCHITECTURE,
+        "architecture": next(each.name for each in ARCHITECTURES if isinstance(network, each.network)),
         "version": str(VERSION),
         "config": json.dumps(dataclasses.asdict(network.config)),
         "training": json.dumps(dict(training), default=str),
@@ -41,19 +58,21 @@ def save_network(network: SmileNetwork, path: Path, training: Mapping[str, objec
     save_file(tensors, path, metadata)
 
 
-def load_network(path: Path) -> SmileNetwork:
+def load_network(path: Path) -> Network:
     """Build the network that a file describes, in float32 on the CPU, ready for inference.
 
     Raises:
         ModelError: the file is missing, damaged, or holds something else.
     """
     metadata = read_metadata(path)
-    if metadata.get("architecture") != ARCHITECTURE or metadata.get("version") != str(VERSION):
+    kind = next((each for each in ARCHITECTURES if each.name == metadata.get("architecture")), None)
+    if kind is None or metadata.get("version") != str(VERSION):
         found = f"{metadata.get('architecture', 'unknown')} version {metadata.get('version', 'unknown')}"
-        raise ModelError(f"{path} holds {found}, not {ARCHITECTURE} version {VERSION}")
+        names = " or ".join(each.name for each in ARCHITECTURES)
+        raise ModelError(f"{path} holds {found}, not {names} version {VERSION}")
     try:
         sizes = json.loads(metadata["config"])
-        network = SmileNetwork(NetworkConfig(**{**sizes, "channels": tuple(sizes["channels"])}))
+        network = kind.network(kind.config(**{**sizes, "channels": tuple(sizes["channels"])}))  # type: ignore[arg-type]
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         network.load_state_dict(tensors)  # copies into the network's own float32
@@ -82,7 +101,7 @@ def _halved(value: torch.Tensor) -> torch.Tensor:
     return (value.half() if value.is_floating_point() else value).contiguous()
 
 
-def fused(network: SmileNetwork) -> SmileNetwork:
+def fused(network: Network) -> Network:
     """Fold each normalisation into the convolution before it: the same numbers, with less work."""
     for module in list(network.modules()):
         for convolution, norm in (("convolution", "norm"), ("second", "norm")):
