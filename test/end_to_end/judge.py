@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from meeting import LENGTH, PEOPLE, Meeting, Person, quiet_frames
 from scipy.stats import spearmanr
 
@@ -39,11 +38,13 @@ class Verdict:
     correlation: float
     answered: int
     rated_samples: int
+    wrong_counts: dict[int, tuple[int, int]]
 
     def text(self) -> str:
         return (
             f"answered {self.answered} of {LENGTH} frames, counts right in {self.count_accuracy:.1%}, "
-            f"Spearman {self.correlation:.3f} over {self.rated_samples} samples, ids {self.ids}"
+            f"Spearman {self.correlation:.3f} over {self.rated_samples} samples, ids {self.ids}, "
+            f"wrong counts by frame (said, true) {self.wrong_counts}"
         )
 
 
@@ -58,14 +59,21 @@ def judge(meeting: Meeting, seen: Sequence[SeenFrame]) -> Verdict:
                 levels.append(level)
                 intensities.append(face.intensity)
     quiet = [said for said in seen if said.frame in quiet_frames(SETTLE)]
-    right = [len(said.faces) == sum(person.present(said.frame) for person in PEOPLE) for said in quiet]
+    counts = {said.frame: (len(said.faces), people_in(said.frame)) for said in quiet}
+    wrong = {frame: count for frame, count in counts.items() if count[0] != count[1]}
     return Verdict(
         ids={person.name: _ids_of(person, seen) for person in PEOPLE},
-        count_accuracy=float(np.mean(right)),
+        count_accuracy=1.0 - len(wrong) / len(counts),
         correlation=float(spearmanr(levels, intensities).statistic),
         answered=len(seen),
         rated_samples=len(levels),
+        wrong_counts=wrong,
     )
+
+
+def people_in(frame: int) -> int:
+    """How many people are there."""
+    return sum(person.present(frame) for person in PEOPLE)
 
 
 def _ids_of(person: Person, seen: Sequence[SeenFrame]) -> list[str]:

@@ -59,7 +59,7 @@ PEOPLE = (
     Person("hal", "face_leaves.mov", 0, 3, 1, 180, 390, mirrored=True),
 )
 # Only the part of a clip that shows the person is played.
-LAST_FRAME = {"face_leaves.mov": 80}
+LAST_FRAME = {"face_leaves.mov": 70}
 
 
 def quiet_frames(settle: int = 20) -> set[int]:
