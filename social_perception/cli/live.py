@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
     from social_perception.sources.source import Source
 
 _logger = logging.getLogger(__name__)
-
-_REFRESH_S = 0.1
-_LINE_PERIOD_S = 1.0
 
 Show = Callable[[FrameAffect, str], None]
 
@@ -73,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
     from social_perception.sources.factory import default_source, open_source
     from social_perception.sources.pacing import PacedSource
     from social_perception.views.tables import FaceTable
+    from social_perception.views.terminal import live_display
 
     config = given_settings(options, SourceConfig)
     try:
@@ -83,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
             publisher = None if options.no_ros else _ros_publisher(live=source.live)
             if publisher is not None:
                 stack.callback(publisher.close)
-            show = stack.enter_context(_display())
+            show = stack.enter_context(live_display())
             paced = source if source.live else PacedSource(source)
             _Session(pipeline, table, publisher, show).run(paced, options.duration)
     except KeyboardInterrupt:
@@ -161,33 +158,3 @@ def _ros_publisher(*, live: bool) -> Publisher | None:
     publisher = LivePublisher(stamps_are_now=live)
     print(f"publishing on ROS 2: {', '.join(publisher.topics)}", flush=True)
     return publisher
-
-
-@contextmanager
-def _display() -> Iterator[Show]:
-    """A table that renews itself on a terminal, else a line per second."""
-    from social_perception.views.terminal import live_line, live_table
-
-    if not sys.stdout.isatty():
-        yield _Throttled(lambda affect, _: print(live_line(affect), flush=True), _LINE_PERIOD_S)
-        return
-    from rich.live import Live
-
-    with Live(live_table(None), auto_refresh=False, transient=False) as live:
-        yield _Throttled(
-            lambda affect, title: live.update(live_table(affect, title), refresh=True), _REFRESH_S
-        )
-
-
-class _Throttled:
-    """Shows at most once per period."""
-
-    def __init__(self, show: Show, period_s: float) -> None:
-        self._show, self._period_s = show, period_s
-        self._next_s = 0.0
-
-    def __call__(self, affect: FrameAffect, title: str) -> None:
-        now_s = time.monotonic()
-        if now_s >= self._next_s:
-            self._next_s = now_s + self._period_s
-            self._show(affect, title)

@@ -8,24 +8,23 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.node import Node
 
 from social_perception.core.errors import SocialPerceptionError
+from social_perception.core.types import FrameAffect
 from social_perception.nodes.image_publisher import ImagePublisher, Player, add_source_options, parse
-from social_perception.nodes.live_table import live_line, live_table
-from social_perception.nodes.messages import FaceAffectArray, GroupAffectMessage
+from social_perception.nodes.messages import FaceAffectArray, GroupAffectMessage, faces_of, group_of, seconds
 from social_perception.nodes.qos import RESULT_QOS
 from social_perception.nodes.runner import NotStarted, Running, interruptible, running
 from social_perception.nodes.social_perception_all import NODES
 from social_perception.sources.factory import default_source, open_source
 from social_perception.sources.source import Source
+from social_perception.views.terminal import live_display
 
 _REFRESH_S = 0.1
-_LINE_PERIOD_S = 1.0
 _DRAIN_S = 3.0
 
 Show = Callable[[], None]
@@ -41,6 +40,15 @@ class Listener(Node):
         self.images = 0
         self.create_subscription(FaceAffectArray, "face_affect", self._on_faces, RESULT_QOS)
         self.create_subscription(GroupAffectMessage, "group_affect", self._on_group, RESULT_QOS)
+
+    def affect(self) -> FrameAffect | None:
+        """The newest results together; None before the first."""
+        if self.faces is None and self.group is None:
+            return None
+        faces = self.faces or FaceAffectArray()
+        group = group_of(self.group) if self.group is not None else None
+        size = (faces.image_width, faces.image_height)
+        return FrameAffect(seconds(faces.header.stamp), self.images, *size, faces_of(faces), group)
 
     def _on_faces(self, message: FaceAffectArray) -> None:
         self.faces = message
@@ -77,7 +85,11 @@ def _demo(options: argparse.Namespace, args: Sequence[str] | None) -> None:
         begun_s = time.monotonic()
         player.start()
         try:
-            with _display(listener) as show:
+            with live_display() as display:
+
+                def show() -> None:
+                    display(listener.affect(), source.name)
+
                 _watch(program, player, show, options.duration)
                 _drain(publisher, listener, show)
         finally:
@@ -103,30 +115,6 @@ def _drain(publisher: ImagePublisher, listener: Listener, show: Show) -> None:
             break
         time.sleep(_REFRESH_S / 2)
     show()
-
-
-@contextmanager
-def _display(listener: Listener) -> Iterator[Show]:
-    """A live table on a terminal, else a plain line a second."""
-    if not sys.stdout.isatty():
-        yield _line_printer(listener)
-        return
-    from rich.live import Live
-
-    with Live(refresh_per_second=1 / _REFRESH_S) as live:
-        yield lambda: live.update(live_table(listener.faces, listener.group))
-
-
-def _line_printer(listener: Listener) -> Show:
-    next_s = time.monotonic()
-
-    def show() -> None:
-        nonlocal next_s
-        if time.monotonic() >= next_s:
-            next_s += _LINE_PERIOD_S
-            print(live_line(listener.faces, listener.group), flush=True)
-
-    return show
 
 
 def _summary(source: Source, listener: Listener, duration_s: float) -> None:

@@ -128,6 +128,25 @@ def group_affect_message(header: Header, group: GroupAffect) -> GroupAffectMessa
     )
 
 
+def group_of(message: GroupAffectMessage) -> GroupAffect:
+    """The group's affect of a message."""
+    return GroupAffect(
+        stamp_s=seconds(message.header.stamp),
+        group_size=message.group_size,
+        valid_faces=message.valid_faces,
+        intensity=message.intensity,
+        mean_intensity=message.mean_intensity,
+        dispersion=message.dispersion,
+        smiling_fraction=message.smiling_fraction,
+        level=SmileLevel(message.level),
+        trend=message.trend,
+        synchrony=message.synchrony,
+        window_s=message.window,
+        face_ids=tuple(message.face_ids),
+        stale=message.stale,
+    )
+
+
 def _clip(box: Box, width: int, height: int) -> RegionOfInterest | None:
     left, right = (min(max(round(edge), 0), width) for edge in (box.left, box.right))
     top, bottom = (min(max(round(edge), 0), height) for edge in (box.top, box.bottom))

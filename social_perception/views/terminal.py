@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -12,6 +17,39 @@ from social_perception.views.colors import level_color
 from social_perception.views.words import group_words, level_word, number
 
 _BAR_WIDTH = 24
+_REFRESH_S = 0.1
+_LINE_PERIOD_S = 1.0
+
+Show = Callable[["FrameAffect | None", str], None]
+
+
+@contextmanager
+def live_display() -> Iterator[Show]:
+    """A function of an affect and a title that keeps a table up to date on a terminal.
+
+    Where standard output is no terminal it prints a line a second.
+    """
+    if not sys.stdout.isatty():
+        yield _Throttled(lambda affect, _: print(live_line(affect), flush=True), _LINE_PERIOD_S)
+        return
+    with Live(live_table(None), auto_refresh=False, transient=False) as live:
+        yield _Throttled(
+            lambda affect, title: live.update(live_table(affect, title), refresh=True), _REFRESH_S
+        )
+
+
+class _Throttled:
+    """Shows at most once per period."""
+
+    def __init__(self, show: Show, period_s: float) -> None:
+        self._show, self._period_s = show, period_s
+        self._next_s = 0.0
+
+    def __call__(self, affect: FrameAffect | None, title: str) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._next_s:
+            self._next_s = now_s + self._period_s
+            self._show(affect, title)
 
 
 def live_table(affect: FrameAffect | None, title: str = "") -> Table:
