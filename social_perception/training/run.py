@@ -21,7 +21,9 @@ from social_perception.smile.weights import save_network
 from social_perception.training.calibration import calibrate
 from social_perception.training.faces import TrainingFaces, training_faces
 from social_perception.training.memory_training import MemoryTraining, memory_loader
-from social_perception.training.settings import StillSettings, TrainSettings, read_settings
+from social_perception.training.reference_settings import reference_settings
+from social_perception.training.reference_training import train_reference
+from social_perception.training.settings import StillSettings, TrainSettings, read_yaml, train_settings
 from social_perception.training.still_training import StillTraining, still_loader, validation_loader
 from social_perception.training.stills import read_stills
 
@@ -32,7 +34,8 @@ def main(config_path: Path | str, resume: str = "no") -> Path:
     """Train the network that a YAML file describes and return the file with its weights.
 
     Args:
-        config_path: a file like ``config/train_small.yaml``.
+        config_path: a file like ``config/train_small.yaml`` or ``config/train_reference.yaml``; its
+            setting ``network`` says which network it is about.
         resume: ``auto`` goes on after the last epoch that an earlier run finished; ``no`` starts anew.
 
     Raises:
@@ -41,7 +44,17 @@ def main(config_path: Path | str, resume: str = "no") -> Path:
     """
     if resume not in ("auto", "no"):
         raise ConfigurationError(f"resume must be auto or no, got {resume}")
-    settings = read_settings(Path(config_path))
+    values = read_yaml(Path(config_path))
+    network = values.get("network", "small")
+    if network == "reference":
+        return train_reference(reference_settings(values), resume)
+    if network != "small":
+        raise ConfigurationError(f"network must be small or reference, got {network}")
+    return train_small(train_settings(values), resume)
+
+
+def train_small(settings: TrainSettings, resume: str) -> Path:
+    """Train the small network on the still faces and return the file with its weights."""
     torch.set_num_threads(settings.threads)
     folder = Path(settings.output) / settings.name
     faces = training_faces(settings.sets, Path(settings.cache))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,29 +63,52 @@ class TrainSettings:
     memory: MemorySettings = field(default_factory=MemorySettings)
 
 
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file of settings, by name.
+
+    Raises:
+        ConfigurationError: the file is missing or holds something else.
+    """
+    try:
+        values = yaml.safe_load(path.read_text()) or {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"cannot read the settings in {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path} must hold settings by name")
+    return values
+
+
+def train_settings(values: Mapping[str, Any]) -> TrainSettings:
+    """Build the settings of the small network from what a YAML file holds.
+
+    Raises:
+        ConfigurationError: a setting is unknown.
+    """
+    stages = {
+        "pretrain": of_names(StillSettings, values.get("pretrain", {})),
+        "finetune": of_names(StillSettings, values.get("finetune", {})),
+        "memory": of_names(MemorySettings, values.get("memory", {})),
+    }
+    sets = {"sets": tuple(values["sets"])} if "sets" in values else {}
+    given = {name: value for name, value in values.items() if name != "network"}
+    return of_names(TrainSettings, {**given, **stages, **sets})
+
+
 def read_settings(path: Path) -> TrainSettings:
-    """Read a YAML file of settings.
+    """Read a YAML file of settings of the small network.
 
     Raises:
         ConfigurationError: the file is missing, is not YAML, or has an unknown setting.
     """
-    try:
-        values = yaml.safe_load(path.read_text()) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"cannot read the settings in {path}: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigurationError(f"{path} must hold settings by name")
-    stages = {
-        "pretrain": _of(StillSettings, values.pop("pretrain", {})),
-        "finetune": _of(StillSettings, values.pop("finetune", {})),
-        "memory": _of(MemorySettings, values.pop("memory", {})),
-    }
-    if "sets" in values:
-        values["sets"] = tuple(values["sets"])
-    return _of(TrainSettings, {**values, **stages})
+    return train_settings(read_yaml(path))
 
 
-def _of(kind: type[Stage], values: dict[str, Any]) -> Stage:
+def of_names(kind: type[Stage], values: Mapping[str, Any]) -> Stage:
+    """Build one of the dataclasses from values by name.
+
+    Raises:
+        ConfigurationError: a name is unknown.
+    """
     known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(known))
     if unknown:

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "sources": {"core"},
     "views": {"core"},
     "nodes": LIBRARY,
-    "training": {"core", "smile", "detection"},
+    "training": {"core", "smile", "detection", "sources"},
     # Training and evaluation share the data sets; clips are evaluated by the way of one frame.
     "evaluation": {"core", "smile", "detection", "training", "pipeline", "sources"},
     "cli": LIBRARY | {"nodes"},
