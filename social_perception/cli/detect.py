@@ -9,11 +9,15 @@ from social_perception.cli.options import add_settings, given_settings
 from social_perception.cli.stills import readable
 from social_perception.core.config import DetectionConfig
 
+_BOXES = "dlib"
+"""This command is there to compare detectors; ``--boxes voted`` shows what the pipeline uses."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", type=Path, metavar="IMAGES_DIR", help="a folder of images, or one image")
     parser.add_argument("--output", type=Path, required=True, metavar="BOXES.CSV")
     add_settings(parser, [DetectionConfig], leave_out=frozenset({"detection_interval"}))
+    parser.epilog = f"Here --boxes is {_BOXES} unless it is given."
 
 
 def run(options: argparse.Namespace) -> int:
@@ -23,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     from social_perception.views.tables import BoxTable
 
     paths = list_images(options.images)
-    detector = make_detector(given_settings(options, DetectionConfig))
+    detector = make_detector(given_settings(options, DetectionConfig, boxes=_BOXES))
     images = faces = empty = 0
     with BoxTable(options.output) as table:
         for path, image in readable(paths):

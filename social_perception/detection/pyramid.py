@@ -131,7 +131,7 @@ def fill(image: torch.Tensor, pyramid: TiledPyramid, background: Sequence[float]
 def fill_bytes(
     image: ImageArray, width: int, height: int, pyramid: TiledPyramid, background: Sequence[float]
 ) -> ImageArray:
-    """Like fill, but faster and rounded: (H, W, 3) uint8, resized to width x height, to (height, width, 3)."""
+    """Like fill, but faster and rounded: (H, W, 3) uint8, first resized to width x height."""
     tiled = np.empty((pyramid.height, pyramid.width, 3), np.uint8)
     tiled[:] = np.round(background)
     level = image
