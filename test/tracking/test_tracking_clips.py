@@ -118,9 +118,9 @@ def test_a_face_that_enters_is_found_and_stays(shared):
 
 @pytest.mark.slow
 def test_nobody_inherits_an_id_through_a_cut(shared):
-    """stage_cuts.mp4 has cuts at frames 20, 79 and 211; other people are seen after each."""
+    """stage_cuts.mp4 has cuts at frames 20, 82 and 211; other people are seen after each."""
     listed = list(follow_clip(shared / "clips" / "stage_cuts.mp4", MMOD))
-    scenes = [(0, 20), (20, 79), (79, 211), (211, 275)]
+    scenes = [(0, 20), (20, 82), (82, 211), (211, 275)]
     ids = [{track.id for tracks in listed[a:b] for track in tracks if track.visible} for a, b in scenes]
     assert all(ids)
     assert sum(len(names) for names in ids) == len(set().union(*ids))
