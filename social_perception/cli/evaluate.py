@@ -16,7 +16,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-clips", action="store_true", help="leave out the rated clips, which take minutes"
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write the figures there too, as JSON")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="folder for the figures, as JSON and as pictures"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -24,12 +24,19 @@ SMILE_FROM = 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipTimeline:
-    """The rated frames of one clip: raters (N, 2), intensity (N,) and level (N,); NaN where unknown."""
+    """The N rated frames of one clip, and its intensity in all of its M frames; NaN where unknown.
+
+    ``stamps_s`` (N,), ``raters`` (N, 2), ``intensity`` (N,), ``level`` (N,) are about the rated
+    frames, ``all_stamps_s`` (M,) and ``all_intensity`` (M,) about every frame.
+    """
 
     clip: str
+    stamps_s: FloatArray
     raters: FloatArray
     intensity: FloatArray
     level: FloatArray
+    all_stamps_s: FloatArray
+    all_intensity: FloatArray
 
     @property
     def has_smile(self) -> bool:
@@ -64,14 +71,17 @@ def clip_figures(timelines: list[ClipTimeline]) -> dict[str, object]:
 
 
 def _timeline(clip: str, rows: pd.DataFrame, model: str) -> ClipTimeline:
-    wanted = {int(frame): place for place, frame in enumerate(rows["frame"])}
-    intensity, level = np.full(len(rows), math.nan), np.full(len(rows), math.nan)
+    frames = _frames(data_folder() / "clips" / clip, int(rows["frame"].max()))
     with make_pipeline(PipelineConfig(smile=SmileConfig(model=model)), live=False) as pipeline:
-        for frame in _frames(data_folder() / "clips" / clip, max(wanted)):
-            affect = pipeline.process(frame)
-            if frame.index in wanted:
-                intensity[wanted[frame.index]], level[wanted[frame.index]] = _largest(affect)
-    return ClipTimeline(clip, rows[["rater1", "rater2"]].to_numpy(float), intensity, level)
+        told = [(frame.stamp_s, *_largest(pipeline.process(frame))) for frame in frames]
+    every = np.array(told, float).reshape(-1, 3)
+    # A rated frame beyond the last one that can be decoded is not scored.
+    rated = np.full((len(rows), 3), math.nan)
+    there = rows["frame"].to_numpy() < len(every)
+    rated[there] = every[rows["frame"].to_numpy()[there]]
+    levels = rows[["rater1", "rater2"]].to_numpy(float)
+    stamps_s = rows["stamp_s"].to_numpy(float)
+    return ClipTimeline(clip, stamps_s, levels, rated[:, 1], rated[:, 2], every[:, 0], every[:, 1])
 
 
 def _largest(affect: FrameAffect) -> tuple[float, float]:

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from scipy import stats
 from sklearn import metrics
 
+LEVELS = 4
+
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -32,6 +34,81 @@ def weighted_kappa(first: FloatArray, second: FloatArray) -> float:
     return float(metrics.cohen_kappa_score(*halves, labels=range(7), weights="quadratic"))
 
 
+def kappa(first: FloatArray, second: FloatArray) -> float:
+    """Cohen's kappa of two ratings (N,) in whole levels (J. Cohen, 1960)."""
+    first, second = _known(first, second)
+    if not len(first) or len(np.union1d(first, second)) < 2:
+        return math.nan
+    return float(metrics.cohen_kappa_score(first.astype(int), second.astype(int)))
+
+
+def smile_kappa(first: FloatArray, second: FloatArray) -> float:
+    """Cohen's kappa of smile / no smile: Low and above against Neutral."""
+    first, second = _known(first, second)
+    return kappa((first >= 1).astype(float), (second >= 1).astype(float))
+
+
+def confusion(truth: FloatArray, guess: FloatArray) -> npt.NDArray[np.int64]:
+    """Counts of the levels, (4, 4): rows are the truth, columns the guess."""
+    truth, guess = _known(truth, guess)
+    table = np.zeros((LEVELS, LEVELS), np.int64)
+    np.add.at(table, (truth.astype(int), guess.astype(int)), 1)
+    return table
+
+
+def accuracy(truth: FloatArray, guess: FloatArray) -> float:
+    """The share of equal levels."""
+    truth, guess = _known(truth, guess)
+    return float((truth == guess).mean()) if len(truth) else math.nan
+
+
+def precision_recall(table: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+    """Precision and recall of each class, (4,), from a confusion matrix; NaN for a class without any."""
+    with np.errstate(invalid="ignore"):
+        return table.diagonal() / table.sum(axis=0), table.diagonal() / table.sum(axis=1)
+
+
+def macro_f1(table: npt.NDArray[np.int64]) -> float:
+    """The mean F1 over the classes that the truth has, from a confusion matrix."""
+    found = table.sum(axis=1) > 0
+    f1 = 2 * table.diagonal() / np.maximum(1, table.sum(axis=0) + table.sum(axis=1))
+    return float(f1[found].mean()) if found.any() else math.nan
+
+
+def icc(first: FloatArray, second: FloatArray) -> float:
+    """Intraclass correlation of two raters, single and absolute: ICC(2,1) of Shrout and Fleiss, 1979."""
+    first, second = _known(first, second)
+    if len(first) < 2:
+        return math.nan
+    table = np.column_stack([first, second])
+    faces, raters = table.shape
+    grand = table.mean()
+    between_faces = raters * ((table.mean(axis=1) - grand) ** 2).sum() / (faces - 1)
+    between_raters = faces * ((table.mean(axis=0) - grand) ** 2).sum() / (raters - 1)
+    rest = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + grand
+    residual = (rest**2).sum() / ((faces - 1) * (raters - 1))
+    whole = between_faces + (raters - 1) * residual + raters * (between_raters - residual) / faces
+    return float((between_faces - residual) / whole) if whole > 0 else math.nan
+
+
+def calibration_error(truth: FloatArray, probabilities: FloatArray, bins: int = 10) -> float:
+    """Expected calibration error of the surest class (C. Guo et al., 2017), bins of equal width.
+
+    Args:
+        truth: levels (N,).
+        probabilities: (N, 4).
+        bins: into which the surest class's probability is put.
+    """
+    known = ~np.isnan(truth) & ~np.isnan(probabilities).any(axis=1)
+    truth, probabilities = truth[known], probabilities[known]
+    if not len(truth):
+        return math.nan
+    sureness, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    place = np.minimum((sureness * bins).astype(int), bins - 1)
+    gaps = [abs(sureness[place == b].sum() - right[place == b].sum()) for b in range(bins)]
+    return float(sum(gaps) / len(truth))
+
+
 def pearson(first: FloatArray, second: FloatArray) -> float:
     """Pearson's correlation of two series (N,), over where both are known."""
     return _correlation(stats.pearsonr, first, second)
@@ -48,9 +125,13 @@ def false_smile_rate(levels: FloatArray, raters: FloatArray) -> float:
     return float((levels[neutral] >= 2).mean()) if neutral.any() else math.nan
 
 
-def _correlation(measure: object, first: FloatArray, second: FloatArray) -> float:
+def _known(first: FloatArray, second: FloatArray) -> tuple[FloatArray, FloatArray]:
     known = ~(np.isnan(first) | np.isnan(second))
-    first, second = first[known], second[known]
+    return first[known], second[known]
+
+
+def _correlation(measure: object, first: FloatArray, second: FloatArray) -> float:
+    first, second = _known(first, second)
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return math.nan
     return float(measure(first, second).statistic)  # type: ignore[operator]

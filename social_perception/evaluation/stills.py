@@ -19,11 +19,15 @@ BATCH = 128
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredStills:
-    """A set's pictures with what the network says: intensity and level (N,), NaN where no face was found."""
+    """A set's pictures with what the network says, NaN where no face was found.
+
+    ``intensity`` and ``level`` are (N,), ``probabilities`` (N, 4) of the levels.
+    """
 
     stills: Stills
     intensity: FloatArray
     level: FloatArray
+    probabilities: FloatArray
 
 
 def score_stills(stills: Stills, scorer: StreamingScorer) -> ScoredStills:
@@ -32,9 +36,10 @@ def score_stills(stills: Stills, scorer: StreamingScorer) -> ScoredStills:
     smiles: list[Smile] = []
     for start in range(0, len(crops), BATCH):
         smiles += scorer.score_still(crops[start : start + BATCH])
-    missing = np.isnan(stills.boxes[:, 0])
-    intensity = np.where(missing, np.nan, [smile.intensity for smile in smiles])
-    return ScoredStills(stills, intensity, np.where(missing, np.nan, [int(smile.level) for smile in smiles]))
+    told = np.array([(smile.intensity, int(smile.level), *smile.probabilities) for smile in smiles], float)
+    told = told.reshape(-1, 6)
+    told[np.isnan(stills.boxes[:, 0])] = np.nan
+    return ScoredStills(stills, told[:, 0], told[:, 1], told[:, 2:])
 
 
 def ferplus_figures(scored: ScoredStills) -> dict[str, object]:
@@ -80,11 +85,20 @@ def held_out_names(name: str) -> list[str]:
     return list(rated.index[rated["held_out"]])
 
 
+def rated_by_both(name: str, scored: ScoredStills) -> npt.NDArray[np.bool_]:
+    """Which of the pictures (N,) are held-out faces of a set that both raters could rate."""
+    rated = rated_levels(name).reindex(scored.stills.table["name"])
+    return (rated["held_out"].eq(True) & rated[["rater1", "rater2"]].notna().all(axis=1)).to_numpy()
+
+
+def raters(name: str, scored: ScoredStills) -> FloatArray:
+    """The levels by rater 1 and rater 2, (N, 2); NaN where not rated."""
+    return rated_levels(name).reindex(scored.stills.table["name"])[["rater1", "rater2"]].to_numpy(float)
+
+
 def _held_out(name: str, scored: ScoredStills) -> FloatArray:
     """Columns level, rater 1, rater 2 of the held-out faces of a set that both raters could rate."""
-    rated = rated_levels(name).reindex(scored.stills.table["name"])
-    table = np.column_stack([scored.level, rated["rater1"], rated["rater2"]]).astype(float)
-    return table[rated["held_out"].eq(True).to_numpy() & ~np.isnan(table[:, 1:]).any(axis=1)]
+    return np.column_stack([scored.level, raters(name, scored)])[rated_by_both(name, scored)]
 
 
 def _kappas(table: FloatArray) -> dict[str, float]:
