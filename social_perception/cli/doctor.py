@@ -161,13 +161,21 @@ def _messages() -> Check:
     return _guarded("messages", look, "colcon build, then source install/setup.bash")
 
 
+def _is_there(module: str) -> bool:
+    """Whether a module can be imported; looking for a module inside a package imports the package."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 def _cv_bridge() -> Check:
     def look() -> str:
         importlib.import_module("cv_bridge")
         return "found"
 
     check = _guarded("cv_bridge", look, "apt install ros-DISTRO-cv-bridge (rosdep: cv_bridge)")
-    if check.status == "missing" and importlib.util.find_spec("rosbags.image") is not None:
+    if check.status == "missing" and _is_there("rosbags.image"):
         return Check("cv_bridge", "ok", "not installed; rosbags-image takes its place")
     return check
 

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 
+from social_perception.cli import doctor
 from social_perception.cli.main import main
 
 
@@ -92,3 +93,8 @@ def test_the_doctor_fails_when_the_core_does(monkeypatch, capsys):
     output = capsys.readouterr().out
     assert "!!  test frame" in output
     assert "The core does not work" in output
+
+
+@pytest.mark.parametrize(("module", "there"), [("no_such_package.part", False), ("numpy.linalg", True)])
+def test_a_missing_package_is_no_crash(module, there):
+    assert doctor._is_there(module) is there

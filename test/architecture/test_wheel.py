@@ -1,0 +1,40 @@
+"""What ``pip install .`` brings: modules, the command and the weights."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_wheel_holds_the_weights_and_the_command(tmp_path):
+    # A copy, because a build leaves folders behind.
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in (
+        "setup.py",
+        "setup.cfg",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "NOTICE",
+        "social_perception",
+    ):
+        (source / name).symlink_to(ROOT / name)
+    command = [sys.executable, "setup.py", "-q", "bdist_wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=source, check=True, capture_output=True, timeout=100)
+    (wheel,) = tmp_path.glob("social_perception-*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    for expected in (
+        "social_perception/detection/weights/mmod_human_face_detector.dat",
+        "social_perception/smile/weights/smile_small.safetensors",
+        "social_perception/core/types.py",
+        "social_perception/cli/main.py",
+    ):
+        assert expected in names
+    (entry_points,) = (name for name in names if name.endswith("entry_points.txt"))
+    text = zipfile.ZipFile(wheel).read(entry_points).decode()
+    assert "social-perception = social_perception.cli.main:main" in text
