@@ -14,22 +14,29 @@ from social_perception.core.errors import ConfigurationError, ImageError
 from social_perception.core.types import Box, ImageArray, Smile, SmileLevel, Track
 from social_perception.smile.factory import make_scorer
 from social_perception.smile.networks import NetworkConfig, SmileNetwork, intensity, to_input
+from social_perception.smile.reference_network import ReferenceConfig, ReferenceNetwork
 from social_perception.smile.streaming import StreamingScorer
+from social_perception.smile.weights import Network
 
 SMALL = NetworkConfig(channels=(4, 4, 8, 8), features=16, hidden=12)
+SMALL_REFERENCE = ReferenceConfig(channels=(4, 4, 8, 8, 8), features=16, hidden=12)
 RNG = np.random.default_rng(3)
 CROPS = RNG.integers(0, 256, (40, 96, 96, 3), dtype=np.uint8)
 
 
-@pytest.fixture
-def network() -> SmileNetwork:
+@pytest.fixture(params=["small", "reference"])
+def network(request: pytest.FixtureRequest) -> Network:
     torch.manual_seed(2)
+    if request.param == "reference":
+        network = ReferenceNetwork(SMALL_REFERENCE).eval().requires_grad_(False)
+        torch.nn.init.normal_(network.levels.weight, std=2.0)
+        return network
     network = SmileNetwork(SMALL).eval().requires_grad_(False)
     torch.nn.init.normal_(network.score_memory.weight, std=2.0)
     return network
 
 
-def scorer_of(network: SmileNetwork, **settings: object) -> StreamingScorer:
+def scorer_of(network: Network, **settings: object) -> StreamingScorer:
     return StreamingScorer(network, SmileConfig(**settings))  # type: ignore[arg-type]
 
 
@@ -37,7 +44,7 @@ def tracks(*ids: str, visible: bool = True) -> list[Track]:
     return [Track(name, Box(0, 0, 50, 50), 1.0, visible) for name in ids]
 
 
-def alone(network: SmileNetwork, crops: ImageArray) -> list[float]:
+def alone(network: Network, crops: ImageArray) -> list[float]:
     """The intensities of one face over time, scored as one window."""
     return intensity(network(to_input(torch.from_numpy(crops)).unsqueeze(0))[0])[0].tolist()
 
@@ -46,7 +53,7 @@ def values(smiles: Sequence[Smile]) -> list[float]:
     return [smile.intensity for smile in smiles]
 
 
-def test_each_track_has_its_own_memory_in_any_order(network: SmileNetwork) -> None:
+def test_each_track_has_its_own_memory_in_any_order(network: Network) -> None:
     scorer = scorer_of(network)
     first, second = CROPS[:6], CROPS[6:12]
     for t in range(6):
@@ -59,20 +66,20 @@ def test_each_track_has_its_own_memory_in_any_order(network: SmileNetwork) -> No
         assert said["b"] == pytest.approx(alone(network, second)[t], abs=1e-5)
 
 
-def test_no_faces_is_legal(network: SmileNetwork) -> None:
+def test_no_faces_is_legal(network: Network) -> None:
     scorer = scorer_of(network)
     assert scorer.score((), CROPS[:0], 0.0) == ()
     assert scorer.score_still(CROPS[:0]) == ()
 
 
-def test_warm_up_counts_observed_frames(network: SmileNetwork) -> None:
+def test_warm_up_counts_observed_frames(network: Network) -> None:
     scorer = scorer_of(network, warmup_frames=3)
     seen = [scorer.score(tracks("a"), CROPS[t : t + 1], t / 30)[0] for t in range(4)]
     assert [smile.valid for smile in seen] == [False, False, True, True]
     assert [smile.observed_frames for smile in seen] == [1, 2, 3, 4]
 
 
-def test_a_hidden_face_keeps_its_smile_and_its_state(network: SmileNetwork) -> None:
+def test_a_hidden_face_keeps_its_smile_and_its_state(network: Network) -> None:
     scorer = scorer_of(network, warmup_frames=1)
     before = scorer.score(tracks("a"), CROPS[:1], 0.0)[0]
     hidden = scorer.score(tracks("a", visible=False), CROPS[9:10], 0.1)[0]
@@ -84,7 +91,7 @@ def test_a_hidden_face_keeps_its_smile_and_its_state(network: SmileNetwork) -> N
     assert after.intensity == pytest.approx(alone(network, CROPS[:2])[1], abs=1e-5)
 
 
-def test_a_face_never_seen_is_unknown(network: SmileNetwork) -> None:
+def test_a_face_never_seen_is_unknown(network: Network) -> None:
     smile = scorer_of(network).score(tracks("a", visible=False), CROPS[:1], 0.0)[0]
     assert smile.level is SmileLevel.UNKNOWN
     assert math.isnan(smile.intensity)
@@ -92,7 +99,7 @@ def test_a_face_never_seen_is_unknown(network: SmileNetwork) -> None:
 
 
 @pytest.mark.parametrize(("pause_s", "remembers"), [(0.4, True), (0.6, False), (-0.4, True), (-0.6, False)])
-def test_state_is_forgotten_after_the_gap(network: SmileNetwork, pause_s: float, remembers: bool) -> None:
+def test_state_is_forgotten_after_the_gap(network: Network, pause_s: float, remembers: bool) -> None:
     scorer = scorer_of(network, max_gap_s=0.5)
     scorer.score(tracks("a"), CROPS[:1], 10.0)
     smile = scorer.score(tracks("a"), CROPS[1:2], 10.0 + pause_s)[0]
@@ -101,14 +108,14 @@ def test_state_is_forgotten_after_the_gap(network: SmileNetwork, pause_s: float,
     assert smile.observed_frames == (2 if remembers else 1)
 
 
-def test_a_slot_that_is_used_again_starts_empty(network: SmileNetwork) -> None:
+def test_a_slot_that_is_used_again_starts_empty(network: Network) -> None:
     scorer = scorer_of(network, max_faces=1, max_gap_s=0.5)
     scorer.score(tracks("a"), CROPS[:1], 0.0)
     smile = scorer.score(tracks("b"), CROPS[1:2], 5.0)[0]
     assert smile.intensity == pytest.approx(alone(network, CROPS[1:2])[0], abs=1e-5)
 
 
-def test_more_tracks_than_slots_grow_the_memory(network: SmileNetwork) -> None:
+def test_more_tracks_than_slots_grow_the_memory(network: Network) -> None:
     scorer = scorer_of(network, max_faces=2, max_gap_s=9.0)
     for t in range(12):  # every frame another face, all still remembered
         scorer.score(tracks(f"face{t}"), CROPS[t : t + 1], t / 30)
@@ -116,7 +123,7 @@ def test_more_tracks_than_slots_grow_the_memory(network: SmileNetwork) -> None:
     assert smile.intensity == pytest.approx(alone(network, CROPS[[0, 20]])[1], abs=1e-5)
 
 
-def test_the_largest_faces_are_scored(network: SmileNetwork) -> None:
+def test_the_largest_faces_are_scored(network: Network) -> None:
     scorer = scorer_of(network, max_faces=2, warmup_frames=1)
     sizes = {"small": 30.0, "large": 90.0, "middle": 60.0}
     faces = [Track(name, Box(0, 0, size, size), 1.0) for name, size in sizes.items()]
@@ -128,7 +135,7 @@ def test_the_largest_faces_are_scored(network: SmileNetwork) -> None:
     assert large.intensity == pytest.approx(alone(network, CROPS[1:2])[0], abs=1e-5)
 
 
-def test_reset_forgets(network: SmileNetwork) -> None:
+def test_reset_forgets(network: Network) -> None:
     scorer = scorer_of(network)
     scorer.score(tracks("a"), CROPS[:1], 0.0)
     scorer.reset()
@@ -137,7 +144,7 @@ def test_reset_forgets(network: SmileNetwork) -> None:
     assert smile.intensity == pytest.approx(alone(network, CROPS[1:2])[0], abs=1e-5)
 
 
-def test_stills_do_not_depend_on_side_or_company(network: SmileNetwork) -> None:
+def test_stills_do_not_depend_on_side_or_company(network: Network) -> None:
     scorer = scorer_of(network)
     together = values(scorer.score_still(CROPS[:4]))
     mirrored = values(scorer.score_still(CROPS[:4, :, ::-1]))
@@ -145,7 +152,7 @@ def test_stills_do_not_depend_on_side_or_company(network: SmileNetwork) -> None:
     assert together[2] == pytest.approx(values(scorer.score_still(CROPS[2:3]))[0], abs=1e-5)
 
 
-def test_probabilities_sum_to_one_and_fit_the_level(network: SmileNetwork) -> None:
+def test_probabilities_sum_to_one_and_fit_the_level(network: Network) -> None:
     for smile in scorer_of(network).score_still(CROPS):
         assert sum(smile.probabilities) == pytest.approx(1.0, abs=1e-5)
         assert smile.level is SmileLevel.of_intensity(smile.intensity)
@@ -159,12 +166,12 @@ def test_probabilities_sum_to_one_and_fit_the_level(network: SmileNetwork) -> No
         (CROPS[:1, :90], "96, 96, 3"),
     ],
 )
-def test_wrong_crops_are_named(network: SmileNetwork, crops: np.ndarray, rule: str) -> None:
+def test_wrong_crops_are_named(network: Network, crops: np.ndarray, rule: str) -> None:
     with pytest.raises(ImageError, match=rule):
         scorer_of(network).score(tracks("a"), crops, 0.0)
 
 
-def test_the_same_id_twice_is_refused(network: SmileNetwork) -> None:
+def test_the_same_id_twice_is_refused(network: Network) -> None:
     with pytest.raises(ValueError, match="differ"):
         scorer_of(network).score(tracks("a", "a"), CROPS[:2], 0.0)
 
