@@ -26,7 +26,7 @@ _logger = logging.getLogger(__name__)
 
 _BATCH_FACES = 32
 # Small stills are enlarged before the search: enlarging them twice would only cost time.
-_MIN_FACE_PX = 75
+_MIN_FACE_PX = 80
 _NOT_FOR_STILLS = frozenset({"detection_interval", "warmup_frames", "max_gap_s", "max_faces"})
 
 

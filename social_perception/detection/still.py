@@ -1,6 +1,6 @@
 """Finds faces in still pictures, also in tight 48x48 face pictures that a detector finds nothing in.
 
-The CNN detector sees faces from about 75 px and needs some surroundings. Face data sets are stored
+The CNN detector sees faces from about 80 px and needs some surroundings. Face data sets are stored
 tighter and smaller than that, so small pictures are padded and enlarged before the search, and a
 picture without a find is searched again: with other padding and scale, then mirrored. Training,
 evaluation and ``social-perception score`` all look at stills this way, so that all see the same
@@ -21,6 +21,9 @@ from social_perception.detection.schedule import Detector
 TIGHT_PICTURE_PX = 100
 """Pictures with no side longer than this are taken for face pictures: one face that fills them."""
 
+LARGEST_SEARCHED_PX = 2400.0
+"""Pictures are enlarged to this longer side at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class _View:
@@ -35,7 +38,7 @@ def detect_in_still(detector: Detector, image: ImageArray) -> tuple[Face, ...]:
     """Return the faces of a still picture, surest first; boxes are in px of the picture as given.
 
     Args:
-        detector: any detector; one that does not enlarge by itself (``min_face_px`` of 75 or more)
+        detector: any detector; one that does not enlarge by itself (``min_face_px`` of 80 or more)
             is the fastest here, because small pictures are enlarged before it sees them.
         image: (H, W, 3) uint8, RGB, of any size. Its edge is repeated outwards by 15 to 45 %, so a
             box may reach over the picture's edge.
@@ -56,10 +59,13 @@ def _views(longest_px: int) -> Iterator[_View]:
         yield _View(0.45, 160.0)
         # A CNN is not symmetric: a quarter of the faces missed are found in the mirror.
         yield _View(0.30, 110.0, mirrored=True)
+        yield _View(0.45, 160.0, mirrored=True)
     else:
         yield _View(0.15, max(longest_px, 160.0))
         yield _View(0.30, max(longest_px, 420.0))
         yield _View(0.15, max(longest_px, 160.0), mirrored=True)
+        # Nobody near: look for people farther away, half as large.
+        yield _View(0.15, max(longest_px, min(2.0 * longest_px, LARGEST_SEARCHED_PX)))
 
 
 def _search(detector: Detector, image: ImageArray, view: _View) -> tuple[Face, ...]:

@@ -115,7 +115,7 @@ def _cached_boxes(name: str, encoded: pd.Series, cache: Path) -> npt.NDArray[np.
 def _find_boxes(name: str, encoded: pd.Series) -> npt.NDArray[np.float32]:
     """The largest face of each picture, (N, 4); found the way ``social-perception score`` does."""
     # The stills are enlarged by detect_in_still; enlarging them twice would only cost time.
-    detector = make_detector(DetectionConfig(min_face_px=75))
+    detector = make_detector(DetectionConfig(min_face_px=80))
 
     def largest(data: bytes) -> tuple[float, float, float, float]:
         faces = detect_in_still(detector, rgb(_decode(data)))

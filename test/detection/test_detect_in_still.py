@@ -32,7 +32,7 @@ def picture(height: int, width: int, box: tuple[int, int, int, int]) -> ImageArr
     return image
 
 
-@pytest.mark.parametrize("finds_at", [1, 2, 3])
+@pytest.mark.parametrize("finds_at", [1, 2, 3, 4])
 @pytest.mark.parametrize(
     ("size", "box"),
     [
@@ -67,4 +67,4 @@ def test_a_large_picture_is_not_enlarged() -> None:
 def test_nothing_found_is_an_answer() -> None:
     detector = BrightSpot(finds_at=99)
     assert detect_in_still(detector, picture(48, 48, (4, 4, 44, 44))) == ()
-    assert len(detector.shown) == 3
+    assert len(detector.shown) == 4
