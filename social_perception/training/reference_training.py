@@ -131,7 +131,7 @@ def _loader(name: str, people: Sequence[PersonFrames], settings: ReferenceSettin
 
 
 def _trainer(settings: ReferenceSettings, folder: Path) -> tuple[lightning.Trainer, ModelCheckpoint]:
-    kept = ModelCheckpoint(folder, "best", monitor="valid/loss", save_last=True, enable_version_counter=False)
+    kept = ModelCheckpoint(folder, "best", monitor="valid/loss", enable_version_counter=False)
     trainer = lightning.Trainer(
         max_epochs=settings.epochs,
         precision=settings.precision,  # type: ignore[arg-type]
@@ -140,6 +140,7 @@ def _trainer(settings: ReferenceSettings, folder: Path) -> tuple[lightning.Train
         accumulate_grad_batches=max(1, settings.batch // settings.at_once),
         callbacks=[
             kept,
+            ModelCheckpoint(folder, "last", enable_version_counter=False),  # to go on from
             EarlyStopping("valid/loss", mode="min", patience=settings.patience),
             EarlyStopping("valid/f1", mode="max", patience=settings.patience),
             LearningRateMonitor("epoch"),
