@@ -89,7 +89,7 @@ class Pipeline:
 def make_tracking(config: PipelineConfig, *, live: bool) -> FaceTracking:
     """Build detection and tracking; live ones detect in the background, others in line."""
     schedule = BackgroundDetection if live else InlineDetection
-    detector = make_detector(config.detection, live=live)
+    detector = make_detector(config.detection, video=True)
     return FaceTracking(schedule(detector, config.detection.detection_interval), Tracker(config.tracking))
 
 

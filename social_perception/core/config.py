@@ -119,7 +119,7 @@ class DetectionConfig(_Checked):
     device: str = setting("auto", "where the detector runs", choices=DEVICES)
     precision: str = setting(
         "auto",
-        "arithmetic of mmod-torch; auto: bfloat16 for live images on hardware made for it, else float32",
+        "arithmetic of mmod-torch; auto: dlib's own for stills, faster for video",
         choices=("auto", "float32", "bfloat16"),
     )
 

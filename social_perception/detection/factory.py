@@ -17,8 +17,8 @@ def weights_path() -> Path:
     return Path(str(resources.files("social_perception.detection") / "weights" / WEIGHTS))
 
 
-def make_detector(config: DetectionConfig, *, live: bool = False) -> Detector:
-    """Build the detector; a live one may trade the last digits for speed (``precision`` auto).
+def make_detector(config: DetectionConfig, *, video: bool = False) -> Detector:
+    """Build the detector; one for video may trade the last digits for speed (``precision`` auto).
 
     Raises:
         ModelError: the weights cannot be read.
@@ -26,7 +26,7 @@ def make_detector(config: DetectionConfig, *, live: bool = False) -> Detector:
         MissingDependencyError: the backend's package is not installed.
     """
     if config.backend == "mmod-torch":
-        return _make_torch(config, live=live)
+        return _make_torch(config, video=video)
     # Imported here, so that one backend works without the other's package.
     from social_perception.detection.dlib_backends import HogDetector, MmodDlibDetector
 
@@ -35,7 +35,7 @@ def make_detector(config: DetectionConfig, *, live: bool = False) -> Detector:
     return HogDetector(config)
 
 
-def _make_torch(config: DetectionConfig, *, live: bool) -> Detector:
+def _make_torch(config: DetectionConfig, *, video: bool) -> Detector:
     import torch
 
     from social_perception.detection.mmod import MmodTorchDetector
@@ -52,19 +52,19 @@ def _make_torch(config: DetectionConfig, *, live: bool) -> Detector:
         config.detection_threshold,
         config.min_face_px,
         config.upsample,
-        torch.bfloat16 if _prefers_bfloat16(config, device, live=live) else torch.float32,
-        exact=config.precision == "float32" or (config.precision == "auto" and not live),
+        torch.bfloat16 if _prefers_bfloat16(config, device, video=video) else torch.float32,
+        exact=config.precision == "float32" or (config.precision == "auto" and not video),
         vote=config.boxes == "voted",
     )
 
 
-def _prefers_bfloat16(config: DetectionConfig, device: str, *, live: bool) -> bool:
+def _prefers_bfloat16(config: DetectionConfig, device: str, *, video: bool) -> bool:
     import torch
 
     if config.precision != "auto":
         return config.precision == "bfloat16"
     native = torch.cuda.is_bf16_supported() if device == "cuda" else _cpu_has_bfloat16()
-    return live and native
+    return video and native
 
 
 def _cpu_has_bfloat16() -> bool:
