@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from social_perception.core.types import Frame, FrameAffect
 if TYPE_CHECKING:
     from social_perception.pipeline import Pipeline
     from social_perception.sources.source import Source
+    from social_perception.views.video import VideoWriter
 
 _logger = logging.getLogger(__name__)
 
@@ -109,7 +111,6 @@ def _fresh_folder(output: Path, name: str) -> Path:
 
 def _write_frames(source: Source, pipeline: Pipeline, folder: Path, wanted: _Wanted) -> tuple[int, int]:
     """Walk through the video; return how many frames were processed and how many faces seen."""
-    from social_perception.views.overlay import draw_overlay
     from social_perception.views.tables import FaceTable, GroupTable
     from social_perception.views.video import VideoWriter
 
@@ -118,15 +119,51 @@ def _write_frames(source: Source, pipeline: Pipeline, folder: Path, wanted: _Wan
     with ExitStack() as stack:
         face_table = stack.enter_context(FaceTable(folder / FACES, in_place=True))
         group_table = stack.enter_context(GroupTable(folder / GROUP, in_place=True))
-        writer = stack.enter_context(VideoWriter(folder / VIDEO, source.rate_hz)) if wanted.video else None
+        drawing = None
+        if wanted.video:
+            writer = stack.enter_context(VideoWriter(folder / VIDEO, source.rate_hz))
+            drawing = stack.enter_context(_Drawing(writer))
         for frame, affect in _processed(source, pipeline):
             face_table.add(affect)
             group_table.add(affect)
-            if writer is not None:
-                writer.add(draw_overlay(frame.image, affect), frame.stamp_s)
+            if drawing is not None:
+                drawing.add(frame, affect)
             frames += 1
             people.update(face.track.id for face in affect.faces)
     return frames, len(people)
+
+
+class _Drawing:
+    """Draws and encodes each frame while the next one is processed; at most one waits."""
+
+    def __init__(self, writer: VideoWriter) -> None:
+        self._writer = writer
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="drawing")
+        self._running: Future[None] | None = None
+
+    def add(self, frame: Frame, affect: FrameAffect) -> None:
+        """Hand over a frame; raises what the one before it met with."""
+        self._finish()
+        self._running = self._executor.submit(self._draw, frame, affect)
+
+    def _draw(self, frame: Frame, affect: FrameAffect) -> None:
+        from social_perception.views.overlay import draw_overlay
+
+        self._writer.add(draw_overlay(frame.image, affect), frame.stamp_s)
+
+    def _finish(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.result()
+
+    def __enter__(self) -> _Drawing:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        try:
+            self._finish()
+        finally:
+            self._executor.shutdown()
 
 
 def _processed(source: Source, pipeline: Pipeline) -> Iterator[tuple[Frame, FrameAffect]]:
