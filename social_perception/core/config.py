@@ -74,8 +74,8 @@ def from_mapping(kind: type[Config], values: Mapping[str, Any]) -> Config:
     return kind(**values)
 
 
-class _Checked:
-    """Checks every setting when the object is made."""
+class Checked:
+    """Base of the configurations: checks every setting when the object is made."""
 
     __slots__ = ()
 
@@ -88,7 +88,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)
-class DetectionConfig(_Checked):
+class DetectionConfig(Checked):
     """Where faces are looked for, and how often."""
 
     backend: str = setting(
@@ -125,7 +125,7 @@ class DetectionConfig(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class TrackingConfig(_Checked):
+class TrackingConfig(Checked):
     """How faces are followed and when they are given up."""
 
     max_lost_s: float = setting(
@@ -151,7 +151,7 @@ class TrackingConfig(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class SmileConfig(_Checked):
+class SmileConfig(Checked):
     """The smile network and its temporal window."""
 
     model: str = setting("", "file with the network's weights (safetensors); empty: the shipped network")
@@ -170,7 +170,7 @@ class SmileConfig(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class GroupConfig(_Checked):
+class GroupConfig(Checked):
     """How single smiles become the group's."""
 
     window_s: float = setting(
@@ -208,7 +208,7 @@ class GroupConfig(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class SourceConfig(_Checked):
+class SourceConfig(Checked):
     """How pictures are taken from a camera, a folder, a stream or the sample."""
 
     width: int = setting(1280, "width in px asked of the camera", low=16, high=16384)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from social_perception.core.config import _Checked, setting
+from social_perception.core.config import Checked, setting
 
 
 @dataclass(frozen=True, slots=True)
-class NodeConfig(_Checked):
+class NodeConfig(Checked):
     """What every node of the package has."""
 
     autostart: bool = setting(
@@ -27,7 +27,7 @@ class NodeConfig(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class ImageInputConfig(_Checked):
+class ImageInputConfig(Checked):
     """How the camera's images are subscribed."""
 
     reliability: str = setting(
@@ -44,7 +44,7 @@ class ImageInputConfig(_Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class TrackedFacesConfig(_Checked):
+class TrackedFacesConfig(Checked):
     """What face_tracker publishes beside the faces' places."""
 
     publish_crops: bool = setting(
