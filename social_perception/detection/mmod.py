@@ -184,7 +184,7 @@ class MmodTorchDetector:
 
     def _search(self, image: ImageArray, width: int, height: int) -> list[_Candidate]:
         pyramid = layout(width, height, self._model.pyramid_padding, self._model.pyramid_outer_padding)
-        if min(pyramid.width, pyramid.height) < 32:
+        if min(pyramid.width, pyramid.height) < self._network.reach:
             return []  # smaller than what one output cell looks at
         draw = self._draw_exactly if self._exact else self._draw_fast
         scores = self._network(draw(image, width, height, pyramid))

@@ -6,19 +6,17 @@ The table shows what a robot would see: it subscribes face_affect and group_affe
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.node import Node
 
-from social_perception.core.errors import SocialPerceptionError
 from social_perception.core.types import FrameAffect
 from social_perception.nodes.image_publisher import ImagePublisher, Player, add_source_options, parse
 from social_perception.nodes.messages import FaceAffectArray, GroupAffectMessage, faces_of, group_of, seconds
 from social_perception.nodes.qos import RESULT_QOS
-from social_perception.nodes.runner import NotStarted, Running, interruptible, running
+from social_perception.nodes.runner import Running, exit_status, running
 from social_perception.nodes.social_perception_all import NODES
 from social_perception.sources.factory import default_source, open_source
 from social_perception.sources.source import Source
@@ -63,16 +61,7 @@ def main(args: Sequence[str] | None = None) -> int:
     add_source_options(parser)
     parser.add_argument("--duration", type=float, metavar="SECONDS", help="end after this time")
     options = parse(parser, args)
-    status = 0
-    with interruptible():
-        try:
-            _demo(options, args)
-        except NotStarted:
-            status = 1
-        except SocialPerceptionError as error:
-            print(f"error: {error}", file=sys.stderr)
-            status = 1
-    return status
+    return exit_status(lambda: _demo(options, args))
 
 
 def _demo(options: argparse.Namespace, args: Sequence[str] | None) -> None:

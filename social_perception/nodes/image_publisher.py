@@ -19,7 +19,7 @@ from social_perception.core.errors import SocialPerceptionError, SourceTimeout
 from social_perception.core.types import Frame
 from social_perception.nodes.images import encode, image_header
 from social_perception.nodes.qos import NEWEST_RESULT_QOS
-from social_perception.nodes.runner import interruptible, running
+from social_perception.nodes.runner import exit_status, running
 from social_perception.nodes.transport import prefer_large_images
 from social_perception.sources.factory import default_source, open_source
 from social_perception.sources.source import Source
@@ -142,14 +142,7 @@ def main(args: Sequence[str] | None = None) -> int:
     add_source_options(parser)
     parser.add_argument("--topic", default="image", help="topic of the images (default: %(default)s)")
     options = parse(parser, args)
-    status = 0
-    with interruptible():
-        try:
-            _publish(options, args)
-        except SocialPerceptionError as error:
-            print(f"error: {error}", file=sys.stderr)
-            status = 1
-    return status
+    return exit_status(lambda: _publish(options, args))
 
 
 def _publish(options: argparse.Namespace, args: Sequence[str] | None) -> None:

@@ -90,11 +90,20 @@ def running(factories: Sequence[NodeFactory], args: Sequence[str] | None = None)
 
 def run(factories: Sequence[NodeFactory], args: Sequence[str] | None = None) -> int:
     """Run the nodes until Ctrl-C; return the exit status."""
+
+    def wait() -> None:
+        with running(factories, args) as program:
+            program.ended.wait()
+
+    return exit_status(wait)
+
+
+def exit_status(work: Callable[[], None]) -> int:
+    """Do a program's work until it ends or Ctrl-C; a failure becomes one line and the status 1."""
     status = 0
     with interruptible():
         try:
-            with running(factories, args) as program:
-                program.ended.wait()
+            work()
         except NotStarted:
             status = 1
         except SocialPerceptionError as error:
