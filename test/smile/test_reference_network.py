@@ -59,16 +59,8 @@ def test_initial_weights_are_glorot_uniform(network: ReferenceNetwork) -> None:
     assert not network.memory.bias_hh_l1.any()
 
 
-def test_streaming_and_window_give_the_same_numbers(network: ReferenceNetwork) -> None:
-    crops = torch.rand(3, 20, 3, 96, 96) * 2 - 1
-    window, window_state = network(crops)
-    state = network.initial_state(3)
-    streamed = []
-    for t in range(20):
-        logits, state = network.step(crops[:, t], state)
-        streamed.append(logits)
-    torch.testing.assert_close(torch.stack(streamed, dim=1), window, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(state, window_state, atol=1e-5, rtol=1e-5)
+def test_streaming_and_window_give_the_same_numbers(network: ReferenceNetwork, streamed_as_windowed) -> None:
+    crops, window = streamed_as_windowed(network)
     assert not torch.allclose(window[:, 19], network.still(crops[:, 19]), atol=1e-4)  # it remembers
 
 

@@ -34,16 +34,8 @@ def test_a_face_costs_at_most_thirty_million_multiply_adds(network: SmileNetwork
     assert 1_000_000 < counter.get_total_flops() / 2 <= 30_000_000
 
 
-def test_streaming_and_window_give_the_same_numbers(network: SmileNetwork) -> None:
-    crops = torch.rand(3, 20, 3, 96, 96) * 2 - 1
-    window, window_state = network(crops)
-    state = network.initial_state(3)
-    streamed = []
-    for t in range(20):
-        logits, state = network.step(crops[:, t], state)
-        streamed.append(logits)
-    torch.testing.assert_close(torch.stack(streamed, dim=1), window, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(state, window_state, atol=1e-5, rtol=1e-5)
+def test_streaming_and_window_give_the_same_numbers(network: SmileNetwork, streamed_as_windowed) -> None:
+    streamed_as_windowed(network)
 
 
 def test_the_memory_changes_what_is_said_of_a_frame(network: SmileNetwork) -> None:
