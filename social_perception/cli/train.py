@@ -16,6 +16,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="no",
         help="auto: go on after the last epoch that an earlier run finished (default: begin anew)",
     )
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="SET",
+        help="leave a data set out, to measure on it; may be repeated (genki_train)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -23,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
         from social_perception.training.run import main
     except ImportError as error:
         raise missing_extra("training", error) from error
-    main(options.config, resume=options.resume)
+    main(options.config, resume=options.resume, without=options.without)
     return 0
 
 

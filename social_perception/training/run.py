@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import lightning
@@ -16,51 +18,73 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from social_perception.core.errors import ConfigurationError
-from social_perception.smile.networks import SmileNetwork
+from social_perception.smile.networks import NetworkConfig, SmileNetwork
 from social_perception.smile.weights import save_network
 from social_perception.training.calibration import calibrate
+from social_perception.training.distillation import taught
 from social_perception.training.faces import TrainingFaces, training_faces
 from social_perception.training.memory_training import MemoryTraining, memory_loader
 from social_perception.training.reference_settings import reference_settings
 from social_perception.training.reference_training import train_reference
-from social_perception.training.settings import StillSettings, TrainSettings, read_yaml, train_settings
+from social_perception.training.settings import (
+    StillSettings,
+    TrainSettings,
+    read_yaml,
+    train_settings,
+    without_sets,
+)
 from social_perception.training.still_training import StillTraining, still_loader, validation_loader
 from social_perception.training.stills import read_stills
+
+Stage = Callable[[TrainSettings, Path, str], None]
+"""What trains: settings, folder, whether to resume."""
 
 VALIDATION_SET = "ferplus_valid"
 
 
-def main(config_path: Path | str, resume: str = "no") -> Path:
+def main(config_path: Path | str, resume: str = "no", without: Sequence[str] = ()) -> Path:
     """Train the network that a YAML file describes and return the file with its weights.
 
     Args:
         config_path: a file like ``config/train_small.yaml`` or ``config/train_reference.yaml``; its
             setting ``network`` says which network it is about.
         resume: ``auto`` goes on after the last epoch that an earlier run finished; ``no`` starts anew.
+        without: data sets to leave out of the training of the small network, so that they measure it;
+            the run's name tells them.
 
     Raises:
-        ConfigurationError: the file cannot be read, has an unknown setting, or ``resume`` is another word.
+        ConfigurationError: the file cannot be read, has an unknown setting, or ``resume`` or ``without``
+            is another word.
         SourceError: the training data is missing.
     """
     if resume not in ("auto", "no"):
         raise ConfigurationError(f"resume must be auto or no, got {resume}")
     values = read_yaml(Path(config_path))
     network = values.get("network", "small")
-    if network == "reference":
-        return train_reference(reference_settings(values), resume)
-    if network != "small":
+    if network == "small":
+        return train_small(without_sets(train_settings(values), without), resume)
+    if network != "reference":
         raise ConfigurationError(f"network must be small or reference, got {network}")
-    return train_small(train_settings(values), resume)
+    if without:
+        raise ConfigurationError("only the sets of the small network can be left out")
+    return train_reference(reference_settings(values), resume)
 
 
 def train_small(settings: TrainSettings, resume: str) -> Path:
     """Train the small network on the still faces and return the file with its weights."""
     torch.set_num_threads(settings.threads)
+    lightning.seed_everything(settings.seed, verbose=False)
     folder = Path(settings.output) / settings.name
     faces = training_faces(settings.sets, Path(settings.cache))
+    if settings.teacher.trust > 0:
+        teacher = SmileNetwork(NetworkConfig(channels=settings.teacher.channels))
+        _train_on_stills(teacher, faces, settings, folder / "teacher", resume)
+        calibrate(teacher, faces)
+        faces = taught(faces, teacher, settings.teacher.trust)
+    lightning.seed_everything(settings.seed, verbose=False)  # whether or not a teacher came before
     network = SmileNetwork()
-    for stage in ("pretrain", "finetune", "memory"):
-        _run_stage(network, faces, settings, folder / stage, resume)
+    _train_on_stills(network, faces, settings, folder, resume)
+    _run_stage(network, folder / "memory", settings, resume, partial(train_memory, network, faces))
     calibrate(network, faces)
     path = folder / f"smile_{settings.name}.safetensors"
     save_network(network, path, asdict(settings))
@@ -68,26 +92,38 @@ def train_small(settings: TrainSettings, resume: str) -> Path:
     return path
 
 
-def _run_stage(
+def _train_on_stills(
     network: SmileNetwork, faces: TrainingFaces, settings: TrainSettings, folder: Path, resume: str
+) -> None:
+    """Pre-training and fine-tuning; the network is changed in place."""
+    for name, stage in (("pretrain", settings.pretrain), ("finetune", settings.finetune)):
+        _run_stage(network, folder / name, settings, resume, partial(train_still, network, faces, stage))
+
+
+def _run_stage(
+    network: SmileNetwork, folder: Path, settings: TrainSettings, resume: str, train: Stage
 ) -> None:
     """Run one stage, or take its result over from an earlier run that finished it."""
     finished = folder / "finished.pt"
     if resume == "auto" and finished.is_file():
         network.load_state_dict(torch.load(finished, weights_only=True))
-        print(f"{folder.name}: taken from {finished}")
+        print(f"{folder}: taken from {finished}")
         return
+    print(f"{folder}: begins")
     lightning.seed_everything(settings.seed, verbose=False)
-    train = train_memory if folder.name == "memory" else train_still
-    train(network, faces, settings, folder, resume)
+    train(settings, folder, resume)
     torch.save(network.state_dict(), finished)
 
 
 def train_still(
-    network: SmileNetwork, faces: TrainingFaces, settings: TrainSettings, folder: Path, resume: str
+    network: SmileNetwork,
+    faces: TrainingFaces,
+    stage: StillSettings,
+    settings: TrainSettings,
+    folder: Path,
+    resume: str,
 ) -> None:
-    """One stage on single pictures; the stage is named by its folder. The network is changed in place."""
-    stage: StillSettings = getattr(settings, folder.name)
+    """One stage on single pictures. The network is changed in place."""
     loader = still_loader(faces, stage, settings.seed)
     module = StillTraining(network, stage, steps=stage.epochs * len(loader))
     module.to(memory_format=torch.channels_last)

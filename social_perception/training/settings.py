@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +34,16 @@ class StillSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TeacherSettings:
+    """A wider network, trained like the shipped one, that says what the weak labels leave open."""
+
+    channels: tuple[int, int, int, int] = (32, 48, 96, 192)
+    """Channels of its CNN, see :class:`social_perception.smile.networks.NetworkConfig`."""
+    trust: float = 1.0
+    """Weight of its word beside a rater's; 0: no teacher."""
+
+
+@dataclass(frozen=True, slots=True)
 class MemorySettings:
     """The stage that trains the GRU on sequences, with the CNN as it is."""
 
@@ -48,16 +58,20 @@ class MemorySettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """A whole run: pre-training on weak labels, fine-tuning on rated ones, then the memory."""
+    """A whole run: pre-training on weak labels, fine-tuning on rated ones, then the memory.
+
+    A teacher goes through the first two beforehand.
+    """
 
     name: str = "small"
     seed: int = 1
-    sets: tuple[str, ...] = ("ferplus_train", "muxspace")
+    sets: tuple[str, ...] = ("ferplus_train", "muxspace", "genki_train")
     """Data sets trained on; one that is not named here is left out altogether."""
     threads: int = 2
     precision: str = "bf16-mixed"
     cache: str = ".cache"
     output: str = "runs"
+    teacher: TeacherSettings = field(default_factory=TeacherSettings)
     pretrain: StillSettings = field(default_factory=StillSettings)
     finetune: StillSettings = field(default_factory=StillSettings)
     memory: MemorySettings = field(default_factory=MemorySettings)
@@ -84,7 +98,11 @@ def train_settings(values: Mapping[str, Any]) -> TrainSettings:
     Raises:
         ConfigurationError: a setting is unknown.
     """
+    teacher = dict(values.get("teacher", {}))
+    if "channels" in teacher:
+        teacher["channels"] = tuple(teacher["channels"])
     stages = {
+        "teacher": of_names(TeacherSettings, teacher),
         "pretrain": of_names(StillSettings, values.get("pretrain", {})),
         "finetune": of_names(StillSettings, values.get("finetune", {})),
         "memory": of_names(MemorySettings, values.get("memory", {})),
@@ -92,6 +110,22 @@ def train_settings(values: Mapping[str, Any]) -> TrainSettings:
     sets = {"sets": tuple(values["sets"])} if "sets" in values else {}
     given = {name: value for name, value in values.items() if name != "network"}
     return of_names(TrainSettings, {**given, **stages, **sets})
+
+
+def without_sets(settings: TrainSettings, left_out: Sequence[str]) -> TrainSettings:
+    """The same run with data sets left out, which its name tells.
+
+    Raises:
+        ConfigurationError: a set is not one of the run's, or none is left.
+    """
+    unknown = sorted(set(left_out) - set(settings.sets))
+    if unknown:
+        raise ConfigurationError(f"without must be of {', '.join(settings.sets)}, got {unknown[0]}")
+    rest = tuple(name for name in settings.sets if name not in left_out)
+    if not rest:
+        raise ConfigurationError("without leaves no set to train on")
+    name = "_without_".join([settings.name, *left_out])
+    return replace(settings, sets=rest, name=name)
 
 
 def read_settings(path: Path) -> TrainSettings:

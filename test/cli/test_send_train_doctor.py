@@ -42,10 +42,10 @@ def test_train_and_evaluate_pass_on_what_was_given(monkeypatch, tmp_path):
         module = type(sys)(f"social_perception.{room}.run")
         module.main = lambda *args, **kwargs: called.append((args, kwargs))
         monkeypatch.setitem(sys.modules, f"social_perception.{room}.run", module)
-    assert main(["train", "small.yaml", "--resume", "auto"]) == 0
+    assert main(["train", "small.yaml", "--resume", "auto", "--without", "a"]) == 0
     assert main(["evaluate", "--model", "a.safetensors", "--no-clips"]) == 0
     (train_args, train_named), (evaluate_args, evaluate_named) = called
-    assert (str(train_args[0]), train_named) == ("small.yaml", {"resume": "auto"})
+    assert (str(train_args[0]), train_named) == ("small.yaml", {"resume": "auto", "without": ["a"]})
     assert (evaluate_args, evaluate_named["clips"]) == (("a.safetensors",), False)
 
 

@@ -80,3 +80,15 @@ def test_emotions_are_distributions(table: pd.DataFrame, ratings: pd.DataFrame) 
     emotion = targets_of("ferplus_train", table).emotion
     assert emotion[:41].sum(axis=1) == pytest.approx(np.ones(41))
     assert emotion[0, EMOTIONS.index("happiness")] == 1.0
+
+
+def test_a_fifth_of_all_genki_faces_is_held_out_rated_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"file{i:04d}.jpg" for i in range(1, 301)]
+    rated = pd.DataFrame(
+        {"rater1": 1.0, "rater2": 1.0, "held_out": [is_held_out(name) for name in names[:20]]},
+        index=pd.Index(names[:20], name="name"),
+    )
+    monkeypatch.setattr(labels, "rated_levels", lambda _: rated)
+    table = pd.DataFrame({"name": names, "smile": [0, 1] * 150})
+    targets = targets_of("genki_train", table)
+    assert targets.held_out.tolist() == [is_held_out(name) for name in names]
