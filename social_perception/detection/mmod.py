@@ -146,6 +146,11 @@ class MmodTorchDetector:
         self.upsample = upsample
         self.vote = vote
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The arithmetic of the network."""
+        return self._network.dtype
+
     def detect(self, image: ImageArray) -> tuple[Face, ...]:
         """Return the faces of an RGB image (H, W, 3) uint8, surest first.
 

@@ -32,6 +32,11 @@ class StreamingScorer:
         self._tracks = TrackStates(config.max_faces)
         self._memory = self._network.initial_state(config.max_faces)  # (slots, H) or (slots, L, H)
 
+    @property
+    def network(self) -> Network:
+        """The network, ready for inference on the device."""
+        return self._network
+
     @torch.inference_mode()
     def score(self, tracks: Sequence[Track], crops: ImageArray, stamp_s: float) -> tuple[Smile, ...]:
         """Return one Smile per track, in order; see :class:`social_perception.smile.scorer.Scorer`.

@@ -7,6 +7,7 @@ shown is a function of the frame's index alone, so every run is the same.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import cv2
@@ -116,7 +117,11 @@ class SampleSource(Source):
         if self.frame_count is not None and self._index >= self.frame_count:
             raise StopIteration
         index, self._index = self._index, self._index + 1
-        return Frame(self._render(self.truth(index)), index / RATE_HZ, index)
+        return Frame(self.picture(index), index / RATE_HZ, index)
+
+    def picture(self, index: int, present: Collection[int] | None = None) -> ImageArray:
+        """The picture of an index; with ``present``, only people of these numbers are in it."""
+        return self._render(self.truth(index), range(MAX_PEOPLE) if present is None else present)
 
     def truth(self, index: int) -> tuple[SampleFace, ...]:
         """Everybody's face and smile in the frame of an index, always in the same order."""
@@ -125,11 +130,11 @@ class SampleSource(Source):
     def close(self) -> None:
         self.frame_count = self._index
 
-    def _render(self, faces: tuple[SampleFace, ...]) -> ImageArray:
+    def _render(self, faces: tuple[SampleFace, ...], present: Collection[int]) -> ImageArray:
         image = self._wall.copy()
         for number, row in enumerate(self._rows):
             for person, sprite, face in zip(self._people, self._sprites, faces):
-                if person.row == number:
+                if person.row == number and person.number in present:
                     _paste(image, sprite, face)
             image[row.panel_top_px :] = self._panels[number][: HEIGHT_PX - row.panel_top_px]
         return image
