@@ -17,14 +17,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--no-clips", action="store_true", help="leave out the rated clips, which take minutes"
     )
     parser.add_argument(
+        "--precisions", action="store_true", help="compare float32, bfloat16 and int8 instead"
+    )
+    parser.add_argument(
         "--output", type=Path, metavar="DIR", help="folder for the figures, as JSON and as pictures"
     )
 
 
 def run(options: argparse.Namespace) -> int:
     try:
+        from social_perception.evaluation import precision
         from social_perception.evaluation.run import main
     except ImportError as error:
         raise missing_extra("evaluation", error) from error
+    if options.precisions:
+        precision.main(options.model, cache=options.cache)
+        return 0
     main(options.model, cache=options.cache, clips=not options.no_clips, output=options.output)
     return 0

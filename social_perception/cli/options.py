@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -29,14 +30,23 @@ _DESTINATION = "setting_"
 def add_settings(
     parser: argparse.ArgumentParser, kinds: Sequence[type], *, leave_out: frozenset[str] = _NOT_HERE
 ) -> None:
-    """Add a flag per setting, ``--min-face-px`` for ``min_face_px``; one that several kinds have sets all."""
+    """Add a flag per setting, ``--min-face-px`` for ``min_face_px``.
+
+    One that several kinds have sets all of them, each if it knows the choice.
+    """
     group = parser.add_argument_group("settings")
-    known: set[str] = set()
-    for kind in kinds:
-        for item in settings_of(kind):
-            if item.name not in known and item.name not in leave_out:
-                known.add(item.name)
-                _add(group, item)
+    known: dict[str, Setting] = {}
+    for item in (item for kind in kinds for item in settings_of(kind) if item.name not in leave_out):
+        known[item.name] = _joined(known[item.name], item) if item.name in known else item
+    for item in known.values():
+        _add(group, item)
+
+
+def _joined(first: Setting, other: Setting) -> Setting:
+    """One flag's setting for two of the same name."""
+    choices = tuple(dict.fromkeys(first.choices + other.choices))
+    description = f"{first.description}; {other.description}"
+    return dataclasses.replace(first, choices=choices, description=description)
 
 
 def _add(group: Any, item: Setting) -> None:
@@ -82,7 +92,7 @@ def given_settings(options: argparse.Namespace, kind: type[Config], **defaults: 
     values = dict(defaults)
     for item in settings_of(kind):
         value = getattr(options, _DESTINATION + item.name, None)
-        if value is not None:
+        if value is not None and (not item.choices or value in item.choices):
             values[item.name] = value
     return from_mapping(kind, values)
 

@@ -105,6 +105,16 @@ class DetectionConfig(Checked):
     min_face_px: int = setting(
         40, "width in px of the smallest face looked for (the image is enlarged for it)", low=20, high=1000
     )
+    max_face_px: int = setting(
+        0, "width in px of the largest face looked for (mmod-torch only); 0: no limit", low=0, high=10000
+    )
+    pyramid_divisor: int = setting(
+        6,
+        "n, where each scale searched has (n - 1) / n of the size of the one before (mmod-torch only); "
+        "6 is dlib's, 4 and 3 are faster and miss more",
+        low=2,
+        high=20,
+    )
     upsample: int = setting(
         -1,
         "how often the image is doubled before the search, as in dlib; -1: as min_face_px needs",
@@ -155,7 +165,13 @@ class SmileConfig(Checked):
     """The smile network and its temporal window."""
 
     model: str = setting("", "file with the network's weights (safetensors); empty: the shipped network")
-    device: str = setting("auto", "where the network runs", choices=DEVICES)
+    device: str = setting("auto", "where the smile network runs", choices=DEVICES)
+    precision: str = setting(
+        "auto",
+        "arithmetic of the smile network's convolutions; int8 on the CPU only; auto: bfloat16 where the CPU "
+        "multiplies it natively, else float32",
+        choices=("auto", "float32", "bfloat16", "int8"),
+    )
     warmup_frames: int = setting(
         5, "frames of a face before its smile counts as valid", low=1, high=300, dynamic=True
     )

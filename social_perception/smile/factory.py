@@ -17,17 +17,19 @@ def make_scorer(config: SmileConfig) -> StreamingScorer:
 
     Raises:
         ModelError: the weights are missing, damaged or of another kind.
-        ConfigurationError: a device was asked for that is not there.
+        ConfigurationError: a device was asked for that is not there, or a precision that is not.
     """
     # Imported here: torch takes seconds to load, and only who scores needs it.
     import torch
 
+    from social_perception.smile.precision import in_precision
     from social_perception.smile.streaming import StreamingScorer
-    from social_perception.smile.weights import fused, load_network, shipped_path
+    from social_perception.smile.weights import load_network, shipped_path
 
     has_gpu = torch.cuda.is_available()
     if config.device == "cuda" and not has_gpu:
         raise ConfigurationError("device is cuda, but torch finds no CUDA device; use cpu or auto")
-    device = "cuda" if has_gpu and config.device != "cpu" else "cpu"
+    on_gpu = config.device == "cuda" or (config.device == "auto" and config.precision != "int8")
+    device = "cuda" if has_gpu and on_gpu else "cpu"
     path = Path(config.model).expanduser() if config.model else shipped_path()
-    return StreamingScorer(fused(load_network(path)), config, device)
+    return StreamingScorer(in_precision(load_network(path), config.precision, device), config, device)
