@@ -87,6 +87,7 @@ class FaceTrackerNode(Stage):
         if self.parameters[TrackedFacesConfig].publish_crops:
             crops = _crop(frame, tracks)
         self._publisher.publish(tracked_faces_message(message.header, frame, tracks, crops))
+        self.note_published(message.header.stamp)
         return len(tracks)
 
 

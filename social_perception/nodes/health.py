@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+_LONGEST_LATENCY_S = 3600.0
+"""A stamp older than this is of another clock than ours, for example a recorded one."""
 
 
 @dataclass(slots=True)
@@ -14,7 +19,7 @@ class _Counts:
     received: int = 0
     processed: int = 0
     faces: int = 0
-    latency_s: float = math.nan
+    latencies_s: list[float] = field(default_factory=list)
     error: str = ""
 
 
@@ -32,12 +37,20 @@ class Health:
         with self._lock:
             self._counts.received += 1
 
-    def processed(self, faces: int, latency_s: float) -> None:
-        """Note that a message was worked on, and how old its header stamp then was."""
+    def processed(self, faces: int) -> None:
+        """Note that a message was worked on."""
         with self._lock:
             self._counts.processed += 1
             self._counts.faces = faces
-            self._counts.latency_s = latency_s
+
+    def published(self, age_s: float) -> None:
+        """Note that a result was published, and how old the image's header stamp then was.
+
+        A stamp from the future or from very long ago is of another clock: its age says nothing.
+        """
+        if 0.0 <= age_s < _LONGEST_LATENCY_S:
+            with self._lock:
+                self._counts.latencies_s.append(age_s)
 
     def failed(self, text: str) -> None:
         """Note that a message could not be worked on, and why."""
@@ -71,11 +84,20 @@ class Health:
             "dropped": str(dropped),
             "lost": str(lost),
             "faces": str(counts.faces),
-            "latency (ms)": f"{1e3 * counts.latency_s:.0f}" if math.isfinite(counts.latency_s) else "unknown",
+            **_latency_values(counts.latencies_s),
             "last error": self._last_error,
         }
         pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
         return DiagnosticStatus(level=level, name=name, message=text, hardware_id="", values=pairs)
+
+
+def _latency_values(latencies_s: Sequence[float]) -> dict[str, str]:
+    median_s, p95_s, longest_s = np.percentile(latencies_s or [math.nan], (50, 95, 100))
+    named = {"median": median_s, "p95": p95_s, "max": longest_s}
+    return {
+        f"latency {name} (ms)": "unknown" if math.isnan(value) else f"{1e3 * value:.0f}"
+        for name, value in named.items()
+    }
 
 
 class SilenceWatch:

@@ -69,6 +69,7 @@ class SmileIntensityNode(Stage):
             self._scorer.config = self._applied
         smiles = self._scorer.score(tracks_of(message), crops_of(message), seconds(message.header.stamp))
         self._publisher.publish(face_affect_message(message, smiles))
+        self.note_published(message.header.stamp)
         return len(smiles)
 
 

@@ -26,7 +26,6 @@ from social_perception.nodes.topic_input import TopicInput
 from social_perception.nodes.worker import Worker
 
 _THROTTLE_S = 5.0
-_SANE_LATENCY_S = 3600.0
 JUMP_BACK_S = 0.5
 """Stamps that go back further than this begin anew: a bag is played again."""
 
@@ -99,6 +98,10 @@ class Stage(LifecycleNode):
             take(message)
 
         self.input = TopicInput(self, kind, topic, qos, callback, **about)
+
+    def note_published(self, stamp: Time) -> None:
+        """Report the latency of a result, from this header stamp of its image until now."""
+        self.health.published(self.get_clock().now().nanoseconds * 1e-9 - seconds(stamp))
 
     def fail(self, text: str) -> None:
         """Report a failure that concerns one message."""
@@ -203,7 +206,7 @@ class Stage(LifecycleNode):
             self.health.failed(f"{type(error).__name__}: {error}")
             self.get_logger().error(traceback.format_exc(), throttle_duration_sec=_THROTTLE_S)
         else:
-            self.health.processed(faces, self._age_s(message.header.stamp))
+            self.health.processed(faces)
 
     def _note_time(self, stamp: Time) -> None:
         stamp_s = seconds(stamp)
@@ -213,11 +216,6 @@ class Stage(LifecycleNode):
             )
             self.restart()
         self._newest_stamp_s = stamp_s
-
-    def _age_s(self, stamp: Time) -> float:
-        age_s = self.get_clock().now().nanoseconds * 1e-9 - seconds(stamp)
-        # Another clock than ours, for example a recorded one: the age says nothing.
-        return age_s if abs(age_s) < _SANE_LATENCY_S else float("nan")
 
     def _report(self) -> None:
         silence, lost = "", 0

@@ -84,6 +84,26 @@ class RosHarness:
             assert time.monotonic() < deadline, f"waited {timeout_s:g} s for: {what}"
             self.executor.spin_once(timeout_sec=0.02)
 
+    def stamp(self, age_s):
+        """The stamp of an image taken so long ago, by the clock of the nodes."""
+        from builtin_interfaces.msg import Time
+
+        nanoseconds = self.node.get_clock().now().nanoseconds - round(age_s * 1e9)
+        return Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+
+    def reports(self, node):
+        """A function that tells what a node has said on /diagnostics so far, each time as a dictionary."""
+        from diagnostic_msgs.msg import DiagnosticArray
+
+        found = self.collect(DiagnosticArray, "/diagnostics")
+        name = node.get_fully_qualified_name()
+
+        def told():
+            statuses = [status for report in found for status in report.status if status.name == name]
+            return [{pair.key: pair.value for pair in status.values} for status in statuses]
+
+        return told
+
     def set(self, node, name, value):
         """Set a parameter as ``ros2 param set`` does; returns the result."""
         from rclpy.parameter import Parameter
@@ -95,6 +115,34 @@ class RosHarness:
             node.destroy_node()
         self.executor.shutdown()
         self.context.try_shutdown()
+
+
+def latencies_ms(report):
+    """Median, 95th percentile and maximum of a node's report; empty if unknown."""
+    texts = [report[f"latency {name} (ms)"] for name in ("median", "p95", "max")]
+    assert len({text == "unknown" for text in texts}) == 1
+    return [float(text) for text in texts if text != "unknown"]
+
+
+@pytest.fixture
+def ages_its_results(ros):
+    """Checks that a node reports the latency of what it publishes, from the header stamp on."""
+
+    def check(node, publish):
+        told = ros.reports(node)
+        publish(ros.stamp(3.0))
+        report = ros.until(
+            lambda: next((each for each in told() if latencies_ms(each)), None), "a report with a latency"
+        )
+        median, p95, longest = latencies_ms(report)
+        assert 3000 <= median <= p95 <= longest < 1000 * (3 + TIMEOUT_S)
+
+    return check
+
+
+@pytest.fixture
+def latencies():
+    return latencies_ms
 
 
 @pytest.fixture

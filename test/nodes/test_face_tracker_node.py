@@ -288,3 +288,11 @@ def test_a_publisher_of_another_type_is_named(ros, stranger, tracking) -> None:
     node = start(ros, tracking)
     stranger.node.create_publisher(CompressedImage, "image", 1)
     ros.until(lambda: "sensor_msgs/msg/CompressedImage, not sensor_msgs/msg/Image" in node.input.check(0.1))
+
+
+def test_the_latency_from_the_image_on_is_reported(ros, tracking, image_message, ages_its_results) -> None:
+    node = start(ros, tracking, {"diagnostics_period_s": 0.1})
+    publisher = ros.publisher(Image, "image")
+    ages_its_results(
+        node, lambda stamp: publisher.publish(image_message(sec=stamp.sec, nanosec=stamp.nanosec))
+    )

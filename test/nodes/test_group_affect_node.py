@@ -147,3 +147,32 @@ def test_life_cycle(ros) -> None:
     ros.until(lambda: found[-1].group_size == 1)
     assert node.trigger_deactivate().name == "SUCCESS"
     assert node.trigger_cleanup().name == "SUCCESS"
+
+
+def test_the_latency_is_that_of_the_whole_way(ros, ages_its_results) -> None:
+    node, _, publisher = start(ros, {"publish_rate_hz": OFTEN_HZ, "diagnostics_period_s": 0.1})
+    ages_its_results(node, lambda stamp: publisher.publish(faces(1.0, sec=stamp.sec, nanosec=stamp.nanosec)))
+
+
+def test_an_image_has_one_latency_however_often_its_group_is_published(ros, latencies) -> None:
+    node, found, publisher = start(ros, {"publish_rate_hz": OFTEN_HZ, "diagnostics_period_s": 0.1})
+    reports = ros.reports(node)
+    stamp = ros.stamp(0.0)
+    publisher.publish(faces(1.0, sec=stamp.sec, nanosec=stamp.nanosec))
+    ros.until(lambda: any(latencies(report) for report in reports()), "a report with a latency")
+    count, published = len(reports()), len(found)
+    ros.until(lambda: len(reports()) > count + 3, "more reports")
+    assert len(found) > published + 3
+    assert sum(bool(latencies(report)) for report in reports()) == 1
+
+
+@pytest.mark.parametrize("age_s", [-60.0, 1e9])
+def test_a_stamp_of_another_clock_has_no_latency(ros, latencies, age_s: float) -> None:
+    node, found, publisher = start(ros, {"publish_rate_hz": OFTEN_HZ, "diagnostics_period_s": 0.1})
+    reports = ros.reports(node)
+    stamp = ros.stamp(age_s)
+    publisher.publish(faces(1.0, sec=stamp.sec, nanosec=stamp.nanosec))
+    ros.until(lambda: any(message.group_size for message in found), "the group")
+    count = len(reports())
+    ros.until(lambda: len(reports()) > count + 1, "two more reports")
+    assert not any(latencies(report) for report in reports())

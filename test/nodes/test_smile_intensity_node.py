@@ -9,6 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from std_msgs.msg import Header
 
 from social_perception.core.config import SmileConfig
+from social_perception.core.errors import ConfigurationError
 from social_perception.core.types import Box, Frame, Smile, SmileLevel, Track
 from social_perception.nodes.messages import FaceAffectArray, TrackedFaceArray, tracked_faces_message
 from social_perception.nodes.smile_intensity import SmileIntensityNode
@@ -40,8 +41,8 @@ def scorer():
     return FakeScorer()
 
 
-def tracked_faces(count: int = 3, sec: int = 100) -> TrackedFaceArray:
-    header = Header(stamp=Time(sec=sec, nanosec=42), frame_id="camera")
+def tracked_faces(count: int = 3, sec: int = 100, nanosec: int = 42) -> TrackedFaceArray:
+    header = Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id="camera")
     frame = Frame(np.zeros((480, 640, 3), np.uint8), sec, 0)
     tracks = [Track(f"p{i}", Box(100 * i, 50, 80, 90), 0.5, visible=i != 2) for i in range(count)]
     crops = np.stack([np.full((96, 96, 3), 51 * i, np.uint8) for i in range(count)]) if count else None
@@ -120,3 +121,22 @@ def test_cleanup_releases_the_scorer(ros, scorer) -> None:
     assert node.trigger_deactivate().name == "SUCCESS"
     assert node.trigger_cleanup().name == "SUCCESS"
     assert node._scorer is None
+
+
+def test_the_latency_from_the_image_on_is_reported(ros, scorer, ages_its_results) -> None:
+    node = start(ros, scorer, {"diagnostics_period_s": 0.1})
+    publisher = ros.publisher(TrackedFaceArray, "tracked_faces")
+    ages_its_results(
+        node, lambda stamp: publisher.publish(tracked_faces(sec=stamp.sec, nanosec=stamp.nanosec))
+    )
+
+
+def test_the_precision_is_a_parameter(ros, scorer) -> None:
+    asked = []
+    node = ros.start(
+        SmileIntensityNode, {"precision": "int8"}, make=lambda config: asked.append(config) or scorer
+    )
+    assert asked[0].precision == "int8"
+    assert not ros.set(node, "precision", "float32").successful  # the network is loaded already
+    with pytest.raises(ConfigurationError, match="precision must be one of auto, float32, bfloat16, int8"):
+        ros.create(SmileIntensityNode, {"precision": "half"})
