@@ -1,10 +1,11 @@
 # Each target sets up what it needs first; a second run starts in seconds.
-.PHONY: help setup demo test lint format clean distclean
+.PHONY: help setup demo test bench lint format clean distclean
 .DEFAULT_GOAL := help
 
 SOURCE ?=
 DURATION ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 help:  ## this list
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +19,9 @@ demo: setup  ## the whole pipeline as ROS 2 nodes; SOURCE=0|VIDEO|DIR|sample DUR
 
 test: lint  ## style checks, then the tests; PYTEST_ARGS="-k tracker"
 	@. ./env.sh && export ROS_DOMAIN_ID=$$(( $$$$ % 101 + 1 )) && exec .venv/bin/pytest $(PYTEST_ARGS)
+
+bench: setup  ## measures speed on this machine, 15 minutes at most: runs/bench.json, runs/bench.png; BENCH_ARGS="--only scoring"
+	@. ./env.sh && exec .venv/bin/social-perception bench --json runs/bench.json --figure runs/bench.png $(BENCH_ARGS)
 
 lint: setup  ## ruff and mypy
 	@.venv/bin/ruff check .

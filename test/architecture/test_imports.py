@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "social_perception"
 
 WAY_OF_ONE_FRAME = {"core", "detection", "tracking", "smile", "group"}
-LIBRARY = WAY_OF_ONE_FRAME | {"pipeline", "sources", "views", "training", "evaluation"}
+LIBRARY = WAY_OF_ONE_FRAME | {"pipeline", "sources", "views", "training", "evaluation", "benchmarks"}
 MAY_IMPORT = {
     "core": set(),
     "detection": {"core"},
@@ -27,11 +27,13 @@ MAY_IMPORT = {
     "training": {"core", "smile", "detection", "sources"},
     # Training and evaluation share the data sets; clips are evaluated by the way of one frame.
     "evaluation": {"core", "smile", "detection", "training", "pipeline", "sources"},
+    # What needs ROS is measured by nodes/benchmark.py, which is started as a program.
+    "benchmarks": WAY_OF_ONE_FRAME | {"pipeline", "sources"},
     "cli": LIBRARY | {"nodes"},
 }
 """The rooms and the other rooms they may import."""
 
-TORCH_ROOMS = {"detection", "smile", "training", "evaluation"}
+TORCH_ROOMS = {"detection", "smile", "training", "evaluation", "benchmarks"}
 """The rooms whose modules may import torch."""
 
 ROS_PACKAGES = {

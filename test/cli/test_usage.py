@@ -34,7 +34,7 @@ def test_wrong_usage_is_status_2(argv, capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["live", "annotate", "score", "detect", "train", "evaluate", "doctor", "send"]
+    "command", ["live", "annotate", "score", "detect", "train", "evaluate", "bench", "doctor", "send"]
 )
 def test_every_command_has_help(command, capsys):
     assert main([command, "--help"]) == 0

@@ -1,0 +1,1 @@
+"""Measures speed: scoring, detection, the whole pipeline, and how cost grows; see docs/benchmarks.md."""

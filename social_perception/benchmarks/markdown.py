@@ -1,0 +1,241 @@
+"""The tables of docs/benchmarks.md, made of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from social_perception.benchmarks.report import (
+    Comparison,
+    Latency,
+    Limit,
+    Line,
+    Machine,
+    Ratio,
+    Report,
+    Stream,
+    Usage,
+    write_text,
+)
+from social_perception.benchmarks.streams import topics_to_no_ros
+from social_perception.core.errors import ConfigurationError
+
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+"""What the command writes into a document stands between these lines."""
+
+_UNKNOWN = "–"
+_BUSY_LOAD = 0.5
+
+
+def tables(report: Report) -> str:
+    """All parts of a report that were measured, as Markdown."""
+    parts = [
+        ("Scoring", _comparisons(report.scoring or ())),
+        ("Detector", _comparisons(report.detector or ())),
+        ("Pipeline", _streams(report.pipeline or ())),
+        ("Soak", _streams(report.soak or ())),
+        ("Growth", _lines(report.growth or ())),
+        ("Distance to the limit", _limits(report.limits or ())),
+    ]
+    blocks = [_machine(report.machine, report)]
+    for title, found in parts:
+        written = list(found)
+        if written:
+            blocks += [f"### {title}", *written]
+    return "\n\n".join(blocks) + "\n"
+
+
+def check_document(path: Path) -> None:
+    """Raise ConfigurationError if a document has no place for the tables."""
+    _parts(path)
+
+
+def fill(path: Path, report: Report) -> None:
+    """Write the tables into a document, between BEGIN and END.
+
+    Raises:
+        ConfigurationError: the document cannot be read or lacks one of the two lines.
+        OutputError: it cannot be written.
+    """
+    before, after = _parts(path)
+    write_text(path, f"{before}{BEGIN}\n\n{tables(report)}\n{END}{after}")
+
+
+def _parts(path: Path) -> tuple[str, str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from error
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ConfigurationError(
+            f"{path} has no lines {BEGIN} and {END} between which the tables could stand"
+        )
+    return before, after
+
+
+def _machine(machine: Machine, report: Report) -> str:
+    notes = ""
+    if report.quick:
+        notes += " A quick run: it shows that the parts work, not how fast they are."
+    if machine.load > _BUSY_LOAD:
+        notes += " **Other programs were running: these figures are provisional.**"
+    return (
+        f"{machine.cpu}, {machine.cores} cores, {machine.threads} torch threads "
+        f"({', '.join(machine.flags) or 'no flags known'}), {machine.memory_gb:.0f} GB; "
+        f"{machine.gpu or 'no GPU'}. {', '.join(machine.versions)}. Load before the run {machine.load:.2f}; "
+        f"the run took {report.duration_s / 60:.1f} min.{notes}"
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _comparisons(found: Sequence[Comparison]) -> Iterator[str]:
+    for device in dict.fromkeys(each.device for each in found):
+        rows = [each for each in found if each.device == device]
+        names = [side.name for side in rows[0].sides]
+        yield f"On {device}, seconds per call (median) and calls per second:"
+        yield table(["", *names], [[each.what, *(_seconds(each, name) for name in names)] for each in rows])
+        yield f"On {device}, times as fast:"
+        yield table(
+            ["", *(ratio.name for ratio in rows[0].ratios)],
+            [[each.what, *map(_ratio, each.ratios)] for each in rows],
+        )
+        reasons = dict.fromkeys(
+            f"- {each.what}, {side.name}: {side.reason}"
+            for each in rows
+            for side in each.sides
+            if side.reason
+        )
+        if reasons:
+            yield "\n".join(reasons)
+
+
+def _seconds(comparison: Comparison, name: str) -> str:
+    side = comparison.side(name)
+    if side.seconds is None:
+        return _UNKNOWN
+    found = "" if side.faces is None else f", {side.faces} found"
+    return f"{number(side.seconds)} s ({number(side.per_second)}/s{found})"
+
+
+def _ratio(ratio: Ratio) -> str:
+    if ratio.value is None:
+        return _UNKNOWN
+    if ratio.target is None:
+        return number(ratio.value)
+    word = "reached" if ratio.value >= ratio.target else "missed"
+    return f"**{number(ratio.value)}** (aim {ratio.target:g}: {word})"
+
+
+_STREAM_HEAD = (
+    "people", "way", "images per s", "sent", "answered", "unprocessed", "faces (ids)", "to faces, ms",
+    "to group, ms", "pipeline: cores", "memory, MB", "MB per min", "sender: cores",
+)  # fmt: skip
+
+
+def _streams(found: Sequence[Stream]) -> Iterator[str]:
+    if found:
+        yield "Delays are median / 95 % / 99 %."
+    for device in dict.fromkeys(each.device for each in found):
+        here = [each for each in found if each.device == device]
+        yield f"Setting `device: {device}`:"
+        yield table(_STREAM_HEAD, [_stream(each) for each in here])
+        reasons = dict.fromkeys(f"- {each.way}: {each.reason}" for each in here if each.reason)
+        if reasons:
+            yield "\n".join(reasons)
+        ratios = [
+            f"{people} {number(ratio.value)}"
+            for people in dict.fromkeys(each.people for each in here)
+            if (ratio := topics_to_no_ros(here, people, device)).value is not None
+        ]
+        if ratios:
+            yield f"Images per second through topics / without ROS, by people: {', '.join(ratios)}."
+
+
+def _stream(each: Stream) -> list[str]:
+    unprocessed = _UNKNOWN if each.unprocessed is None else f"{100 * each.unprocessed:.1f} %"
+    people = _UNKNOWN if each.faces is None else f"{each.faces:g} ({each.ids})"
+    counts = [str(each.sent), str(each.answered)] if not each.reason else [_UNKNOWN, _UNKNOWN]
+    group = "with the faces" if each.to_faces and not each.to_group else _delays(each.to_group)
+    used, sender = each.pipeline, each.sender
+    return [
+        str(each.people),
+        each.way,
+        _UNKNOWN if each.per_second is None else f"{each.per_second:.1f}",
+        *counts,
+        unprocessed,
+        people,
+        _delays(each.to_faces),
+        group,
+        _cores(used),
+        _UNKNOWN if used is None else f"{used.memory_start_mb:.0f} → {used.memory_end_mb:.0f}",
+        _UNKNOWN
+        if used is None or used.memory_slope_mb_per_min is None
+        else f"{used.memory_slope_mb_per_min:+.2f}",
+        _cores(sender),
+    ]
+
+
+def _cores(usage: Usage | None) -> str:
+    return _UNKNOWN if usage is None else f"{usage.cores:.2f}"
+
+
+def _delays(latency: Latency | None) -> str:
+    if latency is None:
+        return _UNKNOWN
+    return " / ".join(f"{value:.0f}" for value in (latency.median_ms, latency.p95_ms, latency.p99_ms))
+
+
+def _lines(found: Sequence[Line]) -> Iterator[str]:
+    if not found:
+        return
+    yield table(
+        ["", "device", "slope", "intercept", "R²", "measured"],
+        [
+            [
+                line.name,
+                line.device,
+                f"{number(line.slope_ms)} ms per {line.unit}",
+                f"{number(line.intercept_ms)} ms",
+                f"{line.r_squared:.3f}",
+                ", ".join(f"{x:g}: {number(ms)}" for x, ms in line.points),
+            ]
+            for line in found
+        ],
+    )
+
+
+def _limits(found: Sequence[Limit]) -> Iterator[str]:
+    if not found:
+        return
+    yield "In 10⁹ operations per second; a multiply-add is two operations."
+    yield table(
+        ["", "device", "arithmetic", "achieved", "matrix product", "share"],
+        [
+            [
+                limit.name,
+                limit.device,
+                limit.precision,
+                number(limit.achieved),
+                number(limit.matrix_product),
+                _UNKNOWN if limit.share is None else f"{100 * limit.share:.0f} %",
+            ]
+            for limit in found
+        ],
+    )
+
+
+def number(value: float | None) -> str:
+    """Three significant digits, without an exponent."""
+    if value is None:
+        return _UNKNOWN
+    if abs(value) >= 100:
+        return f"{value:.0f}"
+    text = f"{value:.3g}"
+    return f"{value:.5f}" if "e" in text else text

@@ -1,0 +1,115 @@
+"""Runs the parts that were asked for, one after the other, and says what it is at."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from social_perception.benchmarks.detector import SIZES, Size, compare_detectors
+from social_perception.benchmarks.growth import MATRIX_SIDE_QUICK, Growth, measure_growth
+from social_perception.benchmarks.loop import FRAMES
+from social_perception.benchmarks.machine import this_machine
+from social_perception.benchmarks.report import VERSION, Limit, Line, Report
+from social_perception.benchmarks.scoring import FACES, FACES_GPU, compare_scoring
+from social_perception.benchmarks.stream import WARM_UP_S, StreamRequest
+from social_perception.benchmarks.streams import measure, measure_soak
+from social_perception.benchmarks.timing import QUICK, Effort
+
+PEOPLE = (1, 2, 4, 8, 16)
+STREAM_S = 18.0
+SOAK_PEOPLE = 8
+PARTS = ("scoring", "detector", "pipeline", "growth")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Sizes and effort of a run."""
+
+    faces: tuple[int, ...] = FACES
+    faces_gpu: tuple[int, ...] = FACES_GPU
+    sizes: tuple[Size, ...] = SIZES
+    people: tuple[int, ...] = PEOPLE
+    stream_s: float = STREAM_S
+    loop_frames: int = FRAMES
+    warm_up_s: float = WARM_UP_S
+    effort: Effort = field(default_factory=Effort)
+    growth: Growth = field(default_factory=lambda: Growth((1, 2, 4, 8, 16, 32), PEOPLE, SIZES))
+
+
+QUICK_PLAN = Plan(
+    faces=(1, 2),
+    faces_gpu=(1, 2),
+    sizes=(Size(320, 180),),
+    people=(2,),
+    stream_s=2.0,
+    loop_frames=20,
+    warm_up_s=1.0,
+    effort=QUICK,
+    growth=Growth((1, 2), (1, 2), (Size(320, 180), Size(480, 270)), MATRIX_SIDE_QUICK),
+)
+"""A few repetitions at small sizes: shows that all parts work, not how fast they are."""
+
+
+def run(parts: Sequence[str], *, quick: bool = False) -> Report:
+    """Measure these parts: scoring, detector, pipeline, growth."""
+    plan = QUICK_PLAN if quick else Plan()
+    machine, begun_s = this_machine(), time.monotonic()
+    devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    scoring = detector = pipeline = lines = limits = None
+    if "scoring" in parts:
+        scoring = _each(
+            devices, "scoring", lambda device: compare_scoring(_faces(plan, device), device, plan.effort)
+        )
+    if "detector" in parts:
+        detector = _each(
+            devices, "detector", lambda device: compare_detectors(plan.sizes, device, plan.effort)
+        )
+    if "growth" in parts:
+        both = [_grow(plan, device) for device in devices]
+        lines = tuple(line for found, _ in both for line in found)
+        limits = tuple(limit for _, found in both for limit in found)
+    if "pipeline" in parts:
+        pipeline = _each(devices, "pipeline", lambda device: measure(_requests(plan, device)))
+    passed_s = time.monotonic() - begun_s
+    return Report(VERSION, machine, quick, passed_s, scoring, detector, pipeline, None, lines, limits)
+
+
+def soak(seconds: float) -> Report:
+    """Run the pipeline alone, for a long time, with people who come and go."""
+    machine, begun_s = this_machine(), time.monotonic()
+    _tell(f"pipeline with {SOAK_PEOPLE} people who come and go, {seconds:g} s")
+    streams = measure_soak(StreamRequest(SOAK_PEOPLE, seconds, coming_and_going=True))
+    return Report(VERSION, machine, False, time.monotonic() - begun_s, soak=streams)
+
+
+def _faces(plan: Plan, device: str) -> tuple[int, ...]:
+    return plan.faces_gpu if device == "cuda" else plan.faces
+
+
+def _requests(plan: Plan, device: str) -> list[StreamRequest]:
+    return [
+        StreamRequest(people, plan.stream_s, device, plan.loop_frames, plan.warm_up_s)
+        for people in plan.people
+    ]
+
+
+def _grow(plan: Plan, device: str) -> tuple[tuple[Line, ...], tuple[Limit, ...]]:
+    _tell(f"growth on {device}")
+    return measure_growth(plan.growth, device, plan.effort)
+
+
+def _each(devices: Sequence[str], part: str, measure_on: Callable[[str], Any]) -> Any:
+    found: list[Any] = []
+    for device in devices:
+        _tell(f"{part} on {device}")
+        found += measure_on(device)
+    return tuple(found)
+
+
+def _tell(text: str) -> None:
+    print(f"measuring: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,177 @@
+"""What is noted of a paced stream, with ROS and without, and the figures made of it."""
+
+from __future__ import annotations
+
+import argparse
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from social_perception.benchmarks.loop import FRAMES
+from social_perception.benchmarks.report import Latency, Stream, Usage
+from social_perception.core.config import DEVICES
+
+TOPICS, NO_ROS = "topics", "no ROS"
+WARM_UP_S = 4.0
+PROGRESS_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRequest:
+    """What a stream is to be; handed to the process that plays it as arguments.
+
+    Attributes:
+        people: in the pictures, 1 to 16.
+        seconds: for how long is measured.
+        device: the setting ``device`` of detector and network.
+        frames: pictures of the loop.
+        warm_up_s: for how long images are sent before that.
+        coming_and_going: whether people leave and return.
+    """
+
+    people: int
+    seconds: float
+    device: str = "auto"
+    frames: int = FRAMES
+    warm_up_s: float = WARM_UP_S
+    coming_and_going: bool = False
+
+    def arguments(self) -> list[str]:
+        """The command line that :meth:`parse` reads."""
+        given = ["--people", f"{self.people}", "--seconds", f"{self.seconds}", "--device", self.device]
+        given += ["--frames", f"{self.frames}", "--warm-up", f"{self.warm_up_s}"]
+        return [*given, *["--coming-and-going"] * self.coming_and_going]
+
+    @classmethod
+    def parse(cls, program: str, arguments: Sequence[str] | None) -> StreamRequest:
+        """Read the command line of a process that plays a stream; ends it if that is wrong."""
+        parser = argparse.ArgumentParser(prog=program, description="Part of social-perception bench.")
+        parser.add_argument("--people", type=int, required=True)
+        parser.add_argument("--seconds", type=float, required=True)
+        parser.add_argument("--device", choices=DEVICES, default="auto")
+        parser.add_argument("--frames", type=int, default=FRAMES)
+        parser.add_argument("--warm-up", type=float, default=WARM_UP_S)
+        parser.add_argument("--coming-and-going", action="store_true")
+        given = parser.parse_args(arguments)
+        loop = (given.frames, given.warm_up, given.coming_and_going)
+        return cls(given.people, given.seconds, given.device, *loop)
+
+
+class _Answers:
+    """When something was told of each image; a few bytes each, so that hours do not look like a leak."""
+
+    def __init__(self) -> None:
+        self._stamps_ns, self._times_ns, self._people = array("q"), array("q"), array("H")
+
+    def __len__(self) -> int:
+        return len(self._stamps_ns)
+
+    @property
+    def newest_ns(self) -> int:
+        return self._stamps_ns[-1] if self._stamps_ns else -1
+
+    def add(self, stamp_ns: int, now_ns: int, people: int) -> None:
+        """Note an answer, if it is the first for its image; answers come in the order of the images."""
+        if stamp_ns > self.newest_ns:
+            self._people.append(people)
+            self._times_ns.append(now_ns)
+            self._stamps_ns.append(stamp_ns)
+
+    def of(self, sent_ns: Sequence[int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The delays in ns and the numbers of people of the images sent that were answered."""
+        stamps_ns = np.array(self._stamps_ns, np.int64)
+        known = np.isin(stamps_ns, np.array(sent_ns, np.int64))
+        delays_ns = np.array(self._times_ns, np.int64)[known] - stamps_ns[known]
+        return delays_ns, np.array(self._people, np.int64)[known]
+
+
+class Record:
+    """Who sends notes the stamps; who listens notes what is said of them. Times are ns of one clock.
+
+    One thread may send while another listens.
+    """
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything, after the warm-up."""
+        self._sent = array("q")
+        self._faces, self._groups = _Answers(), _Answers()
+        self._ids: set[str] = set()
+
+    def sent(self, stamp_ns: int) -> None:
+        """An image with this stamp is about to be sent."""
+        self._sent.append(stamp_ns)
+
+    def faces(self, stamp_ns: int, now_ns: int, ids: Sequence[str]) -> None:
+        """The faces of the image with this stamp were told."""
+        self._ids.update(ids)
+        self._faces.add(stamp_ns, now_ns, len(ids))
+
+    def group(self, stamp_ns: int, now_ns: int, people: int) -> None:
+        """The group was told, with the image of this stamp as its newest."""
+        self._groups.add(stamp_ns, now_ns, people)
+
+    @property
+    def answered(self) -> int:
+        """Images answered so far."""
+        return len(self._faces)
+
+    @property
+    def newest_ns(self) -> int:
+        """Stamp of the newest image answered; -1 before the first."""
+        return self._faces.newest_ns
+
+    def figures(
+        self, way: str, request: StreamRequest, seconds: float, pipeline: Usage, sender: Usage | None
+    ) -> Stream:
+        """The figures of all images sent; seconds is for how long that went on."""
+        delays_ns, people = self._faces.of(self._sent)
+        sent, answered = len(self._sent), len(delays_ns)
+        return Stream(
+            way=way,
+            device=request.device,
+            people=request.people,
+            seconds=seconds,
+            sent=sent,
+            answered=answered,
+            per_second=answered / seconds,
+            unprocessed=1.0 - answered / sent if sent else None,
+            faces=float(np.median(people)) if answered else None,
+            ids=len(self._ids),
+            to_faces=latency(delays_ns),
+            to_group=latency(self._groups.of(self._sent)[0]),
+            pipeline=pipeline,
+            sender=sender,
+        )
+
+
+def latency(delays_ns: npt.NDArray[np.int64]) -> Latency | None:
+    """The quantiles of delays in ns; None of none."""
+    if not len(delays_ns):
+        return None
+    median, p95, p99 = np.percentile(delays_ns / 1e6, [50, 95, 99]).tolist()
+    return Latency(median, p95, p99, len(delays_ns))
+
+
+class Pace:
+    """When the next image is due.
+
+    Args:
+        rate_hz: images per second.
+        begun_s: time of the first.
+    """
+
+    def __init__(self, rate_hz: float, begun_s: float) -> None:
+        self.rate_hz, self._begun_s = rate_hz, begun_s
+        self.number = 0
+
+    def wait_s(self, now_s: float) -> float:
+        """Time in s until the next image is due; counts it as taken. One that is late is due at once."""
+        due_s = self._begun_s + self.number / self.rate_hz
+        self.number += 1
+        return max(0.0, due_s - now_s)

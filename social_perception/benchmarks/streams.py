@@ -1,0 +1,99 @@
+"""The whole pipeline on a stream: through ROS topics and without ROS, each in processes of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from social_perception.benchmarks.report import Ratio, Side, Stream, from_json
+from social_perception.benchmarks.stream import NO_ROS, TOPICS, StreamRequest
+from social_perception.core.errors import ConfigurationError
+
+_PROGRAMS = {
+    TOPICS: "social_perception.nodes.benchmark",
+    NO_ROS: "social_perception.benchmarks.live",
+}
+_PATIENCE_S = 60.0
+
+NO_RCLPY = "left out: rclpy is not there; source a ROS 2 installation, or run make setup and . ./env.sh"
+
+
+def measure(requests: Sequence[StreamRequest], ways: Sequence[str] = (TOPICS, NO_ROS)) -> tuple[Stream, ...]:
+    """Play each stream in each way, the ways in turns."""
+    return tuple(_play(way, request) for request in requests for way in ways)
+
+
+def measure_soak(request: StreamRequest) -> tuple[Stream, ...]:
+    """Play one long stream through topics; without ROS where that is not to be had."""
+    streams = measure([request], [TOPICS])
+    return streams if not streams[0].reason else (*streams, *measure([request], [NO_ROS]))
+
+
+def topics_to_no_ros(streams: Sequence[Stream], people: int, device: str) -> Ratio:
+    """How many images per second come through topics, relative to the pipeline without ROS."""
+    found = {each.way: each for each in streams if (each.people, each.device) == (people, device)}
+    no_ros, topics = (_as_side(found.get(way), way) for way in (NO_ROS, TOPICS))
+    return Ratio.of("topics / no ROS", no_ros, topics)
+
+
+def _as_side(stream: Stream | None, way: str) -> Side:
+    if stream is None or not stream.per_second:
+        return Side.missing(way, stream.reason if stream is not None else "not asked for")
+    return Side(way, 1.0 / stream.per_second, stream.per_second, None, None, stream.answered)
+
+
+def _play(way: str, request: StreamRequest) -> Stream:
+    """Play a stream in a process of its own; one that fails gives its reason instead of figures."""
+    if way == TOPICS and importlib.util.find_spec("rclpy") is None:
+        return Stream(way, request.device, request.people, reason=NO_RCLPY)
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as messages:
+        with _process([sys.executable, "-m", _PROGRAMS[way], *request.arguments()], messages) as process:
+            answer = ""
+            for line in process.stdout or ():
+                if line.startswith("{"):
+                    answer = line
+                else:
+                    print(f"  {way}: {line.rstrip()}", file=sys.stderr, flush=True)
+            status = process.wait()
+        if status == 0 and answer:
+            try:
+                return from_json(Stream, answer, way)
+            except ConfigurationError as error:
+                return Stream(way, request.device, request.people, reason=str(error))
+        messages.seek(0)
+        return Stream(way, request.device, request.people, reason=_reason(messages.read(), status))
+
+
+def _reason(messages: str, status: int) -> str:
+    lines = [line.strip() for line in messages.splitlines() if line.strip()]
+    said = next((line for line in reversed(lines) if "rror: " in line), lines[-1] if lines else "")
+    return f"failed with status {status}: {said.partition('rror: ')[2] or said}"
+
+
+@contextmanager
+def _process(command: Sequence[str], messages: object) -> Iterator[subprocess.Popen[str]]:
+    environment = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_LOCALHOST_ONLY": "1", **os.environ}
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=messages,
+        text=True,
+        env=environment,  # type: ignore[call-overload]
+    )
+    try:
+        yield process
+    finally:
+        # SIGTERM lets it end the nodes that it has started.
+        process.terminate()
+        try:
+            process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()

@@ -1,0 +1,94 @@
+"""Measure speed on this machine: scoring, detector, whole pipeline, growth."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from social_perception.cli.options import positive
+from social_perception.core.errors import ConfigurationError, OutputError
+
+if TYPE_CHECKING:
+    from social_perception.benchmarks.report import Report
+
+# Named here and not imported: torch takes seconds to load, and --help must not.
+PARTS = ("scoring", "detector", "pipeline", "growth")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--figure", type=Path, metavar="FILE.png", help="draw them")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the tables into this document, between its marks"
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--only", type=_parts, default=PARTS, metavar="PARTS", help=f"some of {','.join(PARTS)}, with commas"
+    )
+    what.add_argument(
+        "--soak",
+        type=positive,
+        metavar="S",
+        help="run the pipeline alone for this time in s, with people who come and go",
+    )
+    what.add_argument(
+        "--from", dest="earlier", type=Path, metavar="JSON", help="measure nothing: show this run"
+    )
+    parser.add_argument("--quick", action="store_true", help="small sizes and few repetitions")
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.quick and (options.soak is not None or options.earlier is not None):
+        raise ConfigurationError("--quick goes with neither --soak nor --from")
+    # Imported here: torch takes seconds to load, and --help must not.
+    from social_perception.benchmarks.figure import write_figure
+    from social_perception.benchmarks.markdown import check_document, fill, tables
+    from social_perception.benchmarks.report import to_json, write_text
+
+    for path in (options.json, options.figure):
+        if path is not None:
+            _prepare(path)
+    if options.markdown is not None:
+        check_document(options.markdown)
+    report = _report(options)
+    print(tables(report), flush=True)
+    if options.json is not None:
+        write_text(options.json, to_json(report) + "\n")
+    if options.figure is not None:
+        write_figure(options.figure, report)
+    if options.markdown is not None:
+        fill(options.markdown, report)
+    return 0
+
+
+def _report(options: argparse.Namespace) -> Report:
+    from social_perception.benchmarks import run as benchmarks
+    from social_perception.benchmarks.report import read_report
+
+    if options.earlier is not None:
+        return read_report(options.earlier)
+    if options.soak is not None:
+        return benchmarks.soak(options.soak)
+    return benchmarks.run(options.only, quick=options.quick)
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    given = [part.strip() for part in text.split(",")]
+    unknown = [part for part in given if part not in PARTS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"unknown part {unknown[0]!r}; parts are {', '.join(PARTS)}")
+    return tuple(part for part in PARTS if part in given)
+
+
+def _prepare(path: Path) -> None:
+    """Make the folder and try to write there, before minutes of measuring are lost."""
+    if path.is_dir():
+        raise OutputError(f"{path} cannot be written: it is a folder")
+    trial = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,153 @@
+import json
+
+import pytest
+
+from social_perception.benchmarks import run as benchmarks
+from social_perception.benchmarks.markdown import BEGIN, END
+from social_perception.benchmarks.report import VERSION, Machine, Report, Stream, to_json
+from social_perception.benchmarks.run import PARTS
+from social_perception.cli import bench
+from social_perception.cli.main import main
+
+REPORT = Report(VERSION, Machine("Some CPU", 2, 1, (), None, 8.0, 0.0, ()), True, 1.0)
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """What would have been measured."""
+    asked = []
+
+    def run(parts, *, quick):
+        asked.append((tuple(parts), quick))
+        return REPORT
+
+    def soak(seconds):
+        asked.append(seconds)
+        return REPORT
+
+    monkeypatch.setattr(benchmarks, "run", run)
+    monkeypatch.setattr(benchmarks, "soak", soak)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("argv", "asked"),
+    [
+        ([], (bench.PARTS, False)),
+        (["--quick"], (bench.PARTS, True)),
+        (["--only", "growth, scoring"], (("scoring", "growth"), False)),
+        (["--soak", "90"], 90.0),
+    ],
+)
+def test_it_measures_what_is_asked(argv, asked, runs, capsys):
+    assert main(["bench", *argv]) == 0
+    assert runs == [asked]
+    assert "Some CPU" in capsys.readouterr().out
+
+
+def test_the_parts_are_those_that_can_be_measured():
+    assert bench.PARTS == PARTS
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--only", "dancing"],
+        ["--only", ""],
+        ["--soak", "0"],
+        ["--soak", "long"],
+        ["--soak", "9", "--only", "scoring"],
+        ["--from", "x.json", "--soak", "9"],
+        ["--sideways"],
+    ],
+)
+def test_wrong_usage_is_one_error_and_status_2(argv, runs, capsys):
+    assert main(["bench", *argv]) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
+    assert len(errors) == 1
+    assert not runs
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--json", "file/bench.json"], "file/bench.json cannot be written: "),
+        (["--figure", "file/bench.png"], "file/bench.png cannot be written: "),
+        (["--json", "folder"], "folder cannot be written: it is a folder"),
+        (["--markdown", "missing.md"], "missing.md cannot be read: "),
+        (["--markdown", "file"], "file has no lines "),
+        (["--from", "missing.json"], "missing.json cannot be read: "),
+        (["--from", "file"], "file is not a report of bench: "),
+        (["--from", "file", "--quick"], "--quick goes with neither --soak nor --from"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line_before_the_work(
+    argv, message, runs, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("words")
+    (tmp_path / "folder").mkdir()
+    assert main(["bench", *argv]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"social-perception: error: {message}")
+    assert not runs
+
+
+def test_an_earlier_run_is_shown_and_written_without_measuring(runs, capsys, tmp_path):
+    page, picture = tmp_path / "page.md", tmp_path / "new" / "bench.png"
+    (tmp_path / "bench.json").write_text(to_json(REPORT))
+    page.write_text(f"{BEGIN}\n{END}\n")
+    argv = ["--from", str(tmp_path / "bench.json"), "--markdown", str(page), "--figure", str(picture)]
+    assert main(["bench", *argv]) == 0
+    assert not runs
+    assert "Some CPU" in capsys.readouterr().out
+    assert "Some CPU" in page.read_text()
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_trial_leaves_nothing_behind(runs, tmp_path, monkeypatch):
+    def interrupted(parts, *, quick):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(benchmarks, "run", interrupted)
+    assert main(["bench", "--json", str(tmp_path / "bench.json")]) == 130
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_quick_run_measures_every_part(tmp_path, capsys):
+    pytest.importorskip("skimage", reason="the sample needs scikit-image")
+    path = tmp_path / "bench.json"
+    assert main(["bench", "--quick", "--json", str(path)]) == 0
+    found = json.loads(path.read_text())
+    assert found["quick"] is True
+    assert [each["what"] for each in found["scoring"] if each["device"] == "cpu"] == ["1 face", "2 faces"]
+    for comparison in [*found["scoring"], *found["detector"]]:
+        sides = {side["name"]: side for side in comparison["sides"]}
+        assert all((side["seconds"] is None) == bool(side["reason"]) for side in sides.values())
+        for ratio in comparison["ratios"]:
+            slow, fast = sides[ratio["slow"]]["per_second"], sides[ratio["fast"]]["per_second"]
+            expected = None if slow is None or fast is None else pytest.approx(fast / slow)
+            assert ratio["value"] == expected
+    assert {each["way"] for each in found["pipeline"]} == {"topics", "no ROS"}
+    for stream in found["pipeline"]:
+        assert (stream["per_second"] is None) == bool(stream["reason"])
+    assert next(each for each in found["pipeline"] if each["way"] == "no ROS")["per_second"] > 0
+    assert len([each for each in found["growth"] if each["device"] == "cpu"]) == 5
+    assert all(limit["matrix_product"] > 0 for limit in found["limits"])
+    assert "### Distance to the limit" in capsys.readouterr().out
+
+
+def test_a_soak_is_reported_with_its_slope(monkeypatch, capsys):
+    asked = []
+
+    def play(request):
+        asked.append(request)
+        return (Stream("topics", request.device, request.people, reason="left out"),)
+
+    monkeypatch.setattr(benchmarks, "measure_soak", play)
+    assert main(["bench", "--soak", "12"]) == 0
+    (request,) = asked
+    assert (request.seconds, request.coming_and_going) == (12.0, True)
+    assert "MB per min" in capsys.readouterr().out
