@@ -34,7 +34,7 @@ class FaceTracking:
         """Follow the known faces into this frame and take in the detections that are ready."""
         self.tracker.advance(frame)
         for found in self.detection.update(frame):
-            self.tracker.correct(found.frame_index, found.faces)
+            self.tracker.correct(found.frame_index, found.faces, found.scope)
         return self.tracker.tracks()
 
     def reconfigure(self, config: PipelineConfig) -> None:
@@ -46,6 +46,7 @@ class FaceTracking:
     def reset(self) -> None:
         """Forget all faces; ids that were given stay used."""
         self.tracker.reset()
+        self.detection.restart()
 
     def close(self) -> None:
         self.detection.close()

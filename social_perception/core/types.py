@@ -86,6 +86,10 @@ class Box:
         shared = width * height
         return shared / (self.area + other.area - shared)
 
+    def contains(self, x: float, y: float) -> bool:
+        """Tell whether a point lies inside; the right and the lower edge do not belong to it."""
+        return self.left <= x < self.right and self.top <= y < self.bottom
+
     def moved(self, dx: float, dy: float, scale: float = 1.0) -> Box:
         """The box with its centre shifted by (dx, dy) px and its sides multiplied by scale."""
         x, y = self.center
@@ -97,6 +101,19 @@ class Box:
         width = min(self.right, image_width) - max(self.left, 0.0)
         height = min(self.bottom, image_height) - max(self.top, 0.0)
         return max(0.0, width) * max(0.0, height) / self.area
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which faces a search would have found: those centred in the area, of a width in [min_px, max_px)."""
+
+    area: Box
+    min_px: float
+    max_px: float
+
+    def holds(self, x: float, y: float, width: float) -> bool:
+        """Tell whether a face with this centre and width, in px, would have been found."""
+        return self.area.contains(x, y) and self.min_px <= width < self.max_px
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,8 @@ def _make_torch(config: DetectionConfig, *, video: bool) -> Detector:
         torch.bfloat16 if _prefers_bfloat16(config, device, video=video) else torch.float32,
         exact=config.precision == "float32" or (config.precision == "auto" and not video),
         vote=config.boxes == "voted",
+        max_face_px=config.max_face_px,
+        rate=(config.pyramid_divisor - 1) / config.pyramid_divisor,
     )
 
 

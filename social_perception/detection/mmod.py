@@ -9,18 +9,19 @@ arithmetic is torch's, which is many times faster on a CPU and needs no dlib bui
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from social_perception.core.errors import DetectionError, ImageError
 from social_perception.core.types import Box, Face, ImageArray
-from social_perception.detection.mmod_file import BoxOverlap, MmodModel
-from social_perception.detection.pyramid import TiledPyramid, fill, fill_bytes, layout
+from social_perception.detection.mmod_file import MmodModel
+from social_perception.detection.network import MmodNetwork
+from social_perception.detection.parts import SearchPart, levels_below, share_out
+from social_perception.detection.pyramid import RATE, TiledPyramid, blank, fill, fill_bytes, layout, separate
+from social_perception.detection.suppression import Candidate, suppress, vote_boxes
 
 NATIVE_FACE_PX = 80.0
 """Width of the smallest box that the network gives in an image that is not enlarged."""
@@ -28,87 +29,15 @@ NATIVE_FACE_PX = 80.0
 MAX_SEARCHED_PIXELS = 8_300_000
 """Images are searched at this size at most (3840 x 2160), so that one cannot exhaust the memory."""
 
+MAX_BATCH_PIXELS = 4 * MAX_SEARCHED_PIXELS
+"""Px of the images that are searched in one go, all together."""
 
-BAND_ROWS = 24
-"""Output rows of the first layers computed at a time: what lies between them stays in the cache."""
-
-
-class MmodNetwork(nn.Module):
-    """Seven convolutions: (N, 3, H, W) RGB in [0, 255] -> (N, 1, about H/8, W/8) face scores.
-
-    dlib's normalisation, (value - mean) / 256, is folded into the first convolution.
-    """
-
-    def __init__(self, model: MmodModel, dtype: torch.dtype = torch.float32) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList()
-        self.relu = [convolution.relu for convolution in model.convolutions]
-        self.dtype = dtype
-        for source in model.convolutions:
-            filters, channels, rows, columns = source.weight.shape
-            layer = nn.Conv2d(channels, filters, (rows, columns), source.stride, source.padding)
-            layer.weight.data = torch.from_numpy(np.ascontiguousarray(source.weight)).to(dtype)
-            layer.bias.data = torch.from_numpy(np.ascontiguousarray(source.bias))  # type: ignore[union-attr]
-            self.layers.append(layer)
-        _fold_normalisation(self.layers[0], model.mean_rgb)
-        self.to(dtype).requires_grad_(False)
-        # The unpadded layers at the bottom can be computed band by band.
-        self.stem = next(index for index, layer in enumerate(self.layers) if layer.padding[0] > 0)
-        self.stride, self.reach = 1, 1
-        for layer in self.layers[: self.stem]:
-            self.reach += (layer.kernel_size[0] - 1) * self.stride
-            self.stride *= layer.stride[0]
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        rows = (image.shape[2] - self.reach) // self.stride + 1
-        bands = []
-        for row in range(0, rows, BAND_ROWS):
-            last = min(row + BAND_ROWS, rows) - 1
-            band = image[:, :, row * self.stride : last * self.stride + self.reach]
-            bands.append(self._run(band.to(self.dtype), 0, self.stem))
-        return self._run(torch.cat(bands, dim=2), self.stem, len(self.layers))
-
-    def _run(self, image: torch.Tensor, first: int, end: int) -> torch.Tensor:
-        for layer, relu in zip(self.layers[first:end], self.relu[first:end]):
-            image = layer(image)
-            if relu:
-                image = F.relu_(image)
-        return image
-
-    def to_input(self, row: int, column: int) -> tuple[float, float]:
-        """Centre (x, y) in the input picture of what an output cell looks at."""
-        x, y = float(column), float(row)
-        for layer in reversed(self.layers):
-            shift = layer.kernel_size[0] // 2 - layer.padding[0]
-            x, y = x * layer.stride[0] + shift, y * layer.stride[0] + shift
-        return x, y
-
-
-def _fold_normalisation(layer: nn.Module, mean_rgb: tuple[float, float, float]) -> None:
-    weight = layer.weight.data / 256.0
-    mean = torch.tensor(mean_rgb).view(1, 3, 1, 1)
-    # From the weights as they are rounded, so that the mean colour still gives zero.
-    layer.bias.data -= (weight.float() * mean).sum(dim=(1, 2, 3))
-    layer.weight.data = weight
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A rectangle with both corners inside, in px of the searched image, as dlib keeps it."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-    score: float
-
-    @property
-    def area(self) -> float:
-        return (self.right - self.left + 1) * (self.bottom - self.top + 1)
+KEPT_PICTURES = 16
+"""Tiled pictures that are kept for the next search of the same size: new memory costs time."""
 
 
 class MmodTorchDetector:
-    """The Detector of dlib's CNN weights on torch.
+    """The Detector of dlib's CNN weights on torch. Not for several threads at once.
 
     Args:
         model: the weights, from :func:`social_perception.detection.mmod_file.read_mmod`.
@@ -123,6 +52,8 @@ class MmodTorchDetector:
             win.
         vote: let the suppressed boxes vote on the place and size of the one that is kept, see
             :func:`vote_boxes`; without it boxes are dlib's own.
+        max_face_px: largest face looked for; 0: no limit.
+        rate: a scale's size over that of the next finer one; dlib's is 5/6.
     """
 
     def __init__(
@@ -135,16 +66,21 @@ class MmodTorchDetector:
         dtype: torch.dtype = torch.float32,
         exact: bool = True,
         vote: bool = True,
+        max_face_px: float = 0.0,
+        rate: float = RATE,
     ) -> None:
         self._model = model
         self._device = torch.device(device)
         network = MmodNetwork(model, dtype).to(self._device)
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._exact = exact or self._device.type != "cpu"
+        self._pictures: dict[TiledPyramid, ImageArray] = {}
         self.threshold = threshold
         self.min_face_px = min_face_px
+        self.max_face_px = max_face_px
         self.upsample = upsample
         self.vote = vote
+        self.rate = rate
 
     @property
     def dtype(self) -> torch.dtype:
@@ -158,8 +94,53 @@ class MmodTorchDetector:
             ImageError: the array is not such an image.
             DetectionError: torch failed, for instance for want of memory.
         """
-        height, width = _checked(image).shape[:2]
-        return self.detect_at(image, *self._searched_size(width, height))
+        return self.detect_batch([image])[0]
+
+    def detect_batch(self, images: Sequence[ImageArray]) -> tuple[tuple[Face, ...], ...]:
+        """Return the faces of each of N RGB images of one size; N may be 0.
+
+        They go through the network together where that is faster: on a GPU.
+
+        Raises:
+            ImageError: an array is not such an image, or of another size than the first.
+            DetectionError: torch failed, for instance for want of memory.
+        """
+        if not images:
+            return ()
+        height, width = _checked(images[0]).shape[:2]
+        if any(_checked(image).shape != images[0].shape for image in images):
+            raise ImageError("images of one batch must have one size")
+        wide, high = self._searched_size(width, height)
+        levels = self._levels_in(wide / width)
+        together = 1 if self._device.type == "cpu" else max(1, MAX_BATCH_PIXELS // (wide * high))
+        groups = [images[first : first + together] for first in range(0, len(images), together)]
+        return tuple(faces for group in groups for faces in self._find(group, wide, high, levels))
+
+    def parts(self, width: int, height: int) -> tuple[SearchPart, ...]:
+        """The searches that make up a whole one of a width x height image, the one for near faces first.
+
+        Nothing is returned where it is best searched at once: if it is not enlarged much, or on a
+        GPU, where a search is over within a frame.
+        """
+        scale = self._searched_size(width, height)[0] / width
+        within = not self.max_face_px or self.max_face_px > NATIVE_FACE_PX / self.rate
+        if self._device.type != "cpu" or not within:
+            return ()
+        return share_out(width, height, scale, NATIVE_FACE_PX, self.rate)
+
+    def detect_part(self, image: ImageArray, part: SearchPart) -> tuple[Face, ...]:
+        """Return the faces that one of the image's :meth:`parts` shows, surest first.
+
+        Raises:
+            ImageError: the array is not an RGB image.
+            DetectionError: torch failed, for instance for want of memory.
+        """
+        seen = _checked(image)[part.top : part.bottom, part.left : part.right]
+        levels = part.levels or self._levels_in(1.0)
+        (faces,) = self._find([seen], part.width, part.height, levels)
+        moved = (Face(face.box.moved(part.left, part.top), face.confidence) for face in faces)
+        area = part.scope.area
+        return tuple(face for face in moved if area.contains(*face.box.center))
 
     def _searched_size(self, width: int, height: int) -> tuple[int, int]:
         wide, high = width, height
@@ -173,98 +154,83 @@ class MmodTorchDetector:
         scale = (MAX_SEARCHED_PIXELS / (width * height)) ** 0.5
         return max(1, int(width * scale)), max(1, int(height * scale))
 
-    def detect_at(self, image: ImageArray, width: int, height: int) -> tuple[Face, ...]:
-        """Like detect, with the image resized to width x height px for the search."""
+    def _levels_in(self, scale: float) -> int:
+        """How many scales are searched of an image enlarged by a factor; 0: all."""
+        if not self.max_face_px:
+            return 0
+        # One more, because a scale also finds faces that are somewhat smaller than its own size.
+        return levels_below(NATIVE_FACE_PX / scale, self.max_face_px, self.rate) + 1
+
+    def _find(
+        self, images: Sequence[ImageArray], width: int, height: int, levels: int
+    ) -> list[tuple[Face, ...]]:
+        """Search equally sized images, each resized to width x height px."""
         try:
             with torch.inference_mode():
-                candidates = self._search(_checked(image), width, height)
+                found = self._search(images, width, height, levels)
         except RuntimeError as error:
             raise DetectionError(f"face detection failed on a {width}x{height} image: {error}") from error
-        kept = suppress(candidates, self._model.overlap)
-        if self.vote:
-            kept = vote_boxes(kept, candidates, self._model.overlap, self.threshold)
-        x_scale = image.shape[1] / width
-        y_scale = image.shape[0] / height
-        return tuple(_face(candidate, x_scale, y_scale) for candidate in kept)
+        scales = images[0].shape[1] / width, images[0].shape[0] / height
+        return [tuple(_face(one, *scales) for one in self._kept(candidates)) for candidates in found]
 
-    def _search(self, image: ImageArray, width: int, height: int) -> list[_Candidate]:
-        pyramid = layout(width, height, self._model.pyramid_padding, self._model.pyramid_outer_padding)
+    def _kept(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        kept = suppress(candidates, self._model.overlap)
+        return vote_boxes(kept, candidates, self._model.overlap, self.threshold) if self.vote else kept
+
+    def _search(
+        self, images: Sequence[ImageArray], width: int, height: int, levels: int
+    ) -> list[list[Candidate]]:
+        paddings = self._model.pyramid_padding, self._model.pyramid_outer_padding
+        if self._exact:
+            pyramid = layout(width, height, *paddings, self.rate, levels)
+            found = self._scored(self._draw_exactly(images, width, height, pyramid), pyramid)
+        else:
+            (level,) = images
+            found = [[]]
+            for pyramid in separate(width, height, *paddings, self.rate, levels):
+                tiled = self._picture(pyramid)
+                level = fill_bytes(level, pyramid, tiled)
+                found[0] += self._scored(torch.from_numpy(tiled).permute(2, 0, 1)[None], pyramid)[0]
+        return [sorted(each, key=lambda candidate: -candidate.score) for each in found]
+
+    def _scored(self, tiled: torch.Tensor, pyramid: TiledPyramid) -> list[list[Candidate]]:
         if min(pyramid.width, pyramid.height) < self._network.reach:
-            return []  # smaller than what one output cell looks at
-        draw = self._draw_exactly if self._exact else self._draw_fast
-        scores = self._network(draw(image, width, height, pyramid))
-        return self._candidates(scores[0, 0].float().cpu().numpy(), pyramid)
+            return [[] for _ in tiled]  # smaller than what one output cell looks at
+        scores = self._network(tiled)[:, 0].cpu().numpy()
+        return [self._candidates(each, pyramid) for each in scores]
 
     def _draw_exactly(
-        self, image: ImageArray, width: int, height: int, pyramid: TiledPyramid
+        self, images: Sequence[ImageArray], width: int, height: int, pyramid: TiledPyramid
     ) -> torch.Tensor:
-        picture = torch.from_numpy(np.ascontiguousarray(image)).to(self._device)
-        picture = picture.permute(2, 0, 1)[None].float()
-        if (width, height) != (image.shape[1], image.shape[0]):
+        pictures = torch.from_numpy(np.stack(images)).to(self._device)
+        picture = pictures.permute(0, 3, 1, 2).float()
+        if (width, height) != (picture.shape[3], picture.shape[2]):
             picture = F.interpolate(picture, (height, width), mode="bilinear", align_corners=True).floor_()
         tiled = fill(picture, pyramid, self._model.mean_rgb)
         return tiled.contiguous(memory_format=torch.channels_last)
 
-    def _draw_fast(self, image: ImageArray, width: int, height: int, pyramid: TiledPyramid) -> torch.Tensor:
-        tiled = fill_bytes(image, width, height, pyramid, self._model.mean_rgb)
-        return torch.from_numpy(tiled).permute(2, 0, 1)[None]
+    def _picture(self, pyramid: TiledPyramid) -> ImageArray:
+        """The picture in which a pyramid was drawn the last time, or a new one."""
+        picture = self._pictures.pop(pyramid, None)
+        if picture is None:
+            picture = blank(pyramid, self._model.mean_rgb)
+        self._pictures[pyramid] = picture
+        if len(self._pictures) > KEPT_PICTURES:
+            del self._pictures[next(iter(self._pictures))]
+        return picture
 
-    def _candidates(self, scores: npt.NDArray[np.float32], pyramid: TiledPyramid) -> list[_Candidate]:
+    def _candidates(self, scores: npt.NDArray[np.float32], pyramid: TiledPyramid) -> list[Candidate]:
         half_width = (self._model.window_width - 1) / 2
         half_height = (self._model.window_height - 1) / 2
         found = []
         for row, column in np.argwhere(scores > self.threshold):
             x, y = self._network.to_input(int(row), int(column))
-            level = pyramid.level_at(x, y)
-            left, top = pyramid.to_image(x - half_width, y - half_height, level)
-            right, bottom = pyramid.to_image(x + half_width, y + half_height, level)
+            tile = pyramid.tile_at(x, y)
+            left, top = pyramid.to_image(x - half_width, y - half_height, tile)
+            right, bottom = pyramid.to_image(x + half_width, y + half_height, tile)
             corners = (_lround(left), _lround(top), _lround(right), _lround(bottom))
-            found.append(_Candidate(*corners, float(scores[row, column])))
-        return sorted(found, key=lambda candidate: -candidate.score)
-
-
-def suppress(candidates: Sequence[_Candidate], overlap: BoxOverlap) -> list[_Candidate]:
-    """dlib's greedy non-maximum suppression over candidates sorted by falling score.
-
-    The intersection is compared with the smallest rectangle around both, not with the union.
-    """
-    kept: list[_Candidate] = []
-    for candidate in candidates:
-        if not any(_overlaps(other, candidate, overlap) for other in kept):
-            kept.append(candidate)
-    return kept
-
-
-def vote_boxes(
-    kept: Sequence[_Candidate], candidates: Sequence[_Candidate], overlap: BoxOverlap, threshold: float
-) -> list[_Candidate]:
-    """Replace each kept box by the mean of all candidates that overlap it, weighted by squared score.
-
-    The scores of neighbouring cells and scales are nearly equal, so the best one jumps by an eighth
-    of the face from frame to frame and knows sizes only in steps of 6/5; the mean does not. Source:
-    box voting, S. Gidaris, N. Komodakis, "Object Detection via a Multi-region and Semantic
-    Segmentation-aware CNN Model", ICCV 2015, section 5.
-    """
-    voted = []
-    for best in kept:
-        voters = [other for other in candidates if other is best or _overlaps(best, other, overlap)]
-        weights = np.square([max(voter.score - threshold, 1e-3) for voter in voters])
-        sides = np.array([(voter.left, voter.top, voter.right, voter.bottom) for voter in voters])
-        left, top, right, bottom = (weights @ sides / weights.sum()).tolist()
-        voted.append(_Candidate(left, top, right, bottom, best.score))
-    return voted
-
-
-def _overlaps(a: _Candidate, b: _Candidate, overlap: BoxOverlap) -> bool:
-    width = min(a.right, b.right) - max(a.left, b.left) + 1
-    height = min(a.bottom, b.bottom) - max(a.top, b.top) + 1
-    if width <= 0 or height <= 0:
-        return False
-    inner = width * height
-    outer_width = max(a.right, b.right) - min(a.left, b.left) + 1
-    outer_height = max(a.bottom, b.bottom) - min(a.top, b.top) + 1
-    covered = max(inner / a.area, inner / b.area)
-    return inner / (outer_width * outer_height) > overlap.iou or covered > overlap.covered
+            found.append(Candidate(*corners, float(scores[row, column])))
+        return found
 
 
 def _lround(value: float) -> int:
@@ -272,7 +238,7 @@ def _lround(value: float) -> int:
     return int(np.copysign(np.floor(abs(value) + 0.5), value))
 
 
-def _face(candidate: _Candidate, x_scale: float, y_scale: float) -> Face:
+def _face(candidate: Candidate, x_scale: float, y_scale: float) -> Face:
     box = Box(
         candidate.left * x_scale,
         candidate.top * y_scale,

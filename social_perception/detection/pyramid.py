@@ -8,7 +8,7 @@ network's grid of 8 px falls differently on a tile that stands elsewhere, and sc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
@@ -19,7 +19,10 @@ import torch.nn.functional as F
 from social_perception.core.types import ImageArray
 
 RATE = 5 / 6
+"""dlib's own size of a scale, over that of the next finer one."""
+
 MIN_HEIGHT_PX = 5
+MIN_SEPARATE_PIXELS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +52,33 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class TiledPyramid:
-    """The layout for one image size; tiles[k] holds the image at (5/6)**k."""
+    """The layout for one image size; tiles[k] holds the image at rate**(first_level + k)."""
 
     width: int
     height: int
     tiles: tuple[Tile, ...]
+    rate: float = RATE
+    first_level: int = 0
 
-    def level_at(self, x: float, y: float) -> int:
-        """The level whose tile holds, or is nearest to, a point of the tiled picture."""
-        return min(range(len(self.tiles)), key=lambda level: self.tiles[level].distance(x, y))
+    def tile_at(self, x: float, y: float) -> int:
+        """The tile that holds, or is nearest to, a point of the tiled picture."""
+        return min(range(len(self.tiles)), key=lambda tile: self.tiles[tile].distance(x, y))
 
-    def to_image(self, x: float, y: float, level: int) -> tuple[float, float]:
+    def to_image(self, x: float, y: float, tile: int) -> tuple[float, float]:
         """Map a point of the tiled picture to the image (dlib's ``point_up``, level times)."""
-        x, y = x - self.tiles[level].left, y - self.tiles[level].top
-        for _ in range(level):
-            x, y = x / RATE + 0.3, y / RATE + 0.3
+        x, y = x - self.tiles[tile].left, y - self.tiles[tile].top
+        for _ in range(self.first_level + tile):
+            x, y = x / self.rate + 0.3, y / self.rate + 0.3
         return x, y
 
 
 @lru_cache(maxsize=16)
-def layout(width: int, height: int, padding: int, outer_padding: int) -> TiledPyramid:
-    """Place the scales of a width x height image as dlib does."""
-    sizes = _sizes(width, height)
+def layout(
+    width: int, height: int, padding: int, outer_padding: int, rate: float = RATE, levels: int = 0
+) -> TiledPyramid:
+    """Place the scales of a width x height image as dlib does; only the finest if levels are given."""
+    sizes = _sizes(width, height, rate)
+    sizes = sizes[:levels] if levels else sizes
     column = _first_column(sizes, padding)
     inner_height = sum(size[1] + padding for size in sizes[:column]) - padding
     tiles: list[Tile] = []
@@ -86,14 +94,36 @@ def layout(width: int, height: int, padding: int, outer_padding: int) -> TiledPy
             break
         tiles.append(tile)
         bottom -= size[1] + padding
-    return TiledPyramid(width + 2 * outer_padding, inner_height + 2 * outer_padding, tuple(tiles))
+    return TiledPyramid(width + 2 * outer_padding, inner_height + 2 * outer_padding, tuple(tiles), rate)
 
 
-def _sizes(width: int, height: int) -> list[tuple[int, int]]:
+@lru_cache(maxsize=16)
+def separate(
+    width: int, height: int, padding: int, outer_padding: int, rate: float = RATE, levels: int = 0
+) -> tuple[TiledPyramid, ...]:
+    """Give each large scale a picture of its own, and the small ones one together.
+
+    dlib's single picture has up to a third of empty space, which would be searched too.
+    """
+    pictures = []
+    sizes = _sizes(width, height, rate)
+    sizes = sizes[:levels] if levels else sizes
+    for level, size in enumerate(sizes):
+        if size[0] * size[1] < MIN_SEPARATE_PIXELS:
+            rest = layout(*size, padding, outer_padding, rate, len(sizes) - level)
+            pictures.append(replace(rest, first_level=level))
+            break
+        tile = Tile(outer_padding, outer_padding, *size)
+        outer = size[0] + 2 * outer_padding, size[1] + 2 * outer_padding
+        pictures.append(TiledPyramid(*outer, (tile,), rate, level))
+    return tuple(pictures)
+
+
+def _sizes(width: int, height: int, rate: float) -> list[tuple[int, int]]:
     sizes = [(width, height)]
     while True:
         # The nearest double of 5/6 times the side, floored, is what dlib computes.
-        width, height = int(RATE * width), int(RATE * height)
+        width, height = int(rate * width), int(rate * height)
         if width * height == 0 or height < MIN_HEIGHT_PX:
             return sizes
         sizes.append((width, height))
@@ -128,15 +158,30 @@ def fill(image: torch.Tensor, pyramid: TiledPyramid, background: Sequence[float]
     return tiled
 
 
-def fill_bytes(
-    image: ImageArray, width: int, height: int, pyramid: TiledPyramid, background: Sequence[float]
-) -> ImageArray:
-    """Like fill, but faster and rounded: (H, W, 3) uint8, first resized to width x height."""
+def blank(pyramid: TiledPyramid, background: Sequence[float]) -> ImageArray:
+    """A picture (H, W, 3) uint8 for :func:`fill_bytes`, of the background's colour."""
     tiled = np.empty((pyramid.height, pyramid.width, 3), np.uint8)
     tiled[:] = np.round(background)
+    return tiled
+
+
+def fill_bytes(image: ImageArray, pyramid: TiledPyramid, tiled: ImageArray) -> ImageArray:
+    """Like fill, but faster and rounded; into a picture that may have been filled before.
+
+    Args:
+        image: (H, W, 3) uint8; resized to the first scale, if it is of another size.
+        pyramid: the layout.
+        tiled: the picture, from :func:`blank`.
+
+    Returns:
+        The last scale drawn, for the next picture: (H, W, 3) uint8.
+    """
     level = image
     for tile in pyramid.tiles:
-        if level.shape[:2] != (tile.height, tile.width):
-            level = cv2.resize(level, (tile.width, tile.height), interpolation=cv2.INTER_LINEAR)
-        tiled[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width] = level
-    return tiled
+        place = tiled[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
+        if level.shape[:2] == (tile.height, tile.width):
+            place[:] = level
+        else:
+            cv2.resize(level, (tile.width, tile.height), dst=place, interpolation=cv2.INTER_LINEAR)
+        level = place
+    return level

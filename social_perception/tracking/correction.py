@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from social_perception.core.config import TrackingConfig
-from social_perception.core.types import Face
+from social_perception.core.types import Face, Scope
 from social_perception.tracking import contact
 from social_perception.tracking.appearance import looks_of, patches_in, row_similarities
 from social_perception.tracking.association import KnownFaces, associate
@@ -66,19 +66,24 @@ class Lookback:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """N faces found by a detector: boxes (N, 4), looks (N, LOOK_SIZE), scores (N,)."""
+    """N faces found by a detector: boxes (N, 4), looks (N, LOOK_SIZE), scores (N,); and what was sought."""
 
     rows: FloatArray
     looks: FloatArray
     scores: FloatArray
+    scope: Scope | None = None
 
     @classmethod
-    def of(cls, faces: Sequence[Face], snapshot: Snapshot) -> Found:
+    def of(cls, faces: Sequence[Face], snapshot: Snapshot, scope: Scope | None = None) -> Found:
         """Look at the found faces in their frame; those mostly outside the picture are left out."""
         rows = to_rows(face.box for face in faces)
         scores = np.array([face.confidence for face in faces], np.float64)
         inside = visible_fractions(rows, snapshot.width, snapshot.height) >= MIN_VISIBLE
-        return cls(rows[inside], looks_of(snapshot, rows[inside]), scores[inside])
+        return cls(rows[inside], looks_of(snapshot, rows[inside]), scores[inside], scope)
+
+    def was_sought(self, row: FloatArray) -> bool:
+        """Tell whether a face at this box (4,) would have been found."""
+        return self.scope is None or self.scope.holds(row[0], row[1], row[2])
 
 
 def take_in(
@@ -94,7 +99,8 @@ def take_in(
     followed = {j: known[i] for j, i in owners.items() if sure[i, j]}
     confirmed = {j: face for j, face in followed.items() if face.visible}
     _confirm(confirmed, found, back)
-    _check([face for face in known if face.visible and face.seen[back.slot]], confirmed, back)
+    present = [face for face in known if face.visible and face.seen[back.slot]]
+    _check(present, confirmed, found, back)
     searched = [j for j in range(len(found.rows)) if j not in followed]
     return _carry(searched, {j: known[i] for j, i in owners.items()}, found, faces, back)
 
@@ -125,7 +131,9 @@ def _confirm(owners: dict[int, FollowedFace], found: Found, back: Lookback) -> N
         face.learn_look(look, covered=bool(covered))
 
 
-def _check(faces: Sequence[FollowedFace], confirmed: dict[int, FollowedFace], back: Lookback) -> None:
+def _check(
+    faces: Sequence[FollowedFace], confirmed: dict[int, FollowedFace], found: Found, back: Lookback
+) -> None:
     """Note who was missed; lose those whose boxes show something else by now."""
     if not faces:
         return
@@ -133,9 +141,9 @@ def _check(faces: Sequence[FollowedFace], confirmed: dict[int, FollowedFace], ba
     alike = row_similarities(np.stack([face.look for face in faces]), shown) >= SAME_LOOK
     found_faces = {id(face) for face in confirmed.values()}
     for face, still_alike in zip(faces, alike):
-        if id(face) not in found_faces:
+        if id(face) not in found_faces and found.was_sought(face.path[back.slot]):
             face.miss(back.clock_s, still_alike=bool(still_alike))
-        elif not still_alike and back.lag_s > 0.0:
+        elif id(face) in found_faces and not still_alike and back.lag_s > 0.0:
             face.lose(back.clock_s)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from social_perception.core.config import TrackingConfig
-from social_perception.core.types import Face, Frame, Track
+from social_perception.core.types import Face, Frame, Scope, Track
 from social_perception.tracking import contact
 from social_perception.tracking.appearance import looks_of, row_similarities
 from social_perception.tracking.correction import SAME_LOOK, Found, Lookback, take_in
@@ -78,17 +78,22 @@ class Tracker:
         self._forget_gone()
         self._remember(frame.index, snapshot)
 
-    def correct(self, frame_index: int, faces: Sequence[Face]) -> None:
+    def correct(self, frame_index: int, faces: Sequence[Face], scope: Scope | None = None) -> None:
         """Take in the faces that a detector found in this frame or an earlier one.
 
         A frame that is unknown, or so old that it is kept no longer, is ignored.
+
+        Args:
+            frame_index: the frame that was searched.
+            faces: those found in it.
+            scope: the faces that were looked for; only these can have been missed. None: all.
         """
         slots = self._history.slots_since(frame_index)
         if len(slots) == 0:
             return
         back = Lookback(self._history, slots, self._clock_s)
         self._lag_s = back.lag_s
-        self._faces += take_in(Found.of(faces, back.then), self._faces, back, self.config)
+        self._faces += take_in(Found.of(faces, back.then, scope), self._faces, back, self.config)
         contact.settle(self._visible(), self._history.newest, self._clock_s)
         self._name()
         self._forget_gone()

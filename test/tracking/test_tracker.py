@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from social_perception.core.config import TrackingConfig
-from social_perception.core.types import Box, Face, Frame
+from social_perception.core.types import Box, Face, Frame, Scope
 from social_perception.tracking.appearance import LOOK_SIZE
 from social_perception.tracking.face import FollowedFace
 from social_perception.tracking.history import CAPACITY
@@ -71,6 +71,33 @@ def test_a_face_is_listed_when_enough_detections_agree(one, needed):
         if index % 10 == 0:
             tracker.correct(index, faces_of(one, index))
         assert len(tracker.tracks()) == int(index >= 10 * (needed - 1))
+
+
+@pytest.mark.parametrize(
+    ("area", "sizes", "stays"),
+    [
+        ((0, 0, 1280, 720), (0, 500), False),
+        ((0, 0, 1280, 720), (0, 100), True),
+        ((0, 0, 1280, 720), (150, 500), True),
+        ((700, 0, 580, 720), (0, 500), True),
+        ((0, 500, 1280, 220), (0, 500), True),
+    ],
+)
+def test_only_a_face_that_was_sought_can_be_missed(tracker, one, area, sizes, stays):
+    """The face is 112 px wide and near (400, 300); no detection finds it after the first."""
+    scope = Scope(Box(*area), *sizes)
+    step(tracker, one, 0)
+    tracker.correct(0, faces_of(one, 0))
+    for index in range(1, 12):
+        step(tracker, one, index)
+        tracker.correct(index, (), scope)
+    assert [track.visible for track in tracker.tracks() if track.visible] == [True] * stays
+    if stays:
+        sure = tracker.tracks()[0].confidence
+        step(tracker, one, 12)
+        tracker.correct(12, faces_of(one, 12), scope)
+        assert len(tracker.tracks()) == 1, "what is found is the known face all the same"
+        assert tracker.tracks()[0].confidence == pytest.approx(sure, abs=0.05)
 
 
 def test_a_face_not_confirmed_gets_no_id(theatre):
