@@ -6,7 +6,6 @@ what is wrong with a message, and rosbags-image ignores the step, so both are ch
 
 from __future__ import annotations
 
-import array
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +17,7 @@ from std_msgs.msg import Header
 
 from social_perception.core.errors import ImageError, MissingDependencyError
 from social_perception.core.types import ImageArray
+from social_perception.nodes.blob import blob
 from social_perception.sources.images import decode_image
 
 BYTES_PER_PIXEL = {
@@ -53,8 +53,7 @@ def encode(image: ImageArray, header: Header) -> Image:
     """Return an RGB picture as a message of encoding rgb8."""
     height, width = image.shape[:2]
     message = Image(header=header, height=height, width=width, encoding="rgb8", step=3 * width)
-    # rclpy checks every element of anything but an array: a second per picture.
-    message.data = array.array("B", image.tobytes())
+    message.data = blob(image)
     return message
 
 
@@ -108,7 +107,7 @@ def _convert(message: Image, encoding: str, row_bytes: int, pixels: ImageArray) 
         encoding=encoding,
         is_bigendian=message.is_bigendian,
         step=row_bytes,
-        data=array.array("B", pixels.tobytes()),
+        data=blob(pixels),
     )
     try:
         return _converter()(packed)

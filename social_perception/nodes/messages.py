@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import math
 from collections.abc import Sequence
 
@@ -25,6 +24,7 @@ from social_perception.core.types import (
     Track,
 )
 from social_perception.core.types import FaceAffect as CoreFaceAffect
+from social_perception.nodes.blob import blob
 
 try:
     from social_perception.msg import (
@@ -68,7 +68,7 @@ def tracked_faces_message(
     message = TrackedFaceArray(header=header, image_width=frame.width, image_height=frame.height)
     message.faces = [_tracked_face(track, frame) for track in tracks]
     if crops is not None:
-        message.crops = array.array("B", crops.tobytes())
+        message.crops = blob(crops)
     return message
 
 

@@ -6,6 +6,7 @@ import io
 import cv2
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from PIL import Image as PillowImage
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -162,3 +163,15 @@ def test_encode_is_the_inverse_of_decode(picture: np.ndarray) -> None:
     message = encode(picture, image_header(Time(sec=3), "camera"))
     assert (message.encoding, message.step, message.header.frame_id) == ("rgb8", 192, "camera")
     np.testing.assert_array_equal(decode(message), picture)
+
+
+def test_an_rgb_image_is_not_copied(picture: np.ndarray) -> None:
+    message = encode(picture, image_header(Time(sec=1), "camera"))
+    assert np.shares_memory(decode(message), np.frombuffer(message.data, np.uint8))
+
+
+@pytest.mark.parametrize("view", [slice(None), slice(None, None, -1), slice(None, None, 2), slice(0, 0)])
+def test_a_view_is_sent_as_its_pixels(view: slice, picture: np.ndarray) -> None:
+    message = encode(picture[view], image_header(Time(sec=1), "camera"))
+    assert isinstance(message.data, array.array)
+    assert message.data.tobytes() == picture[view].tobytes()

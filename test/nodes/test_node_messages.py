@@ -133,3 +133,13 @@ def test_levels_are_those_of_the_core(kind: type) -> None:
 
 def test_seconds() -> None:
     assert seconds(Time(sec=1_700_000_000, nanosec=250_000_000)) == 1_700_000_000.25
+
+
+def test_crops_travel_as_one_blob_and_come_back_without_a_copy() -> None:
+    crops = np.random.default_rng(0).integers(0, 256, (3, 96, 96, 3), dtype=np.uint8)
+    tracks = [track(name) for name in "abc"]
+    message = tracked_faces_message(HEADER, FRAME, tracks, crops[::-1])
+    assert isinstance(message.crops, array.array)
+    found = crops_of(message)
+    np.testing.assert_array_equal(found, crops[::-1])
+    assert np.shares_memory(found, np.frombuffer(message.crops, np.uint8))
