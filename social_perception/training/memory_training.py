@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import lightning
 import torch
 from torch import Tensor
@@ -9,6 +11,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from social_perception.smile.networks import SmileNetwork
+from social_perception.training.clip_sequences import clip_faces
 from social_perception.training.faces import TrainingFaces
 from social_perception.training.sequences import Changes, feature_sequences
 from social_perception.training.settings import MemorySettings
@@ -51,8 +54,9 @@ class MemoryTraining(lightning.LightningModule):
 
 
 def memory_loader(
-    network: SmileNetwork, faces: TrainingFaces, settings: MemorySettings, seed: int
+    network: SmileNetwork, faces: TrainingFaces, settings: MemorySettings, seed: int, cache: Path
 ) -> DataLoader:  # type: ignore[type-arg]
-    """Batches of chained feature sequences, rendered and encoded once."""
-    sequences = feature_sequences(network, faces, settings.sequences, settings.length, seed)
+    """Batches of chained feature sequences, rendered and encoded once; the clips' faces are cached."""
+    clips = clip_faces(cache) if settings.clip_share else None
+    sequences = feature_sequences(network, faces, settings, seed, clips)
     return DataLoader(Changes(sequences, PARTS, seed), settings.batch, shuffle=True, drop_last=True)

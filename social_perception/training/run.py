@@ -138,7 +138,7 @@ def train_memory(
     network: SmileNetwork, faces: TrainingFaces, settings: TrainSettings, folder: Path, resume: str
 ) -> None:
     """The stage on sequences; the CNN and the single-frame score stay as they are."""
-    loader = memory_loader(network, faces, settings.memory, settings.seed)
+    loader = memory_loader(network, faces, settings.memory, settings.seed, Path(settings.cache))
     module = MemoryTraining(network, settings.memory, steps=settings.memory.epochs * len(loader))
     trainer = _trainer(settings, settings.memory.epochs, folder)
     trainer.fit(module, loader, ckpt_path=_last(folder, resume), weights_only=False)

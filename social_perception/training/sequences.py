@@ -1,12 +1,15 @@
-"""Makes sequences from stills: one face, its look drifting slowly from frame to frame.
+"""Makes sequences of features: faces over time, and what shall be said of each frame.
 
-The network's features of these frames are what the memory is trained on. Smiles that come and go
-are made by fading the features of one sequence into those of another (:class:`Changes`).
+Most are made from stills, one face whose look drifts slowly from frame to frame. In some of them the
+face smiles or talks, by moving its features (``morph``, ``courses``). Others are windows of real
+video (``clip_sequences``). The network's features of these frames are what the memory is trained on.
+Changes from one face to another are made by fading features (:class:`Changes`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,57 +18,112 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from social_perception.core.types import ImageArray
 from social_perception.smile.networks import SmileNetwork, to_input
 from social_perception.training.augmentation import GrayImage, Look, draw_look, render
+from social_perception.training.clip_sequences import ClipFaces
+from social_perception.training.courses import draw_expressions
 from social_perception.training.faces import TrainingFaces
+from social_perception.training.morph import Expression, morph_face
+from social_perception.training.settings import MemorySettings
 
 CHUNK = 32
 """Sequences encoded at a time."""
+RATED_SHARE = 0.25
+"""Of the sequences made from stills, those of rated faces."""
+KNOTS = 5
+"""Amounts of a smile at which the network is asked for the target; it is interpolated in between."""
+STEADY_FRAMES = 5
+"""Frames before and after one over which the target of real video is averaged."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureSequences:
-    """S sequences of T frames: features (S, T, F) and targets of P(level > k), (S, 3)."""
+    """S sequences of T frames: features (S, T, F) and targets of P(level > k), (S, T, 3)."""
 
     features: Tensor
     above: Tensor
 
 
 def feature_sequences(
-    network: SmileNetwork, faces: TrainingFaces, count: int, length: int, seed: int
+    network: SmileNetwork,
+    faces: TrainingFaces,
+    settings: MemorySettings,
+    seed: int,
+    clips: ClipFaces | None = None,
 ) -> FeatureSequences:
-    """Render sequences of randomly chosen faces, a quarter of them rated, and encode them.
+    """Render sequences of randomly chosen faces and encode them; those of the clips stand last.
 
-    The target of a face is what the network says of its undisturbed picture and of the mirror
-    image, averaged with the raters' word where there is one: the memory shall make out from poor
-    frames what could be seen in a good one.
+    Clips too short for a window give none, and stills take their place.
     """
     rng = np.random.default_rng((seed, 7))
-    rated, weak = np.flatnonzero(faces.targets.rated), np.flatnonzero(~faces.targets.rated)
-    chosen = np.concatenate([rng.choice(rated, count // 4), rng.choice(weak, count - count // 4)])
-    features, above = [], []
     network.eval()
     with torch.inference_mode():
-        for start in tqdm(range(0, count, CHUNK), desc="sequences", mininterval=5):
-            part = chosen[start : start + CHUNK]
-            frames = np.stack([drifting(faces.images[i], faces.boxes[i], length, rng) for i in part])
-            features.append(_encoded(network, frames.reshape(-1, 96, 96)).unflatten(0, frames.shape[:2]))
-            above.append(_target(network, faces, part, rng))
-    return FeatureSequences(torch.cat(features).clone(), torch.cat(above).clone())
+        real = _clip_sequences(network, clips, settings, rng)
+        made = _still_sequences(network, faces, settings, settings.sequences - len(real.features), rng)
+        features = torch.cat([made.features, real.features])
+        above = torch.cat([made.above, real.above])
+    return FeatureSequences(features.clone(), above.clone())
+
+
+def _still_sequences(
+    network: SmileNetwork,
+    faces: TrainingFaces,
+    settings: MemorySettings,
+    count: int,
+    rng: np.random.Generator,
+) -> FeatureSequences:
+    rated, weak = np.flatnonzero(faces.targets.rated), np.flatnonzero(~faces.targets.rated)
+    of_rated = round(RATED_SHARE * count)
+    chosen = np.concatenate([rng.choice(rated, of_rated), rng.choice(weak, count - of_rated)])
+    features = [torch.zeros(0, settings.length, network.config.features)]
+    above = [torch.zeros(0, settings.length, 3)]
+    for start in tqdm(range(0, count, CHUNK), desc="sequences", mininterval=5):
+        part = chosen[start : start + CHUNK]
+        acted = [_drawn_expressions(settings, rng) for _ in part]
+        frames = np.stack(
+            [
+                drifting(faces.images[i], faces.boxes[i], settings.length, rng, expressions)
+                for i, expressions in zip(part, acted)
+            ]
+        )
+        features.append(_encoded(network, frames.reshape(-1, 96, 96)).unflatten(0, frames.shape[:2]))
+        above += [_target(network, faces, i, expressions)[None] for i, expressions in zip(part, acted)]
+    return FeatureSequences(torch.cat(features), torch.cat(above))
+
+
+def _drawn_expressions(settings: MemorySettings, rng: np.random.Generator) -> tuple[Expression, ...]:
+    smiles, talks = rng.random(2) < (settings.morphed_share, settings.talking_share)
+    if not smiles and not talks:
+        return (Expression(),) * settings.length
+    return draw_expressions(rng, settings.length, smiles=bool(smiles), talks=bool(talks))
 
 
 def drifting(
-    image: GrayImage, box: npt.NDArray[np.float32], length: int, rng: np.random.Generator
+    image: GrayImage,
+    box: npt.NDArray[np.float32],
+    length: int,
+    rng: np.random.Generator,
+    expressions: Sequence[Expression] = (),
 ) -> npt.NDArray[np.uint8]:
-    """One face over time, (T, 96, 96): from one look to another, at a speed of its own, with jitter."""
+    """One face over time, (T, 96, 96): from one look to another, at a speed of its own, with jitter.
+
+    Args:
+        image: (H, W) uint8 gray picture.
+        box: (4,) left, top, width, height of the face in px.
+        length: T.
+        rng: draws the looks.
+        expressions: what the face does, frame by frame; empty: nothing.
+    """
     first = draw_look(rng)
     last = first.towards(draw_look(rng), rng.uniform(0.0, 1.0))
     flipped = rng.random() < 0.5
     jitter = rng.uniform(0.0, 0.02)
+    moving = morph_face(image, box) if any(each != Expression() for each in expressions) else None
     frames = np.empty((length, 96, 96), np.uint8)
     for t in range(length):
         look = _shaken(first.towards(last, t / max(1, length - 1)), jitter, rng)
-        frame = render(image, box, look, rng)
+        frame = moving.seen(expressions[t], look, rng) if moving else render(image, box, look, rng)
         frames[t] = frame[:, ::-1] if flipped else frame
     return frames
 
@@ -79,19 +137,73 @@ def _shaken(look: Look, jitter: float, rng: np.random.Generator) -> Look:
 
 
 def _encoded(network: SmileNetwork, crops: npt.NDArray[np.uint8]) -> Tensor:
-    pictures = to_input(torch.from_numpy(crops).unsqueeze(-1)).expand(-1, 3, -1, -1)
-    return torch.cat([network.encoder(part) for part in pictures.split(256)])
+    """Gray (N, 96, 96) or RGB (N, 96, 96, 3) crops to features (N, F)."""
+    pictures = torch.from_numpy(crops if crops.ndim == 4 else crops[..., None])
+    parts = (to_input(part).expand(-1, 3, -1, -1) for part in pictures.split(256))
+    return torch.cat([network.encoder(part) for part in parts])
+
+
+def _clean_scores(network: SmileNetwork, crops: npt.NDArray[np.uint8]) -> Tensor:
+    """The single-frame scores (N,) of crops, averaged over each and its mirror image."""
+    both = np.concatenate([crops, crops[:, :, ::-1]])
+    return network.score_now(_encoded(network, both)).view(2, -1).mean(dim=0)
 
 
 def _target(
-    network: SmileNetwork, faces: TrainingFaces, chosen: npt.NDArray[np.int64], rng: np.random.Generator
+    network: SmileNetwork, faces: TrainingFaces, index: int, expressions: Sequence[Expression]
 ) -> Tensor:
-    clean = np.stack([render(faces.images[i], faces.boxes[i], Look(), rng) for i in chosen])
-    both = np.stack([clean, clean[:, :, ::-1]])
-    scores = network.score_now(_encoded(network, both.reshape(-1, 96, 96))).view(2, -1).mean(dim=0)
-    said = torch.sigmoid(network.head(scores))
-    rated = torch.from_numpy(faces.targets.rated[chosen])[:, None]
-    return torch.where(rated, (said + torch.from_numpy(faces.targets.above[chosen])) / 2, said)
+    """The targets (T, 3) of a sequence of one face.
+
+    It is what the network says of the undisturbed picture and of its mirror image with the smile of
+    each frame, but without the talking: the memory shall make out from poor frames what could be
+    seen in a good one. A rated face's target is averaged with the raters' word where it does not
+    move; how much they differ there counts less and less as the smile grows to 1 (or down to -1).
+    """
+    smile = np.array([expression.smile for expression in expressions], np.float32)
+    amounts = np.unique(np.append(np.linspace(smile.min(), smile.max(), KNOTS if smile.any() else 1), 0.0))
+    resting = Expression(parting=expressions[0].parting, teeth=expressions[0].teeth)
+    face = morph_face(faces.images[index], faces.boxes[index])
+    rng = np.random.default_rng(0)  # an undisturbed look draws nothing
+    clean = np.stack([face.seen(replace(resting, smile=float(a)), Look(), rng) for a in amounts])
+    scores = _clean_scores(network, clean).numpy()
+    said = torch.sigmoid(network.head(torch.from_numpy(np.interp(smile, amounts, scores)).float()))
+    if not faces.targets.rated[index]:
+        return said
+    at_rest = torch.sigmoid(network.head(torch.tensor(float(np.interp(0.0, amounts, scores)))))
+    correction = (torch.from_numpy(faces.targets.above[index]) - at_rest) / 2
+    still = torch.from_numpy(1 - np.abs(smile))[:, None]
+    return (said + still * correction).clamp(0.0, 1.0)
+
+
+def _clip_sequences(
+    network: SmileNetwork, clips: ClipFaces | None, settings: MemorySettings, rng: np.random.Generator
+) -> FeatureSequences:
+    """Windows of real video, half of them mirrored; see :func:`steadied` for the targets."""
+    starts = clips.windows(settings.length) if clips is not None and settings.clip_share else np.zeros(0, int)
+    if clips is None or not len(starts):
+        length = settings.length
+        return FeatureSequences(torch.zeros(0, length, network.config.features), torch.zeros(0, length, 3))
+    rows = rng.choice(starts, round(settings.clip_share * settings.sequences))[:, None]
+    rows = torch.from_numpy(rows + np.arange(settings.length))  # (S, T)
+    plain, mirrored = (_encoded(network, crops) for crops in (clips.crops, _mirrored(clips.crops)))
+    flipped = torch.from_numpy(rng.random(len(rows)) < 0.5)[:, None, None]
+    features = torch.where(flipped, mirrored[rows], plain[rows])
+    scores = (network.score_now(plain) + network.score_now(mirrored))[:, 0] / 2
+    above = torch.sigmoid(network.head(torch.from_numpy(steadied(scores.numpy(), clips.track))))
+    return FeatureSequences(features, above[rows])
+
+
+def steadied(scores: npt.NDArray[np.float32], track: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """The scores (F,), each averaged with those of the frames around it in its own run, (F,)."""
+    steady = np.empty_like(scores)
+    for row in range(len(scores)):
+        around = slice(max(0, row - STEADY_FRAMES), row + STEADY_FRAMES + 1)
+        steady[row] = scores[around][track[around] == track[row]].mean()
+    return steady
+
+
+def _mirrored(crops: ImageArray) -> ImageArray:
+    return np.ascontiguousarray(crops[:, :, ::-1])
 
 
 class Changes(Dataset):  # type: ignore[type-arg]
@@ -111,18 +223,17 @@ class Changes(Dataset):  # type: ignore[type-arg]
         length = features.shape[1]
         order = [index, *rng.integers(0, len(features), self._parts - 1)]
         chain = torch.cat([features[i] for i in order])  # (P * T, F)
-        target = torch.cat([above[i].expand(length, -1) for i in order])  # (P * T, 3)
+        target = torch.cat([above[i] for i in order])  # (P * T, 3)
         chain, target = chain.clone(), target.clone()
         for part in range(1, self._parts):
-            _fade(chain, target, part * length, int(rng.integers(0, 8)))
+            _fade(chain, target, part * length, int(rng.integers(0, min(8, length))))
         return chain, target
 
 
 def _fade(chain: Tensor, target: Tensor, seam: int, half: int) -> None:
     """Fade linearly over 2 * half frames around a seam, in place: onset and offset of a smile."""
-    for step in range(-half, half):
-        share = (step + half + 1) / (2 * half + 1)
-        before, after = max(0, seam - half - 1), min(len(chain) - 1, seam + half)
+    before, after = max(0, seam - half - 1), min(len(chain) - 1, seam + half)
+    share = torch.arange(1, 2 * half + 1)[:, None] / (2 * half + 1)
+    for values in (chain, target):
         # Each side goes on as it was at the edge of the fade.
-        chain[seam + step] = (1 - share) * chain[before] + share * chain[after]
-        target[seam + step] = (1 - share) * target[before] + share * target[after]
+        values[seam - half : seam + half] = (1 - share) * values[before] + share * values[after]

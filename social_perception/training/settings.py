@@ -48,7 +48,13 @@ class MemorySettings:
     """The stage that trains the GRU on sequences, with the CNN as it is."""
 
     sequences: int = 3000
-    """Sequences rendered from stills; each is 20 looks of one face drifting slowly."""
+    """Sequences of ``length`` frames: one face each, most of them a still whose look drifts slowly."""
+    morphed_share: float = 0.25
+    """Share of the sequences from stills in which a part of a smile (or its opposite) is acted."""
+    talking_share: float = 0.15
+    """Share of the sequences from stills in which the face talks; drawn apart from the smiles."""
+    clip_share: float = 0.05
+    """Share of all sequences that are windows of real video."""
     length: int = 20
     epochs: int = 30
     batch: int = 128

@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "sources": {"core"},
     "views": {"core"},
     "nodes": LIBRARY,
-    "training": {"core", "smile", "detection", "sources"},
+    # Real video to train on is followed by the way of one frame.
+    "training": {"core", "smile", "detection", "sources", "pipeline"},
     # Training and evaluation share the data sets; clips are evaluated by the way of one frame.
     "evaluation": {"core", "smile", "detection", "training", "pipeline", "sources"},
     # What needs ROS is measured by nodes/benchmark.py, which is started as a program.

@@ -8,11 +8,10 @@ import torch
 
 from social_perception.core.types import Box
 from social_perception.smile.crop import crop_faces
-from social_perception.smile.networks import NetworkConfig, SmileNetwork
 from social_perception.training.augmentation import Look, draw_look, occlude, render
 from social_perception.training.faces import AugmentedFaces, RatedShareSampler, TrainingFaces
 from social_perception.training.labels import Targets
-from social_perception.training.sequences import Changes, FeatureSequences, drifting, feature_sequences
+from social_perception.training.sequences import drifting
 
 BOX = np.array([14.0, 10.0, 60.0, 60.0], np.float32)
 
@@ -95,30 +94,6 @@ def test_a_look_drifts_from_frame_to_frame(picture: np.ndarray) -> None:
     assert frames.shape == (20, 96, 96)
     steps = np.abs(np.diff(frames, axis=0)).mean()
     assert 0 < steps < np.abs(frames[0] - frames[-1]).mean() + 40
-
-
-def test_sequences_carry_the_raters_word(faces: TrainingFaces) -> None:
-    torch.manual_seed(0)
-    network = SmileNetwork(NetworkConfig((4, 4, 8, 8), 16, 12))
-    made = feature_sequences(network, faces, count=8, length=5, seed=1)
-    assert made.features.shape == (8, 5, 16)
-    assert made.above.shape == (8, 3)
-    assert ((made.above >= 0) & (made.above <= 1)).all()
-
-
-def test_changes_lead_from_one_face_to_the_next() -> None:
-    features = torch.arange(6.0).view(6, 1, 1).expand(6, 10, 4).clone()
-    above = (torch.arange(6.0) / 5).view(6, 1).expand(6, 3).clone()
-    torch.manual_seed(0)
-    changes = Changes(FeatureSequences(features, above), parts=3, seed=1)
-    for index in range(6):
-        chain, target = changes[index]
-        assert chain.shape == (30, 4)
-        assert (chain[0] == index).all()
-        # Features and targets change together.
-        torch.testing.assert_close(target, chain[:, :1].expand(-1, 3) / 5)
-    fractions = torch.cat([changes[index][0] for index in range(6)]).frac()
-    assert (fractions > 0).any()
 
 
 def test_drawn_looks_stay_within_reason() -> None:
