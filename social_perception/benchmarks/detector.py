@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -61,7 +61,7 @@ def _sample() -> ImageArray:
     return next(SampleSource(PEOPLE)).image
 
 
-def compare_detectors(sizes: Sequence[Size], device: str, effort: Effort) -> tuple[Comparison, ...]:
+def compare_detectors(sizes: Sequence[Size], device: str, effort: Effort) -> Iterator[Comparison]:
     """Measure the detectors at each size of picture."""
     at_80 = DetectionConfig(device=device, min_face_px=FACES_FROM_PX)
     detectors: list[tuple[str, Detector]] = [
@@ -74,7 +74,8 @@ def compare_detectors(sizes: Sequence[Size], device: str, effort: Effort) -> tup
         detectors.insert(0, (DLIB, make_detector(replace(at_80, backend="mmod-dlib"))))
     except MissingDependencyError as error:
         missing = (Side.missing(DLIB, str(error)),)
-    return tuple(_compare(detectors, missing, size, device, effort) for size in sizes)
+    for size in sizes:
+        yield _compare(detectors, missing, size, device, effort)
 
 
 def _compare(

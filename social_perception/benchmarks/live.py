@@ -17,6 +17,7 @@ from social_perception.benchmarks.report import Stream, to_json
 from social_perception.benchmarks.stream import (
     NO_ROS,
     PROGRESS_S,
+    START_S,
     Pace,
     Record,
     StreamRequest,
@@ -74,7 +75,7 @@ def play(request: StreamRequest) -> Stream:
         walk = _Walk(pipeline, mailbox, record)
         camera.start()
         try:
-            walk.until(time.monotonic() + request.warm_up_s)
+            walk.warm_up(request.warm_up_s)
             record.clear()
             watch = UsageWatch()
             begun_s = time.monotonic()
@@ -97,6 +98,19 @@ class _Walk:
     def __init__(self, pipeline: Pipeline, mailbox: Mailbox[_Shot], record: Record) -> None:
         self._pipeline, self._mailbox, self._record = pipeline, mailbox, record
         self._index = 0
+
+    def warm_up(self, seconds: float) -> None:
+        """Go on for so long, and until somebody is found.
+
+        Raises:
+            SocialPerceptionError: nobody was found in START_S.
+        """
+        deadline_s = time.monotonic() + START_S
+        self.until(time.monotonic() + seconds)
+        while not self._record.people:
+            self.until(time.monotonic() + _PATIENCE_S)
+            if time.monotonic() > deadline_s:
+                raise SocialPerceptionError("nobody was found in the pictures")
 
     def until(self, end_s: float, watch: UsageWatch | None = None) -> None:
         """Go on to a time; a picture that lies there is always taken. Memory is noted every second."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
@@ -14,7 +13,7 @@ from social_perception.benchmarks.detector import SIZES, Size, compare_detectors
 from social_perception.benchmarks.growth import MATRIX_SIDE_QUICK, Growth, measure_growth
 from social_perception.benchmarks.loop import FRAMES
 from social_perception.benchmarks.machine import this_machine
-from social_perception.benchmarks.report import VERSION, Limit, Line, Report
+from social_perception.benchmarks.report import VERSION, Comparison, Limit, Line, Report, Stream
 from social_perception.benchmarks.scoring import FACES, FACES_GPU, compare_scoring
 from social_perception.benchmarks.stream import WARM_UP_S, StreamRequest
 from social_perception.benchmarks.streams import measure, measure_soak
@@ -62,19 +61,15 @@ def run(parts: Sequence[str], *, quick: bool = False) -> Report:
     devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
     scoring = detector = pipeline = lines = limits = None
     if "scoring" in parts:
-        scoring = _each(
-            devices, "scoring", lambda device: compare_scoring(_faces(plan, device), device, plan.effort)
-        )
+        scoring = tuple(each for device in devices for each in _scoring(plan, device))
     if "detector" in parts:
-        detector = _each(
-            devices, "detector", lambda device: compare_detectors(plan.sizes, device, plan.effort)
-        )
+        detector = tuple(each for device in devices for each in _detector(plan, device))
     if "growth" in parts:
         both = [_grow(plan, device) for device in devices]
         lines = tuple(line for found, _ in both for line in found)
         limits = tuple(limit for _, found in both for limit in found)
     if "pipeline" in parts:
-        pipeline = _each(devices, "pipeline", lambda device: measure(_requests(plan, device)))
+        pipeline = tuple(each for device in devices for each in _pipeline(plan, device))
     passed_s = time.monotonic() - begun_s
     return Report(VERSION, machine, quick, passed_s, scoring, detector, pipeline, None, lines, limits)
 
@@ -87,15 +82,19 @@ def soak(seconds: float) -> Report:
     return Report(VERSION, machine, False, time.monotonic() - begun_s, soak=streams)
 
 
-def _faces(plan: Plan, device: str) -> tuple[int, ...]:
-    return plan.faces_gpu if device == "cuda" else plan.faces
+def _scoring(plan: Plan, device: str) -> Iterator[Comparison]:
+    _tell(f"scoring on {device}")
+    faces = plan.faces_gpu if device == "cuda" else plan.faces
+    for each in compare_scoring(faces, device, plan.effort):
+        _tell(f"  {each.what} done")
+        yield each
 
 
-def _requests(plan: Plan, device: str) -> list[StreamRequest]:
-    return [
-        StreamRequest(people, plan.stream_s, device, plan.loop_frames, plan.warm_up_s)
-        for people in plan.people
-    ]
+def _detector(plan: Plan, device: str) -> Iterator[Comparison]:
+    _tell(f"detector on {device}")
+    for each in compare_detectors(plan.sizes, device, plan.effort):
+        _tell(f"  {each.what} done")
+        yield each
 
 
 def _grow(plan: Plan, device: str) -> tuple[tuple[Line, ...], tuple[Limit, ...]]:
@@ -103,12 +102,13 @@ def _grow(plan: Plan, device: str) -> tuple[tuple[Line, ...], tuple[Limit, ...]]
     return measure_growth(plan.growth, device, plan.effort)
 
 
-def _each(devices: Sequence[str], part: str, measure_on: Callable[[str], Any]) -> Any:
-    found: list[Any] = []
-    for device in devices:
-        _tell(f"{part} on {device}")
-        found += measure_on(device)
-    return tuple(found)
+def _pipeline(plan: Plan, device: str) -> Iterator[Stream]:
+    _tell(f"pipeline on {device}")
+    loop = (plan.loop_frames, plan.warm_up_s)
+    requests = [StreamRequest(people, plan.stream_s, device, *loop) for people in plan.people]
+    for each in measure(requests):
+        _tell(f"  {each.people} people, {each.way}: {each.reason or 'done'}")
+        yield each
 
 
 def _tell(text: str) -> None:

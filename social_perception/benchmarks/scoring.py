@@ -10,7 +10,7 @@ The reference network has random weights here: a product takes the same time wha
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,16 +121,16 @@ def side_name(network: str, way: str) -> str:
     return f"{network}: {way}"
 
 
-def compare_scoring(faces: Sequence[int], device: str, effort: Effort) -> tuple[Comparison, ...]:
+def compare_scoring(faces: Sequence[int], device: str, effort: Effort) -> Iterator[Comparison]:
     """Measure all ways with both networks, from few faces to many.
 
     What a smaller number of faces shows to take too long, or too much memory, is left out.
     """
     both = scorers(device)
-    done: list[Comparison] = []
+    before: Comparison | None = None
     for count in sorted(faces):
-        done.append(_compare(both, count, device, effort, done[-1] if done else None))
-    return tuple(done)
+        before = _compare(both, count, device, effort, before)
+        yield before
 
 
 def _compare(

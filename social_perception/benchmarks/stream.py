@@ -16,6 +16,9 @@ from social_perception.core.config import DEVICES
 
 TOPICS, NO_ROS = "topics", "no ROS"
 WARM_UP_S = 4.0
+START_S = 90.0
+"""For how long the first face is waited for: a slow machine needs seconds for its first search."""
+
 PROGRESS_S = 60.0
 
 
@@ -115,6 +118,11 @@ class Record:
     def group(self, stamp_ns: int, now_ns: int, people: int) -> None:
         """The group was told, with the image of this stamp as its newest."""
         self._groups.add(stamp_ns, now_ns, people)
+
+    @property
+    def people(self) -> int:
+        """How many different ids were told so far."""
+        return len(self._ids)
 
     @property
     def answered(self) -> int:

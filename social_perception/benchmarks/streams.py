@@ -23,14 +23,16 @@ _PATIENCE_S = 60.0
 NO_RCLPY = "left out: rclpy is not there; source a ROS 2 installation, or run make setup and . ./env.sh"
 
 
-def measure(requests: Sequence[StreamRequest], ways: Sequence[str] = (TOPICS, NO_ROS)) -> tuple[Stream, ...]:
+def measure(requests: Sequence[StreamRequest], ways: Sequence[str] = (TOPICS, NO_ROS)) -> Iterator[Stream]:
     """Play each stream in each way, the ways in turns."""
-    return tuple(_play(way, request) for request in requests for way in ways)
+    for request in requests:
+        for way in ways:
+            yield _play(way, request)
 
 
 def measure_soak(request: StreamRequest) -> tuple[Stream, ...]:
     """Play one long stream through topics; without ROS where that is not to be had."""
-    streams = measure([request], [TOPICS])
+    streams = tuple(measure([request], [TOPICS]))
     return streams if not streams[0].reason else (*streams, *measure([request], [NO_ROS]))
 
 

@@ -24,6 +24,7 @@ from social_perception.benchmarks.loop import Loop
 from social_perception.benchmarks.report import Stream, to_json
 from social_perception.benchmarks.stream import (
     PROGRESS_S,
+    START_S,
     TOPICS,
     Pace,
     Record,
@@ -37,7 +38,6 @@ from social_perception.nodes.qos import NEWEST_RESULT_QOS, RESULT_QOS
 from social_perception.nodes.runner import exit_status, running
 from social_perception.nodes.transport import prefer_large_images
 
-_START_S = 90.0
 _DRAIN_S = 1.0
 _ENDING_S = 30.0
 _FRAME_ID = "camera"
@@ -91,19 +91,21 @@ class Player:
         self._pace = Pace(rate_hz, time.monotonic())
 
     def warm_up(self, seconds: float) -> None:
-        """Send for so long, and until the nodes answer.
+        """Send for so long, and until the nodes have found somebody.
 
         Raises:
-            SocialPerceptionError: the nodes ended, or answered nothing.
+            SocialPerceptionError: the nodes ended, or found nobody in START_S.
         """
-        deadline_s = time.monotonic() + _START_S
+        deadline_s = time.monotonic() + START_S
         _wait(self._stage.has_listener, deadline_s, self._nodes)
         begun_s = time.monotonic()
         self._pace = Pace(self._pace.rate_hz, begun_s)
-        while time.monotonic() < begun_s + seconds or not self._record.answered:
+        while time.monotonic() < begun_s + seconds or not self._record.people:
             self._send(counted=False)
             if time.monotonic() > deadline_s:
-                raise SocialPerceptionError("the nodes answered none of the images")
+                raise SocialPerceptionError(
+                    f"the nodes found nobody ({self._record.answered} images answered)"
+                )
 
     def play(self, seconds: float) -> tuple[float, UsageWatch, UsageWatch]:
         """Send for so long; return how long it was, and the watches of the nodes and of this process."""

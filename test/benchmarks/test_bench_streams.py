@@ -186,6 +186,7 @@ def check_stream(stream, way):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_the_pipeline_without_ros_answers():
     pytest.importorskip("skimage", reason="the sample needs scikit-image")
     (stream,) = streams.measure([short()], [NO_ROS])
@@ -195,6 +196,7 @@ def test_the_pipeline_without_ros_answers():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.ros
 def test_the_nodes_answer_through_topics():
     pytest.importorskip("rclpy", reason="needs ROS 2")
