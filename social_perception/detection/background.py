@@ -6,8 +6,8 @@ import os
 import sys
 import threading
 
-NICENESS = 5
-"""Added to the thread's own: about a third of the share of a thread that does not give way."""
+NICENESS = 2
+"""Added to the thread's own; much more would starve it where other programs keep the machine busy."""
 
 
 def give_way() -> None:

@@ -112,7 +112,7 @@ class MmodTorchDetector:
             raise ImageError("images of one batch must have one size")
         wide, high = self._searched_size(width, height)
         levels = self._levels_in(wide / width)
-        together = 1 if self._device.type == "cpu" else max(1, MAX_BATCH_PIXELS // (wide * high))
+        together = batch_size(self._device, wide * high)
         groups = [images[first : first + together] for first in range(0, len(images), together)]
         return tuple(faces for group in groups for faces in self._find(group, wide, high, levels))
 
@@ -231,6 +231,11 @@ class MmodTorchDetector:
             corners = (_lround(left), _lround(top), _lround(right), _lround(bottom))
             found.append(Candidate(*corners, float(scores[row, column])))
         return found
+
+
+def batch_size(device: torch.device, pixels: int) -> int:
+    """How many images of that many px are best searched together."""
+    return 1 if device.type == "cpu" else max(1, MAX_BATCH_PIXELS // pixels)
 
 
 def _lround(value: float) -> int:

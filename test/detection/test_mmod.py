@@ -22,46 +22,12 @@ def read_rgb(path):
     return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
 
 
-def clip_frames(folder, count):
-    """Yield count frames spread over the small clips."""
-    clips = [*sorted(folder.glob("talker_*.mp4")), folder / "single_face.mp4", folder / "stage_cuts.mp4"]
-    for number, clip in zip(range(count), itertools.cycle(clips)):
-        video = cv2.VideoCapture(str(clip))
-        video.set(cv2.CAP_PROP_POS_FRAMES, 7 * number)
-        found, frame = video.read()
-        if found:
-            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-
-
 def assert_same(ours, theirs):
     assert len(ours) == len(theirs)
     for expected in theirs:
         nearest = max(ours, key=lambda face: face.box.iou(expected.box))
         assert nearest.box.iou(expected.box) >= 0.9
         assert nearest.confidence == pytest.approx(expected.confidence, abs=0.02)
-
-
-@pytest.mark.parametrize("upsample", [0, 1])
-@pytest.mark.parametrize("photo", ["2007_007763.jpg", "2008_001322.jpg", "2008_002506.jpg", "tv_cast_3.jpg"])
-def test_boxes_and_scores_are_dlibs_own_on_photos(shared, photo, upsample):
-    pytest.importorskip("dlib")
-    image = read_rgb(shared / "photos" / photo)
-    ours = make_detector(DetectionConfig(upsample=upsample, **EXACT)).detect(image)
-    theirs = make_detector(DetectionConfig(backend="mmod-dlib", upsample=upsample)).detect(image)
-    assert_same(ours, theirs)
-    if upsample == 1:
-        assert ours, "these photos have faces of 37 px and more"
-
-
-@pytest.mark.timeout(300)
-def test_boxes_and_scores_are_dlibs_own_on_video(shared):
-    pytest.importorskip("dlib")
-    ours = make_detector(DetectionConfig(upsample=0, **EXACT))
-    theirs = make_detector(DetectionConfig(backend="mmod-dlib", upsample=0))
-    frames = list(clip_frames(shared / "clips", 12))
-    assert len(frames) == 12
-    for frame in frames:
-        assert_same(ours.detect(frame), theirs.detect(frame))
 
 
 @pytest.mark.parametrize("backend", ["mmod-torch", "hog"])
