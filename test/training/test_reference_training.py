@@ -44,7 +44,7 @@ def last(settings: ReferenceSettings) -> dict[str, object]:
 
 def test_it_learns_levels_that_can_be_seen(settings: ReferenceSettings, capsys) -> None:
     torch.set_num_threads(1)
-    path = train_reference(replace(settings, epochs=7, batch=2, learning_rate=3e-3, decay=0.97), "no")
+    path = train_reference(replace(settings, epochs=10, batch=2, learning_rate=1e-3, decay=0.97), "no")
     shown = capsys.readouterr().out
     assert "test" in shown
     unseen = person("other", 77)
