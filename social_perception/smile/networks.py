@@ -2,12 +2,13 @@
 
 Shapes: N faces, T frames, F features, H hidden units, K = 3 thresholds between the four levels.
 
-The head is ordinal: one score per face and frame is compared with three rising thresholds, so
-P(level > 0) >= P(level > 1) >= P(level > 2) holds by construction and everything that is said of a
-face grows with the same score (rank-consistent logits after W. Cao, V. Mirjalili and S. Raschka,
-"Rank consistent ordinal regression for neural networks", 2020).
+The head is ordinal: a score per face and frame is compared with three rising thresholds, so
+P(level > 0) >= P(level > 1) >= P(level > 2) holds by construction (rank-consistent logits after
+W. Cao, V. Mirjalili and S. Raschka, "Rank consistent ordinal regression for neural networks", 2020).
+How far the thresholds lie apart may differ from face to face: whether a smile is wide or widest
+shows elsewhere in the face than whether it is one.
 
-The score is a sum of what the frame alone says and what the memory adds, so that a face's first
+The scores are sums of what the frame alone says and what the memory adds, so that a face's first
 frame is already scored well and later frames refine it.
 """
 
@@ -114,16 +115,21 @@ class FaceEncoder(nn.Module):
 
 
 class OrdinalHead(nn.Module):
-    """A score (...) against three rising thresholds: logits (..., 3) of P(level > k), never rising in k."""
+    """Scores (..., 3) to logits (..., 3) of P(level > k), never rising in k.
+
+    The first score stands against the first threshold; the other two widen or narrow the steps from
+    there to the second and third, which stay above zero.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Parameter(torch.tensor(0.0))
         self.gaps = nn.Parameter(torch.full((THRESHOLDS - 1,), 1.5))
 
-    def forward(self, score: Tensor) -> Tensor:
-        steps = torch.cat([self.first.view(1), functional.softplus(self.gaps)])
-        return score.unsqueeze(-1) - steps.cumsum(0)
+    def forward(self, scores: Tensor) -> Tensor:
+        lowest = scores[..., :1] - self.first
+        steps = functional.softplus(self.gaps + scores[..., 1:])
+        return torch.cat([lowest, lowest - steps.cumsum(dim=-1)], dim=-1)
 
 
 class SmileNetwork(nn.Module):
@@ -134,8 +140,11 @@ class SmileNetwork(nn.Module):
         self.config = config = config or NetworkConfig()
         self.encoder = FaceEncoder(config)
         self.memory = nn.GRU(config.features, config.hidden, batch_first=True)
-        self.score_now = nn.Linear(config.features, 1)
-        self.score_memory = nn.Linear(config.hidden, 1, bias=False)
+        self.score_now = nn.Linear(config.features, THRESHOLDS)
+        self.score_memory = nn.Linear(config.hidden, THRESHOLDS, bias=False)
+        with torch.no_grad():  # the steps between the levels begin alike for all faces
+            self.score_now.weight[1:] = 0.0
+            self.score_now.bias[1:] = 0.0
         nn.init.zeros_(self.score_memory.weight)  # before its training the memory says nothing
         self.head = OrdinalHead()
 
@@ -160,8 +169,8 @@ class SmileNetwork(nn.Module):
     def over_time(self, features: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Score features (N, T, F): logits (N, T, 3) and the new state (N, H)."""
         remembered, last = self.memory(features, None if state is None else state.unsqueeze(0))  # (N, T, H)
-        score = self.score_now(features) + self.score_memory(remembered)  # (N, T, 1)
-        return self.head(score.squeeze(-1)), last[0]
+        scores = self.score_now(features) + self.score_memory(remembered)  # (N, T, 3)
+        return self.head(scores), last[0]
 
     def still(self, crops: Tensor) -> Tensor:
         """Score single pictures (N, 3, 96, 96) without memory of before: logits (N, 3)."""

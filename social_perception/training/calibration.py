@@ -1,8 +1,9 @@
 """Sets the thresholds between the levels from the rated faces alone.
 
-Weak labels order faces well but say little of the third threshold, and pull it so high that nothing
-reaches High. Four numbers, the scale of the score and the three thresholds, are therefore fitted
-last, on undisturbed rated faces. The order of the faces, and so every AUC, stays as it is.
+Weak labels order faces well but say little of the third threshold, and pull it so high that hardly
+anything reaches High. Five numbers, the three thresholds, the scale of the score and that of the
+steps between the levels, are therefore fitted last, on undisturbed rated faces. The order of the
+faces by P(level > 0) stays as it is.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ STEPS = 100
 
 
 def calibrate(network: SmileNetwork, faces: TrainingFaces) -> None:
-    """Fit the score's scale and the thresholds to the raters' shares above each level, in place."""
+    """Fit the scores' scales and the thresholds to the raters' shares above each level, in place."""
     rated = np.flatnonzero(faces.targets.rated)
     if not len(rated):
         return
@@ -29,36 +30,47 @@ def calibrate(network: SmileNetwork, faces: TrainingFaces) -> None:
     scores = torch.cat(
         [_scores(network, faces, part) for part in np.array_split(rated, len(rated) // 128 + 1)]
     )
-    scale = fit(network.head, scores, torch.from_numpy(faces.targets.above[rated]))
+    scales = fit(network.head, scores, torch.from_numpy(faces.targets.above[rated]))
     with torch.no_grad():
-        for parameter in (network.score_now.weight, network.score_now.bias, network.score_memory.weight):
-            parameter.mul_(scale)
+        network.score_now.weight.mul_(scales[:, None])
+        network.score_now.bias.mul_(scales)
+        network.score_memory.weight.mul_(scales[:, None])
 
 
-def fit(head: OrdinalHead, scores: Tensor, above: Tensor) -> float:
-    """Fit the thresholds, in place, and a scale, which is returned, to scores (N,) and targets (N, 3)."""
-    log_scale = torch.zeros((), requires_grad=True)
+def fit(head: OrdinalHead, scores: Tensor, above: Tensor) -> Tensor:
+    """Fit the thresholds, in place, and scales of the scores, which are returned.
+
+    Args:
+        head: whose thresholds are fitted.
+        scores: (N, 3).
+        above: targets of P(level > k), (N, 3).
+
+    Returns:
+        (3,): the scale of the first score and the common one of the other two.
+    """
+    log_scales = torch.zeros(2, requires_grad=True)
     optimizer = torch.optim.LBFGS(
-        [log_scale, *head.parameters()], max_iter=STEPS, line_search_fn="strong_wolfe"
+        [log_scales, *head.parameters()], max_iter=STEPS, line_search_fn="strong_wolfe"
     )
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        value = functional.binary_cross_entropy_with_logits(head(log_scale.exp() * scores), above)
+        logits = head(log_scales.exp()[[0, 1, 1]] * scores)
+        value = functional.binary_cross_entropy_with_logits(logits, above)
         value.backward()
         return value
 
     optimizer.step(loss)
-    return float(log_scale.detach().exp())
+    return log_scales.detach().exp()[[0, 1, 1]]
 
 
 def _scores(network: SmileNetwork, faces: TrainingFaces, rows: npt.NDArray[np.int64]) -> Tensor:
-    """The scores (N,) of first frames, memory included, averaged over a face and its mirror image."""
+    """The scores (N, 3) of first frames, memory included, averaged over a face and its mirror image."""
     rng = np.random.default_rng(0)
     clean = np.stack([render(faces.images[i], faces.boxes[i], Look(), rng) for i in rows])
     both = torch.from_numpy(np.concatenate([clean, clean[:, :, ::-1]]))
     with torch.no_grad():
         features = network.encoder(to_input(both.unsqueeze(-1)).expand(-1, 3, -1, -1))
         remembered, _ = network.memory(features.unsqueeze(1))
-        score = network.score_now(features) + network.score_memory(remembered[:, 0])
-    return score.view(2, -1).mean(dim=0)
+        scores = network.score_now(features) + network.score_memory(remembered[:, 0])
+    return scores.unflatten(0, (2, -1)).mean(dim=0)

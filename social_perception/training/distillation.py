@@ -49,6 +49,6 @@ def answers(faces: TrainingFaces, network: SmileNetwork) -> FloatArray:
             clean = np.stack([render(faces.images[i], faces.boxes[i], Look(), rng) for i in rows])
             both = torch.from_numpy(np.concatenate([clean, clean[:, :, ::-1]]))
             features = network.encoder(to_input(both.unsqueeze(-1)).expand(-1, 3, -1, -1))
-            score = network.score_now(features).view(2, -1).mean(dim=0)
-            said.append(torch.sigmoid(network.head(score)))
+            scores = network.score_now(features).unflatten(0, (2, -1)).mean(dim=0)
+            said.append(torch.sigmoid(network.head(scores)))
     return torch.cat(said).numpy()

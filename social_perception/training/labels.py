@@ -20,7 +20,7 @@ from social_perception.training.stills import data_folder
 EMOTIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 SETS_OF_SOURCES = {"ferplus": "ferplus_train", "genki": "genki_train", "muxspace": "muxspace"}
 
-WEAK_TRUST = (1.0, 0.3, 0.15)
+WEAK_TRUST = (1.0, 0.2, 0.05)
 """Weight of a weak label at each threshold: it is about smiling at all, hardly about how much."""
 
 HELD_OUT_WHOLLY = ("genki_train",)

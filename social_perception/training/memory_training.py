@@ -35,7 +35,7 @@ class MemoryTraining(lightning.LightningModule):
         loss = functional.binary_cross_entropy_with_logits(logits, above)
         self.log("train/memory_loss", loss, prog_bar=True)
         with torch.no_grad():
-            alone = self.network.head(self.network.score_now(features).squeeze(-1))
+            alone = self.network.head(self.network.score_now(features))
             self.log(
                 "train/loss_without_memory",
                 functional.binary_cross_entropy_with_logits(alone, above),

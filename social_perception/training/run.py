@@ -10,6 +10,7 @@ from pathlib import Path
 import lightning
 import torch
 from lightning.pytorch.callbacks import (
+    EarlyStopping,
     EMAWeightAveraging,
     LearningRateMonitor,
     ModelCheckpoint,
@@ -128,7 +129,11 @@ def train_still(
     module = StillTraining(network, stage, steps=stage.epochs * len(loader))
     module.to(memory_format=torch.channels_last)
     trainer = _trainer(
-        settings, stage.epochs, folder, EMAWeightAveraging(decay=stage.ema_decay, use_buffers=True)
+        settings,
+        stage.epochs,
+        folder,
+        EMAWeightAveraging(decay=stage.ema_decay, use_buffers=True),
+        EarlyStopping("valid/auc", mode="max", patience=stage.patience),
     )
     valid = validation_loader(read_stills(VALIDATION_SET, Path(settings.cache)))
     trainer.fit(module, loader, valid, ckpt_path=_last(folder, resume), weights_only=False)
@@ -152,6 +157,7 @@ def _trainer(
         max_epochs=epochs,
         precision=settings.precision if folder.name != "memory" else "32-true",  # type: ignore[arg-type]
         accelerator="auto",
+        devices=settings.devices,
         callbacks=[kept, LearningRateMonitor("step"), TQDMProgressBar(refresh_rate=20), *callbacks],
         logger=TensorBoardLogger(folder.parent, name="", version=folder.name),
         gradient_clip_val=1.0,

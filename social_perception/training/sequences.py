@@ -24,6 +24,7 @@ from social_perception.training.augmentation import GrayImage, Look, draw_look, 
 from social_perception.training.clip_sequences import ClipFaces
 from social_perception.training.courses import draw_expressions
 from social_perception.training.faces import TrainingFaces
+from social_perception.training.labels import FloatArray
 from social_perception.training.morph import Expression, morph_face
 from social_perception.training.settings import MemorySettings
 
@@ -144,9 +145,9 @@ def _encoded(network: SmileNetwork, crops: npt.NDArray[np.uint8]) -> Tensor:
 
 
 def _clean_scores(network: SmileNetwork, crops: npt.NDArray[np.uint8]) -> Tensor:
-    """The single-frame scores (N,) of crops, averaged over each and its mirror image."""
+    """The single-frame scores (N, 3) of crops, averaged over each and its mirror image."""
     both = np.concatenate([crops, crops[:, :, ::-1]])
-    return network.score_now(_encoded(network, both)).view(2, -1).mean(dim=0)
+    return network.score_now(_encoded(network, both)).unflatten(0, (2, -1)).mean(dim=0)
 
 
 def _target(
@@ -166,13 +167,19 @@ def _target(
     rng = np.random.default_rng(0)  # an undisturbed look draws nothing
     clean = np.stack([face.seen(replace(resting, smile=float(a)), Look(), rng) for a in amounts])
     scores = _clean_scores(network, clean).numpy()
-    said = torch.sigmoid(network.head(torch.from_numpy(np.interp(smile, amounts, scores)).float()))
+    said = torch.sigmoid(network.head(_interpolated(smile, amounts, scores)))
     if not faces.targets.rated[index]:
         return said
-    at_rest = torch.sigmoid(network.head(torch.tensor(float(np.interp(0.0, amounts, scores)))))
+    at_rest = torch.sigmoid(network.head(_interpolated(np.zeros(1), amounts, scores)))
     correction = (torch.from_numpy(faces.targets.above[index]) - at_rest) / 2
     still = torch.from_numpy(1 - np.abs(smile))[:, None]
     return (said + still * correction).clamp(0.0, 1.0)
+
+
+def _interpolated(at: npt.NDArray[np.floating], amounts: FloatArray, scores: FloatArray) -> Tensor:
+    """Scores (A, 3), known at rising amounts (A,), at others (T,): (T, 3)."""
+    columns = [np.interp(at, amounts, column) for column in scores.T]
+    return torch.from_numpy(np.stack(columns, axis=1)).float()
 
 
 def _clip_sequences(
@@ -188,17 +195,17 @@ def _clip_sequences(
     plain, mirrored = (_encoded(network, crops) for crops in (clips.crops, _mirrored(clips.crops)))
     flipped = torch.from_numpy(rng.random(len(rows)) < 0.5)[:, None, None]
     features = torch.where(flipped, mirrored[rows], plain[rows])
-    scores = (network.score_now(plain) + network.score_now(mirrored))[:, 0] / 2
+    scores = (network.score_now(plain) + network.score_now(mirrored)) / 2
     above = torch.sigmoid(network.head(torch.from_numpy(steadied(scores.numpy(), clips.track))))
     return FeatureSequences(features, above[rows])
 
 
 def steadied(scores: npt.NDArray[np.float32], track: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """The scores (F,), each averaged with those of the frames around it in its own run, (F,)."""
+    """The scores (F, 3), each averaged with those of the frames around it in its own run, (F, 3)."""
     steady = np.empty_like(scores)
     for row in range(len(scores)):
         around = slice(max(0, row - STEADY_FRAMES), row + STEADY_FRAMES + 1)
-        steady[row] = scores[around][track[around] == track[row]].mean()
+        steady[row] = scores[around][track[around] == track[row]].mean(axis=0)
     return steady
 
 

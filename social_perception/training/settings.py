@@ -31,6 +31,8 @@ class StillSettings:
     dropout: float = 0.3
     ema_decay: float = 0.998
     """Decay per step of the running mean of the weights that is kept."""
+    patience: int = 5
+    """Epochs without a better validation AUC after which the stage ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class TrainSettings:
     """Data sets trained on; one that is not named here is left out altogether."""
     threads: int = 2
     precision: str = "bf16-mixed"
+    devices: str | int = "auto"
+    """GPUs to train on, one process each: a number, or ``auto`` for all there are."""
     cache: str = ".cache"
     output: str = "runs"
     teacher: TeacherSettings = field(default_factory=TeacherSettings)

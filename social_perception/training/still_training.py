@@ -40,8 +40,8 @@ class StillTraining(lightning.LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         crops, above, weight, emotion = batch
         features = self.dropout(self.network.encoder(_rgb_input(crops)))
-        score = self.network.score_now(features).squeeze(-1).float()
-        loss = ordinal_loss(self.network.head(score), above, weight)
+        logits = self.network.head(self.network.score_now(features).float())
+        loss = ordinal_loss(logits, above, weight)
         # Faces without an emotion have an all-zero target and so no loss.
         guess = functional.log_softmax(self.emotions(features).float(), dim=-1)
         total = loss - self.settings.emotion_weight * (emotion * guess).sum(dim=-1).mean()

@@ -55,12 +55,14 @@ def test_a_still_is_the_first_frame_of_a_stream(network: SmileNetwork) -> None:
 def test_thresholds_rise_whatever_was_learned(gaps: tuple[float, float]) -> None:
     head = OrdinalHead()
     head.gaps.data = torch.tensor(gaps)
-    logits = head(torch.linspace(-8, 8, 33))
+    scores = torch.linspace(-8, 8, 33)
+    logits = head(torch.stack([scores, torch.full((33,), -3.0), scores.roll(5)], dim=-1))
     assert (logits[:, :-1] >= logits[:, 1:]).all()
     probabilities = level_probabilities(logits)
     assert (probabilities >= 0).all()
     torch.testing.assert_close(probabilities.sum(dim=-1), torch.ones(33))
-    assert (intensity(logits).diff() > 0).all()
+    alike = torch.stack([scores, torch.zeros(33), torch.zeros(33)], dim=-1)
+    assert (intensity(head(alike)).diff() > 0).all()
 
 
 def test_intensity_is_the_expected_level_over_three() -> None:
