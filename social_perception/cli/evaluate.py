@@ -16,8 +16,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-clips", action="store_true", help="leave out the rated clips, which take minutes"
     )
-    parser.add_argument(
-        "--precisions", action="store_true", help="compare float32, bfloat16 and int8 instead"
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--precisions", action="store_true", help="compare float32, bfloat16 and int8 instead")
+    other.add_argument(
+        "--detector", action="store_true", help="measure the face detector's recall by face size instead"
     )
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="folder for the figures, as JSON and as pictures"
@@ -26,10 +28,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     try:
-        from social_perception.evaluation import precision
+        from social_perception.evaluation import precision, recall
         from social_perception.evaluation.run import main
     except ImportError as error:
         raise missing_extra("evaluation", error) from error
+    if options.detector:
+        recall.main()
+        return 0
     if options.precisions:
         precision.main(options.model, cache=options.cache)
         return 0
