@@ -82,7 +82,7 @@ def _machine(machine: Machine, report: Report) -> str:
     if machine.load > _BUSY_LOAD:
         notes += " **Other programs were running: these figures are provisional.**"
     return (
-        f"{machine.cpu}, {machine.cores} cores, {machine.threads} torch threads "
+        f"{machine.cpu}, {machine.cores} core{'s' * (machine.cores != 1)}, {machine.threads} torch threads "
         f"({', '.join(machine.flags) or 'no flags known'}), {machine.memory_gb:.0f} GB; "
         f"{machine.gpu or 'no GPU'}. {', '.join(machine.versions)}. Load before the run {machine.load:.2f}; "
         f"the run took {report.duration_s / 60:.1f} min.{notes}"
