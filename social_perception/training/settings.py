@@ -51,12 +51,11 @@ class MemorySettings:
 
     sequences: int = 3000
     """Sequences of ``length`` frames: one face each, most of them a still whose look drifts slowly."""
-    # The shares are 0 because no gain on the rated clips could be measured (docs/decisions.md).
-    morphed_share: float = 0.0
+    morphed_share: float = 0.25
     """Share of the sequences from stills in which a part of a smile (or its opposite) is acted."""
-    talking_share: float = 0.0
+    talking_share: float = 0.15
     """Share of the sequences from stills in which the face talks; drawn apart from the smiles."""
-    clip_share: float = 0.0
+    clip_share: float = 0.05
     """Share of all sequences that are windows of real video."""
     length: int = 20
     epochs: int = 30
