@@ -146,7 +146,7 @@ def test_the_expected_maxima_hold_for_faces(faces: ImageArray) -> None:
     blocks = [block for block in encoder.layers if isinstance(block, (Convolution, Residual))]
     for block, maxima in zip(blocks, expected_maxima(encoder.layers), strict=True):
         x = block(x)
-        assert (x > maxima.output).float().mean() < 1e-4
+        assert (x > maxima.output).float().mean() < 5e-4
         assert x.max() > maxima.output / 8  # and the steps are not wasted on what never comes
 
 
@@ -190,8 +190,9 @@ def test_the_command_line_sets_it(flags: list[str], smile: str, detection: str) 
 
 
 def test_times_are_given_per_scorer_and_number_of_faces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("social_perception.evaluation.precision._ROUNDS", 3)
-    monkeypatch.setattr("social_perception.evaluation.precision.FACES", (1, 2))
+    # By its own globals: a test of missing packages may have loaded the module once more.
+    monkeypatch.setitem(frame_times_ms.__globals__, "_ROUNDS", 3)
+    monkeypatch.setitem(frame_times_ms.__globals__, "FACES", (1, 2))
     times = frame_times_ms([scorer_in("float32"), scorer_in("int8")])
     assert [len(row) for row in times] == [2, 2]
     assert all(0.0 < value < 10_000.0 for row in times for value in row)
