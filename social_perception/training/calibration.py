@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from social_perception.smile.networks import OrdinalHead, SmileNetwork, to_input
-from social_perception.training.augmentation import Look, render
-from social_perception.training.faces import TrainingFaces
+from social_perception.smile.networks import OrdinalHead, SmileNetwork
+from social_perception.training.faces import TrainingFaces, clean_and_mirrored
 
 STEPS = 100
 
@@ -66,11 +65,8 @@ def fit(head: OrdinalHead, scores: Tensor, above: Tensor) -> Tensor:
 
 def _scores(network: SmileNetwork, faces: TrainingFaces, rows: npt.NDArray[np.int64]) -> Tensor:
     """The scores (N, 3) of first frames, memory included, averaged over a face and its mirror image."""
-    rng = np.random.default_rng(0)
-    clean = np.stack([render(faces.images[i], faces.boxes[i], Look(), rng) for i in rows])
-    both = torch.from_numpy(np.concatenate([clean, clean[:, :, ::-1]]))
     with torch.no_grad():
-        features = network.encoder(to_input(both.unsqueeze(-1)).expand(-1, 3, -1, -1))
+        features = network.encoder(clean_and_mirrored(faces, rows))
         remembered, _ = network.memory(features.unsqueeze(1))
         scores = network.score_now(features) + network.score_memory(remembered[:, 0])
     return scores.unflatten(0, (2, -1)).mean(dim=0)

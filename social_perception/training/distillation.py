@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from social_perception.smile.networks import SmileNetwork, to_input
-from social_perception.training.augmentation import Look, render
-from social_perception.training.faces import TrainingFaces
+from social_perception.smile.networks import SmileNetwork
+from social_perception.training.faces import TrainingFaces, clean_and_mirrored
 from social_perception.training.labels import FloatArray
 
 BATCH = 128
@@ -40,15 +39,12 @@ def taught(faces: TrainingFaces, teacher: SmileNetwork, trust: float) -> Trainin
 
 def answers(faces: TrainingFaces, network: SmileNetwork) -> FloatArray:
     """P(level > k) of each undisturbed face, (N, 3); scores are averaged with the mirror image's."""
-    rng = np.random.default_rng(0)  # an undisturbed look draws nothing
     network.eval()
     said = []
     with torch.inference_mode():
         for start in tqdm(range(0, len(faces), BATCH), desc="teacher", mininterval=5):
             rows = range(start, min(start + BATCH, len(faces)))
-            clean = np.stack([render(faces.images[i], faces.boxes[i], Look(), rng) for i in rows])
-            both = torch.from_numpy(np.concatenate([clean, clean[:, :, ::-1]]))
-            features = network.encoder(to_input(both.unsqueeze(-1)).expand(-1, 3, -1, -1))
+            features = network.encoder(clean_and_mirrored(faces, rows))
             scores = network.score_now(features).unflatten(0, (2, -1)).mean(dim=0)
             said.append(torch.sigmoid(network.head(scores)))
     return torch.cat(said).numpy()

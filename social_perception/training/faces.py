@@ -14,7 +14,8 @@ from torch.utils.data import Dataset, Sampler
 
 from social_perception.core.types import Box, ImageArray
 from social_perception.smile.crop import crop_faces
-from social_perception.training.augmentation import GrayImage, draw_look, occlude, render
+from social_perception.smile.networks import to_input
+from social_perception.training.augmentation import GrayImage, Look, draw_look, occlude, render
 from social_perception.training.labels import FloatArray, Targets, targets_of
 from social_perception.training.stills import Stills, read_stills, rgb
 
@@ -56,6 +57,18 @@ def still_crops(stills: Stills) -> ImageArray:
     for i in np.flatnonzero(~np.isnan(stills.boxes[:, 0])):
         crops[i] = crop_faces(rgb(stills.images[i]), [Box(*map(float, stills.boxes[i]))])[0]
     return crops
+
+
+def gray_input(crops: torch.Tensor) -> torch.Tensor:
+    """Gray crops (N, 96, 96) uint8 -> (N, 3, 96, 96) in [-1, 1]."""
+    return to_input(crops.unsqueeze(-1)).expand(-1, 3, -1, -1)
+
+
+def clean_and_mirrored(faces: TrainingFaces, rows: Sequence[int] | npt.NDArray[np.int64]) -> torch.Tensor:
+    """N undisturbed faces and then their mirror images, as a network's input: (2 N, 3, 96, 96)."""
+    rng = np.random.default_rng(0)  # an undisturbed look draws nothing
+    clean = np.stack([render(faces.images[i], faces.boxes[i], Look(), rng) for i in rows])
+    return gray_input(torch.from_numpy(np.concatenate([clean, clean[:, :, ::-1]])))
 
 
 class AugmentedFaces(Dataset):  # type: ignore[type-arg]

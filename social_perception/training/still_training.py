@@ -11,7 +11,13 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from social_perception.smile.networks import SmileNetwork, intensity, to_input
-from social_perception.training.faces import AugmentedFaces, RatedShareSampler, TrainingFaces, still_crops
+from social_perception.training.faces import (
+    AugmentedFaces,
+    RatedShareSampler,
+    TrainingFaces,
+    gray_input,
+    still_crops,
+)
 from social_perception.training.labels import EMOTIONS
 from social_perception.training.settings import StillSettings
 from social_perception.training.stills import Stills
@@ -39,7 +45,7 @@ class StillTraining(lightning.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         crops, above, weight, emotion = batch
-        features = self.dropout(self.network.encoder(_rgb_input(crops)))
+        features = self.dropout(self.network.encoder(gray_input(crops)))
         logits = self.network.head(self.network.score_now(features).float())
         loss = ordinal_loss(logits, above, weight)
         # Faces without an emotion have an all-zero target and so no loss.
@@ -88,11 +94,6 @@ def validation_loader(stills: Stills) -> DataLoader:  # type: ignore[type-arg]
     happy = np.where(winner.isin(["unknown", "not_face"]), -1, winner == "happiness")
     crops = torch.from_numpy(still_crops(stills))
     return DataLoader(TensorDataset(crops, torch.from_numpy(happy)), 256)
-
-
-def _rgb_input(crops: Tensor) -> Tensor:
-    """Gray crops (N, 96, 96) uint8 -> (N, 3, 96, 96) in [-1, 1]."""
-    return to_input(crops.unsqueeze(-1)).expand(-1, 3, -1, -1)
 
 
 def _one_thread(_: int) -> None:
