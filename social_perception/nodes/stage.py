@@ -16,6 +16,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.subscription import Subscription
 
 from social_perception.core.errors import SocialPerceptionError
 from social_perception.nodes.config import NodeConfig
@@ -47,6 +48,7 @@ class Stage(LifecycleNode):
         self.input: TopicInput | None = None
         self.worker: Worker[Any] | None = None
         self._loaded = False
+        self._others: list[Subscription] = []
         super().__init__(name, **node_options)
         self.parameters = Parameters(self, (NodeConfig, *kinds), self.reconfigure)
         self.health = Health()
@@ -66,7 +68,7 @@ class Stage(LifecycleNode):
         """Subscribe (activate)."""
 
     def close(self) -> None:
-        """Unsubscribe (deactivate); the base class closes ``input`` and ``worker``."""
+        """Unsubscribe (deactivate); the base class closes what ``subscribe`` and ``listen`` made."""
 
     def unload(self) -> None:
         """Release what ``load`` built (cleanup)."""
@@ -98,6 +100,14 @@ class Stage(LifecycleNode):
             take(message)
 
         self.input = TopicInput(self, kind, topic, qos, callback, **about)
+
+    def listen(self, kind: type, topic: str, qos: Any, callback: Callable[[Any], None]) -> None:
+        """Subscribe something beside the input, until the node is deactivated; its failures are reported."""
+
+        def take(message: Any) -> None:
+            self._guarded(lambda: callback(message))
+
+        self._others.append(self.create_subscription(kind, topic, take, qos))
 
     def note_published(self, stamp: Time) -> None:
         """Report the latency of a result, from this header stamp of its image until now."""
@@ -180,6 +190,8 @@ class Stage(LifecycleNode):
         if self.worker is not None:
             self.worker.stop()
             self.worker = None
+        while self._others:
+            self.destroy_subscription(self._others.pop())
         self.close()
 
     def _unload(self) -> None:
@@ -195,9 +207,15 @@ class Stage(LifecycleNode):
     # One message.
 
     def _run(self, message: Any) -> None:
-        try:
+        def work() -> None:
             self._note_time(message.header.stamp)
-            faces = self.process(message)
+            self.health.processed(self.process(message))
+
+        self._guarded(work)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
         except SocialPerceptionError as error:
             self.fail(str(error))
         except Exception as error:
@@ -205,8 +223,6 @@ class Stage(LifecycleNode):
                 return  # the process ends; a publisher that is gone is no failure
             self.health.failed(f"{type(error).__name__}: {error}")
             self.get_logger().error(traceback.format_exc(), throttle_duration_sec=_THROTTLE_S)
-        else:
-            self.health.processed(faces)
 
     def _note_time(self, stamp: Time) -> None:
         stamp_s = seconds(stamp)
