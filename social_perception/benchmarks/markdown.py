@@ -7,6 +7,7 @@ from pathlib import Path
 
 from social_perception.benchmarks.report import (
     Comparison,
+    FirstBox,
     Latency,
     Limit,
     Line,
@@ -34,6 +35,7 @@ def tables(report: Report) -> str:
         ("Detector", _comparisons(report.detector or ())),
         ("Pipeline", _streams(report.pipeline or ())),
         ("Soak", _streams(report.soak or ())),
+        ("Time to the first box", _first_boxes(report.first_box or ())),
         ("Growth", _lines(report.growth or ())),
         ("Distance to the limit", _limits(report.limits or ())),
     ]
@@ -190,6 +192,30 @@ def _delays(latency: Latency | None) -> str:
     if latency is None:
         return _UNKNOWN
     return " / ".join(f"{value:.0f}" for value in (latency.median_ms, latency.p95_ms, latency.p99_ms))
+
+
+def _first_boxes(found: Sequence[FirstBox]) -> Iterator[str]:
+    if not found:
+        return
+    yield table(
+        ["face", "device", "boxed", "median", "longest", "aim"],
+        [
+            [
+                f"{each.face_px} px",
+                each.device,
+                f"{each.found} of {each.tries}",
+                f"{number(each.median_s)} s",
+                f"{number(each.longest_s)} s",
+                f"{each.target_s:g} s: {_reached(each)}",
+            ]
+            for each in found
+        ],
+    )
+
+
+def _reached(each: FirstBox) -> str:
+    in_time = each.longest_s is not None and each.longest_s <= each.target_s
+    return "reached" if in_time and each.found == each.tries else "missed"
 
 
 def _lines(found: Sequence[Line]) -> Iterator[str]:

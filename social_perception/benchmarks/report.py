@@ -184,6 +184,29 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstBox:
+    """How long new faces of one width waited for their box, from their first picture on.
+
+    Attributes:
+        device: the setting ``device`` of detector and network.
+        face_px: width of the faces in px, in pictures of 1280x720.
+        tries: faces that entered, at places and moments that vary.
+        found: of these, faces that were boxed.
+        median_s: of the times until then, in s; None if nobody was boxed.
+        longest_s: the longest of them.
+        target_s: what is aimed at.
+    """
+
+    device: str
+    face_px: int
+    tries: int
+    found: int
+    median_s: float | None
+    longest_s: float | None
+    target_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """How a cost grows: time in ms = slope * x + intercept, by least squares over the points (x, ms)."""
 
@@ -226,6 +249,7 @@ class Report:
     soak: tuple[Stream, ...] | None = None
     growth: tuple[Line, ...] | None = None
     limits: tuple[Limit, ...] | None = None
+    first_box: tuple[FirstBox, ...] | None = None
 
 
 def to_json(report: object) -> str:

@@ -5,24 +5,35 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from social_perception.benchmarks.detector import SIZES, Size, compare_detectors
+from social_perception.benchmarks.first_box import TRIES, measure_first_box
 from social_perception.benchmarks.growth import MATRIX_SIDE_QUICK, Growth, measure_growth
 from social_perception.benchmarks.loop import FRAMES
 from social_perception.benchmarks.machine import this_machine
-from social_perception.benchmarks.report import VERSION, Comparison, Limit, Line, Report, Stream
+from social_perception.benchmarks.report import (
+    VERSION,
+    Comparison,
+    FirstBox,
+    Limit,
+    Line,
+    Report,
+    Stream,
+)
 from social_perception.benchmarks.scoring import FACES, FACES_GPU, compare_scoring
 from social_perception.benchmarks.stream import WARM_UP_S, StreamRequest
 from social_perception.benchmarks.streams import measure, measure_soak
 from social_perception.benchmarks.timing import QUICK, Effort
+from social_perception.core.config import PipelineConfig
+from social_perception.pipeline import make_pipeline
 
 PEOPLE = (1, 2, 4, 8, 16)
 STREAM_S = 18.0
 SOAK_PEOPLE = 8
-PARTS = ("scoring", "detector", "pipeline", "growth")
+PARTS = ("scoring", "detector", "pipeline", "growth", "first_box")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,7 @@ class Plan:
     stream_s: float = STREAM_S
     loop_frames: int = FRAMES
     warm_up_s: float = WARM_UP_S
+    tries: int = TRIES
     effort: Effort = field(default_factory=Effort)
     growth: Growth = field(default_factory=lambda: Growth((1, 2, 4, 8, 16, 32), PEOPLE, SIZES))
 
@@ -48,6 +60,7 @@ QUICK_PLAN = Plan(
     stream_s=2.0,
     loop_frames=20,
     warm_up_s=1.0,
+    tries=1,
     effort=QUICK,
     growth=Growth((1, 2), (1, 2), (Size(320, 180), Size(480, 270)), MATRIX_SIDE_QUICK),
 )
@@ -55,11 +68,11 @@ QUICK_PLAN = Plan(
 
 
 def run(parts: Sequence[str], *, quick: bool = False) -> Report:
-    """Measure these parts: scoring, detector, pipeline, growth."""
+    """Measure these parts, some of PARTS."""
     plan = QUICK_PLAN if quick else Plan()
     machine, begun_s = this_machine(), time.monotonic()
     devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-    scoring = detector = pipeline = lines = limits = None
+    scoring = detector = pipeline = lines = limits = first_box = None
     if "scoring" in parts:
         scoring = tuple(each for device in devices for each in _scoring(plan, device))
     if "detector" in parts:
@@ -68,10 +81,13 @@ def run(parts: Sequence[str], *, quick: bool = False) -> Report:
         both = [_grow(plan, device) for device in devices]
         lines = tuple(line for found, _ in both for line in found)
         limits = tuple(limit for _, found in both for limit in found)
+    if "first_box" in parts:
+        first_box = tuple(each for device in devices for each in _first_box(plan, device))
     if "pipeline" in parts:
         pipeline = tuple(each for device in devices for each in _pipeline(plan, device))
     passed_s = time.monotonic() - begun_s
-    return Report(VERSION, machine, quick, passed_s, scoring, detector, pipeline, None, lines, limits)
+    streams = (scoring, detector, pipeline, None)
+    return Report(VERSION, machine, quick, passed_s, *streams, lines, limits, first_box)
 
 
 def soak(seconds: float) -> Report:
@@ -100,6 +116,19 @@ def _detector(plan: Plan, device: str) -> Iterator[Comparison]:
 def _grow(plan: Plan, device: str) -> tuple[tuple[Line, ...], tuple[Limit, ...]]:
     _tell(f"growth on {device}")
     return measure_growth(plan.growth, device, plan.effort)
+
+
+def _first_box(plan: Plan, device: str) -> Iterator[FirstBox]:
+    _tell(f"time to the first box on {device}")
+    default = PipelineConfig()
+    config = replace(
+        default,
+        detection=replace(default.detection, device=device),
+        smile=replace(default.smile, device=device),
+    )
+    for each in measure_first_box(lambda given: make_pipeline(given, live=True), config, plan.tries):
+        _tell(f"  {each.face_px} px: {each.found} of {each.tries} boxed")
+        yield each
 
 
 def _pipeline(plan: Plan, device: str) -> Iterator[Stream]:

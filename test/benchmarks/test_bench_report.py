@@ -8,6 +8,7 @@ from social_perception.benchmarks.markdown import BEGIN, END, check_document, fi
 from social_perception.benchmarks.report import (
     VERSION,
     Comparison,
+    FirstBox,
     Latency,
     Limit,
     Line,
@@ -65,6 +66,7 @@ def report():
         ),
         growth=(Line("scoring", "cpu", "face", 0.5, 1.0, 0.99, ((1.0, 1.5), (2.0, 2.0))),),
         limits=(Limit("detection", "cpu", "float32", None, 100.0, None),),
+        first_box=(FirstBox("cpu", 45, 3, 3, 0.4, 1.2, 1.0), FirstBox("cpu", 90, 3, 2, 0.2, 0.4, 0.5)),
     )
 
 
