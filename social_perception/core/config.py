@@ -7,6 +7,7 @@ command-line flags are derived from :func:`settings_of`; nothing repeats a defau
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -224,6 +225,30 @@ class GroupConfig(Checked):
 
 
 @dataclass(frozen=True, slots=True)
+class DynamicsConfig(Checked):
+    """How it is found out who smiles with whom."""
+
+    dynamics_rate_hz: float = setting(1.0, "rate in Hz of GroupDynamics", low=0.01, high=10.0)
+    dynamics_window_s: float = setting(
+        30.0,
+        "time in s over which each two people's smiles are correlated",
+        low=2.0,
+        high=300.0,
+        dynamic=True,
+    )
+    max_lag_s: float = setting(
+        2.0, "longest lag in s looked for between two people's smiles", low=0.0, high=10.0, dynamic=True
+    )
+    min_overlap: float = setting(
+        0.3,
+        "share of dynamics_window_s for which two people must have been seen together",
+        low=0.05,
+        high=1.0,
+        dynamic=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SourceConfig(Checked):
     """How pictures are taken from a camera, a folder, a stream or the sample."""
 
@@ -249,6 +274,54 @@ class SourceConfig(Checked):
         high=3600.0,
     )
     sample_people: int = setting(5, "people in the sample", low=1, high=16)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportConfig(Checked):
+    """What a report counts as a smile, and as a moment of shared smiling."""
+
+    smiling_level: int = setting(
+        2, "level from which somebody counts as smiling (1 Low, 2 Medium, 3 High)", low=1, high=3
+    )
+    shared_people: int = setting(2, "people who must smile at once to share it", low=2, high=100)
+    shared_fraction: float = setting(
+        0.5, "share of the people with a known smile who must smile to share it", low=0.0, high=1.0
+    )
+    min_smile_s: float = setting(
+        0.5, "time in s that a smile, or a shared one, lasts at least", low=0.0, high=60.0
+    )
+    max_pause_s: float = setting(
+        0.3, "time in s of the longest pause that does not end a smile, or a shared one", low=0.0, high=60.0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig(Checked):
+    """The live web page: where it is served, to whom, and what it shows."""
+
+    port: int = setting(8080, "port of the web page; 0: any that is free", low=0, high=65535)
+    address: str = setting(
+        "127.0.0.1",
+        "address that the web page is served on; 127.0.0.1: to this machine only; 0.0.0.0: on all addresses, "
+        "to those who know the token",
+    )
+    token: str = setting(
+        "",
+        "what a browser must know to see the page, 12 letters, digits, - or _ at least; empty: nothing on "
+        "127.0.0.1, a new one with every start on other addresses",
+    )
+    picture: bool = setting(
+        False, "whether browsers may ask for the live picture; everybody in it is shown to all of them"
+    )
+    picture_px: int = setting(960, "longer side in px of the picture shown at most", low=64, high=8192)
+    rate_hz: float = setting(15.0, "most states per second that a browser is sent", low=0.5, high=60.0)
+    max_clients: int = setting(256, "most browsers at once", low=1, high=4096)
+
+    def __post_init__(self) -> None:
+        Checked.__post_init__(self)
+        # The value is a secret: it is not repeated.
+        if self.token and not re.fullmatch("[A-Za-z0-9_-]{12,}", self.token):
+            raise ConfigurationError("token must be 12 letters, digits, - or _ at least")
 
 
 @dataclass(frozen=True, slots=True)

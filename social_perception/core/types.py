@@ -200,6 +200,37 @@ class GroupAffect:
     stale: bool
 
 
+@dataclass(frozen=True, slots=True)
+class PairDynamics:
+    """How the smiles of two people go together; the fields are those of PairDynamics.msg.
+
+    ``correlation`` is the highest peak of their lagged correlation, reached at ``lag_s`` (positive:
+    the second follows the first), ``zero_lag_correlation`` that at the same time. Each is in [-1, 1],
+    or NaN where unknown.
+    """
+
+    first: str
+    second: str
+    correlation: float
+    lag_s: float
+    zero_lag_correlation: float
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDynamics:
+    """Who smiles with whom; the fields are those of GroupDynamics.msg.
+
+    ``pairs`` holds each two of ``face_ids`` once, the highest correlation first, unknown ones last.
+    """
+
+    stamp_s: float
+    face_ids: tuple[str, ...]
+    pairs: tuple[PairDynamics, ...]
+    synchrony: float
+    window_s: float
+    stale: bool
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One camera image; index grows by one with each frame that enters the pipeline."""

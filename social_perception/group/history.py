@@ -6,18 +6,14 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from social_perception.group.correlation import FloatArray, correlation_matrix
 
 MIN_SPAN_S = 0.5
 """A shorter history says nothing about change."""
 
 MIN_COMMON_SAMPLES = 8
 """Two people must both have been seen this often for their correlation to count."""
-
-MIN_DEVIATION = 0.01
-"""Intensities that vary less than this are constant: their correlation is undefined."""
 
 
 class History:
@@ -69,6 +65,26 @@ class History:
             self._ids = [name for name, there in zip(self._ids, seen) if there]
 
     @property
+    def stamps_s(self) -> FloatArray:
+        """Times of the frames in s, shape (F,), rising."""
+        return self._stamps
+
+    @property
+    def newest_s(self) -> float:
+        """Time of the newest frame in s; 0 before the first."""
+        return float(self._stamps[-1]) if len(self._stamps) else 0.0
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The people seen in the window."""
+        return tuple(self._ids)
+
+    @property
+    def people(self) -> FloatArray:
+        """Intensities, shape (F, N): a row for each frame, a column for each of ``ids``."""
+        return self._people
+
+    @property
     def span_s(self) -> float:
         """Time in s from the first to the last frame of the window."""
         return float(self._stamps[-1] - self._stamps[0]) if len(self._stamps) else 0.0
@@ -87,19 +103,7 @@ class History:
 
         Each pair is compared over the frames in which both were there.
         """
-        there = ~np.isnan(self._people)
-        mask = there.astype(float)
-        values = np.where(there, self._people, 0.0)
-        count = mask.T @ mask
-        safe = np.maximum(count, 1.0)
-        total = values.T @ mask  # [i, j]: sum of i over the frames that i and j share
-        mean = total / safe
-        covariance = values.T @ values / safe - mean * mean.T
-        variance = np.maximum((values**2).T @ mask / safe - mean**2, 0.0)
-        deviation = np.sqrt(variance)
-        pairs = np.triu(count >= MIN_COMMON_SAMPLES, k=1)
-        pairs &= (deviation > MIN_DEVIATION) & (deviation.T > MIN_DEVIATION)
-        if not pairs.any():
-            return math.nan
-        correlation = covariance[pairs] / (deviation * deviation.T)[pairs]
-        return float(np.clip(correlation, -1.0, 1.0).mean())
+        pairs = np.triu_indices(len(self._ids), k=1)
+        correlations = correlation_matrix(self._people, self._people, MIN_COMMON_SAMPLES)[pairs]
+        known = correlations[~np.isnan(correlations)]
+        return float(known.mean()) if len(known) else math.nan
