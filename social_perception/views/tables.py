@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import math
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from social_perception.core.errors import OutputError
-from social_perception.core.types import Face, FrameAffect, Smile, SmileLevel
+from social_perception.core.types import Box, Face, FaceAffect, FrameAffect, Smile, SmileLevel, Track
 
 SMILE_COLUMNS = ("intensity", "level", "p_neutral", "p_low", "p_medium", "p_high")
 FACE_COLUMNS = ("stamp_s", "frame", "face_id", "x", "y", "width", "height", *SMILE_COLUMNS)
@@ -212,3 +212,70 @@ def read_timelines(path: str | Path) -> tuple[Timeline, ...]:
             key = "group" if name is None else row[name]
             growing.setdefault(key, _Growing()).add(row, (stamp, frame, intensity, level))
     return tuple(grown.done(key) for key, grown in growing.items())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupTimeline(Timeline):
+    """The group over time with all its numbers: a row per frame of the video; what is unknown is NaN."""
+
+    group_sizes: npt.NDArray[np.int64]
+    valid_faces: npt.NDArray[np.int64]
+    mean_intensities: npt.NDArray[np.float64]
+    dispersions: npt.NDArray[np.float64]
+    smiling_fractions: npt.NDArray[np.float64]
+    trends: npt.NDArray[np.float64]
+    synchronies: npt.NDArray[np.float64]
+
+
+_COUNT_COLUMNS = ("group_size", "valid_faces")
+_NUMBER_COLUMNS = ("mean_intensity", "dispersion", "smiling_fraction", "trend", "synchrony")
+
+
+def read_group(path: str | Path) -> GroupTimeline | None:
+    """The group of a group table with all its numbers; None for a table without rows."""
+    growing = _Growing()
+    counts = [array("q") for _ in _COUNT_COLUMNS]
+    numbers = [array("d") for _ in _NUMBER_COLUMNS]
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        header = next(rows)
+        stamp, frame, intensity, level = (
+            header.index(column) for column in ("stamp_s", "frame", "intensity", "level")
+        )
+        count_places = [header.index(column) for column in _COUNT_COLUMNS]
+        number_places = [header.index(column) for column in _NUMBER_COLUMNS]
+        for row in rows:
+            growing.add(row, (stamp, frame, intensity, level))
+            for values, place in zip(counts, count_places):
+                values.append(int(row[place]))
+            for values, place in zip(numbers, number_places):
+                values.append(float(row[place] or "nan"))
+    if not growing.frames:
+        return None
+    base = growing.done("group")
+    return GroupTimeline(
+        *(base.name, base.stamps_s, base.frames, base.intensities, base.levels),
+        *(np.array(values, np.int64) for values in counts),
+        *(np.array(values, np.float64) for values in numbers),
+    )
+
+
+def read_boxes(path: str | Path, frames: Collection[int]) -> dict[int, tuple[FaceAffect, ...]]:
+    """The faces of some frames of a face table, by frame, with the boxes and smiles that it holds."""
+    wanted = set(frames)
+    found: dict[int, list[FaceAffect]] = {frame: [] for frame in wanted}
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if int(row["frame"]) in wanted:
+                found[int(row["frame"])].append(_read_face(row))
+    return {frame: tuple(faces) for frame, faces in found.items()}
+
+
+def _read_face(row: dict[str, str]) -> FaceAffect:
+    left, top, width, height = (float(row[column]) for column in ("x", "y", "width", "height"))
+    track = Track(row["face_id"], Box(left, top, width, height), 1.0)
+    if not row["level"]:
+        return FaceAffect(track, Smile.unknown())
+    neutral, low, medium, high = (float(row[column] or "nan") for column in SMILE_COLUMNS[2:])
+    level = SmileLevel(int(row["level"]))
+    return FaceAffect(track, Smile(float(row["intensity"]), level, (neutral, low, medium, high), 1, True))

@@ -1,0 +1,92 @@
+"""Pictures of the moments of shared smiling, with the faces marked: only where they were asked for."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from social_perception.core.config import ReportConfig
+from social_perception.core.errors import ImageError
+from social_perception.core.types import Box, FaceAffect, Frame, FrameAffect, ImageArray
+from social_perception.views.overlay import draw_overlay
+from social_perception.views.report.measures import Clock, Moment, shared_moments
+from social_perception.views.tables import Timeline, read_boxes
+
+MOST = 48
+"""More pictures than this would make the page slow: the longest moments get them."""
+
+_WIDTH_PX = 640
+_QUALITY = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A frame of the video as a small JPEG."""
+
+    frame: int
+    jpeg: bytes
+
+    @property
+    def data_uri(self) -> str:
+        return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode("ascii")
+
+
+def take_thumbnails(
+    frames: Iterable[Frame],
+    faces_table: str | Path,
+    faces: Sequence[Timeline],
+    group: Timeline | None,
+    settings: ReportConfig | None = None,
+) -> tuple[Thumbnail, ...]:
+    """The whole frame, with boxes, at the peak of each moment of shared smiling.
+
+    Args:
+        frames: the video from its start; it is read up to the last peak, and not at all without one.
+        faces_table: the face table, for the boxes.
+        faces: the table's timelines.
+        group: the group's timeline.
+        settings: those that ``write_report`` gets.
+    """
+    clock = Clock.of(faces, group)
+    moments = shared_moments(clock.kept(faces), clock, settings)
+    peaks = {moment.peak_frame for moment in _longest(moments)}
+    if not peaks:
+        return ()
+    boxes = read_boxes(faces_table, peaks)
+    taken = []
+    for frame in frames:
+        if frame.index in peaks:
+            taken.append(_thumbnail(frame, boxes[frame.index]))
+            if len(taken) == len(peaks):
+                break
+    return tuple(taken)
+
+
+def _longest(moments: Sequence[Moment]) -> Sequence[Moment]:
+    return sorted(moments, key=lambda moment: -moment.length_s)[:MOST]
+
+
+def _thumbnail(frame: Frame, faces: Sequence[FaceAffect]) -> Thumbnail:
+    scale = min(1.0, _WIDTH_PX / frame.width)
+    size = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+    small = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
+    affect = FrameAffect(frame.stamp_s, frame.index, *size, tuple(_scaled(face, scale) for face in faces))
+    return Thumbnail(frame.index, _jpeg(draw_overlay(small, affect, header=False, legend=False)))
+
+
+def _scaled(face: FaceAffect, scale: float) -> FaceAffect:
+    box = face.track.box
+    small = Box(box.left * scale, box.top * scale, box.width * scale, box.height * scale)
+    return dataclasses.replace(face, track=dataclasses.replace(face.track, box=small))
+
+
+def _jpeg(image: ImageArray) -> bytes:
+    done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    if not done:
+        raise ImageError(f"a picture of shape {image.shape} cannot be written as JPEG")
+    return bytes(data)
