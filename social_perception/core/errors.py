@@ -17,6 +17,10 @@ class ImageError(SocialPerceptionError, ValueError):
     """An image has a shape, type or content that cannot be processed."""
 
 
+class CalibrationError(SocialPerceptionError, ValueError):
+    """What is said of a camera's geometry cannot be used."""
+
+
 class SourceError(SocialPerceptionError):
     """A camera, video, folder or stream cannot be opened or read."""
 

@@ -50,3 +50,31 @@ class TrackedFacesConfig(Checked):
     publish_crops: bool = setting(
         True, "whether tracked_faces carries the face crops, which smile_intensity needs", dynamic=True
     )
+
+
+@dataclass(frozen=True, slots=True)
+class MarkersConfig(Checked):
+    """Where affect_markers draws, and how large."""
+
+    plane_distance_m: float = setting(
+        1.5,
+        "without depth: distance in m (z) of the plane on which the faces are drawn",
+        low=0.1,
+        high=100.0,
+        dynamic=True,
+    )
+    horizontal_fov_deg: float = setting(
+        69.0,
+        "horizontal field of view in degrees that is assumed until camera_info comes (69: RealSense D435)",
+        low=5.0,
+        high=170.0,
+        dynamic=True,
+    )
+    text_height_m: float = setting(0.05, "height in m of the letters", low=0.005, high=1.0, dynamic=True)
+    marker_lifetime_s: float = setting(
+        1.0,
+        "time in s for which a marker stays when no newer one comes; longer than from one image to the next",
+        low=0.1,
+        high=60.0,
+        dynamic=True,
+    )

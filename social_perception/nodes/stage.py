@@ -48,6 +48,7 @@ class Stage(LifecycleNode):
         self.input: TopicInput | None = None
         self.worker: Worker[Any] | None = None
         self._loaded = False
+        self._opened = False
         self._others: list[Subscription] = []
         super().__init__(name, **node_options)
         self.parameters = Parameters(self, (NodeConfig, *kinds), self.reconfigure)
@@ -108,6 +109,17 @@ class Stage(LifecycleNode):
             self._guarded(lambda: callback(message))
 
         self._others.append(self.create_subscription(kind, topic, take, qos))
+
+    def unsubscribe(self) -> None:
+        """Take back what ``subscribe`` and ``listen`` made; deactivating does it, too."""
+        if self.input is not None:
+            self.input.close()
+            self.input = None
+        if self.worker is not None:
+            self.worker.stop()
+            self.worker = None
+        while self._others:
+            self.destroy_subscription(self._others.pop())
 
     def note_published(self, stamp: Time) -> None:
         """Report the latency of a result, from this header stamp of its image until now."""
@@ -182,16 +194,11 @@ class Stage(LifecycleNode):
     def _open(self) -> None:
         self._newest_stamp_s = float("-inf")
         self.open()
+        self._opened = True
 
     def _close(self) -> None:
-        if self.input is not None:
-            self.input.close()
-            self.input = None
-        if self.worker is not None:
-            self.worker.stop()
-            self.worker = None
-        while self._others:
-            self.destroy_subscription(self._others.pop())
+        self._opened = False
+        self.unsubscribe()
         self.close()
 
     def _unload(self) -> None:
@@ -247,7 +254,7 @@ class Stage(LifecycleNode):
             silence=silence,
         )
         if self.input is None and status.message == "running":
-            status.message = "inactive"
+            status.message = "idle: nobody subscribes the results" if self._opened else "inactive"
         stamp = self.get_clock().now().to_msg()
         report = DiagnosticArray(status=[status])
         report.header.stamp = stamp
