@@ -1,20 +1,24 @@
-"""Node group_affect: the smiles of all people in, the group's affect out, never silent."""
+"""Node group_affect: the smiles of all people in, the group's affect and dynamics out, never silent."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from std_msgs.msg import Header
 
-from social_perception.core.config import GroupConfig
+from social_perception.core.config import DynamicsConfig, GroupConfig
 from social_perception.core.types import GroupAffect
 from social_perception.group.aggregator import GroupAggregator
+from social_perception.group.dynamics import DynamicsEstimator
 from social_perception.nodes.messages import (
     FaceAffectArray,
     GroupAffectMessage,
+    GroupDynamicsMessage,
     faces_of,
     group_affect_message,
+    group_dynamics_message,
     seconds,
 )
 from social_perception.nodes.qos import RESULT_QOS
@@ -23,17 +27,24 @@ from social_perception.nodes.stage import Stage
 
 
 class GroupAffectNode(Stage):
-    """Publishes the group's affect at a fixed rate, and at once when somebody joins or leaves."""
+    """Publishes the group's affect at a fixed rate, and at once when somebody joins or leaves.
+
+    Who smiles with whom is published beside it, at a lower rate.
+    """
 
     def __init__(self, **node_options: Any) -> None:
         self._aggregator: GroupAggregator | None = None
-        super().__init__("group_affect", (GroupConfig,), **node_options)
+        super().__init__("group_affect", (GroupConfig, DynamicsConfig), **node_options)
 
     def load(self) -> None:
         self._aggregator = GroupAggregator(self.parameters[GroupConfig])
+        self._dynamics = DynamicsEstimator(self.parameters[DynamicsConfig])
         self._header: Header | None = None
         self._told = False
         self._publisher = self.create_lifecycle_publisher(GroupAffectMessage, "group_affect", RESULT_QOS)
+        self._dynamics_publisher = self.create_lifecycle_publisher(
+            GroupDynamicsMessage, "group_dynamics", RESULT_QOS
+        )
 
     def open(self) -> None:
         # The aggregation takes well under a millisecond, less than handing it to a thread.
@@ -45,42 +56,59 @@ class GroupAffectNode(Stage):
             origin="smile_intensity",
             in_worker=False,
         )
-        period_s = 1.0 / self.parameters[GroupConfig].publish_rate_hz
-        self._timer = self.create_timer(period_s, self._publish_current)
+        rates_hz = (
+            (self.parameters[GroupConfig].publish_rate_hz, self._publish_current),
+            (self.parameters[DynamicsConfig].dynamics_rate_hz, self._publish_dynamics),
+        )
+        self._clockwork = [self.create_timer(1.0 / rate_hz, publish) for rate_hz, publish in rates_hz]
 
     def close(self) -> None:
-        if getattr(self, "_timer", None) is not None:
-            self.destroy_timer(self._timer)
-            self._timer = None
+        for timer in getattr(self, "_clockwork", ()):
+            self.destroy_timer(timer)
+        self._clockwork = []
 
     def unload(self) -> None:
         if self._aggregator is not None:
             self._aggregator = None
             self.destroy_lifecycle_publisher(self._publisher)
+            self.destroy_lifecycle_publisher(self._dynamics_publisher)
 
     def reconfigure(self) -> None:
         if self._aggregator is not None:
             self._aggregator.config = self.parameters[GroupConfig]
+            self._dynamics.config = self.parameters[DynamicsConfig]
 
     def restart(self) -> None:
         self._aggregator.reset()
+        self._dynamics.reset()
 
     def process(self, message: FaceAffectArray) -> int:
         before = set(self._aggregator.current(0.0).face_ids) if self._header is not None else None
-        group = self._aggregator.update(faces_of(message), seconds(message.header.stamp))
+        faces, stamp_s = faces_of(message), seconds(message.header.stamp)
+        group = self._aggregator.update(faces, stamp_s)
+        self._dynamics.add(faces, stamp_s)
         self._header, self._told = message.header, False
         if before != set(group.face_ids):
             self._publish(group)
         return group.group_size
 
     def _publish_current(self) -> None:
-        silence_s = self.input.silence_s() if self.input is not None else 0.0
-        self._publish(self._aggregator.current(silence_s))
+        self._publish(self._aggregator.current(self._silence_s()))
+
+    def _publish_dynamics(self) -> None:
+        # The correlation of 64 people takes 20 ms, once a second.
+        stale = self._aggregator.current(self._silence_s()).stale
+        dynamics = dataclasses.replace(self._dynamics.estimate(), stale=stale)
+        self._dynamics_publisher.publish(group_dynamics_message(self._newest_header(), dynamics))
+
+    def _silence_s(self) -> float:
+        return self.input.silence_s() if self.input is not None else 0.0
+
+    def _newest_header(self) -> Header:
+        return self._header if self._header is not None else Header(stamp=self.get_clock().now().to_msg())
 
     def _publish(self, group: GroupAffect) -> None:
-        header = self._header
-        if header is None:
-            header = Header(stamp=self.get_clock().now().to_msg())
+        header = self._newest_header()
         self._publisher.publish(group_affect_message(header, group))
         # The same image again, because nothing newer came, is no news and has no latency.
         if self._header is not None and not self._told:

@@ -17,7 +17,9 @@ from social_perception.core.types import (
     Box,
     Frame,
     GroupAffect,
+    GroupDynamics,
     ImageArray,
+    PairDynamics,
     Position,
     Smile,
     SmileLevel,
@@ -34,6 +36,8 @@ try:
         TrackedFaceArray,
     )
     from social_perception.msg import GroupAffect as GroupAffectMessage
+    from social_perception.msg import GroupDynamics as GroupDynamicsMessage
+    from social_perception.msg import PairDynamics as PairDynamicsMessage
 except ImportError as error:
     raise MissingDependencyError(
         "the messages of social_perception are not built or not on the path: run colcon build and "
@@ -143,6 +147,42 @@ def group_of(message: GroupAffectMessage) -> GroupAffect:
         synchrony=message.synchrony,
         window_s=message.window,
         face_ids=tuple(message.face_ids),
+        stale=message.stale,
+    )
+
+
+def group_dynamics_message(header: Header, dynamics: GroupDynamics) -> GroupDynamicsMessage:
+    """Who smiles with whom; header is that of the newest image in it."""
+    return GroupDynamicsMessage(
+        header=header,
+        face_ids=list(dynamics.face_ids),
+        pairs=[
+            PairDynamicsMessage(
+                first=pair.first,
+                second=pair.second,
+                correlation=pair.correlation,
+                lag=pair.lag_s,
+                zero_lag_correlation=pair.zero_lag_correlation,
+            )
+            for pair in dynamics.pairs
+        ],
+        synchrony=dynamics.synchrony,
+        window=dynamics.window_s,
+        stale=dynamics.stale,
+    )
+
+
+def dynamics_of(message: GroupDynamicsMessage) -> GroupDynamics:
+    """Who smiles with whom, of a message."""
+    return GroupDynamics(
+        stamp_s=seconds(message.header.stamp),
+        face_ids=tuple(message.face_ids),
+        pairs=tuple(
+            PairDynamics(each.first, each.second, each.correlation, each.lag, each.zero_lag_correlation)
+            for each in message.pairs
+        ),
+        synchrony=message.synchrony,
+        window_s=message.window,
         stale=message.stale,
     )
 

@@ -18,7 +18,7 @@ from social_perception.nodes.smile_intensity import SmileIntensityNode
 NODES = {
     FaceTrackerNode: (core.DetectionConfig, core.TrackingConfig, ImageInputConfig, TrackedFacesConfig),
     SmileIntensityNode: (core.SmileConfig,),
-    GroupAffectNode: (core.GroupConfig,),
+    GroupAffectNode: (core.GroupConfig, core.DynamicsConfig),
 }
 
 
