@@ -18,9 +18,8 @@ from social_perception.cli.options import (
     pipeline_settings,
     positive,
 )
-from social_perception.core.config import SourceConfig
+from social_perception.core.config import SourceConfig, WebConfig
 from social_perception.core.errors import (
-    ConfigurationError,
     MissingDependencyError,
     SocialPerceptionError,
     SourceTimeout,
@@ -30,8 +29,12 @@ from social_perception.core.types import Frame, FrameAffect
 if TYPE_CHECKING:
     from social_perception.pipeline import Pipeline
     from social_perception.sources.source import Source
+    from social_perception.views.web.server import Dashboard
 
 _logger = logging.getLogger(__name__)
+
+_WEB = "web_"
+"""Before the names of the web page's settings, where they are flags."""
 
 Show = Callable[[FrameAffect, str], None]
 
@@ -54,16 +57,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "default: the first camera, or the sample where there is none",
     )
     parser.add_argument("--duration", type=positive, metavar="S", help="end after this time in s")
-    parser.add_argument("--web", type=int, metavar="PORT", help="serve a web page (not part of this version)")
+    parser.add_argument(
+        "--web", type=_port, metavar="PORT", help="serve a live web page on this port; 0: any that is free"
+    )
     parser.add_argument("--output", type=Path, metavar="EVENTS.CSV", help="write a row per face and frame")
     parser.add_argument("--no-ros", action="store_true", help="do not publish on ROS 2")
     add_settings(parser, [SourceConfig])
+    add_settings(parser, [WebConfig], leave_out=frozenset({"port"}), prefix=_WEB)
     add_pipeline_settings(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    if options.web is not None:
-        raise ConfigurationError("the web page is not part of this version")
     # Imported here: torch takes seconds to load, and --help must not.
     from social_perception.pipeline import make_pipeline
     from social_perception.sources.factory import default_source, open_source
@@ -75,6 +79,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         with ExitStack() as stack:
             source = stack.enter_context(open_source(options.source or default_source(config), config))
+            dashboard = None if options.web is None else stack.enter_context(_dashboard(options, source.name))
             pipeline = stack.enter_context(make_pipeline(pipeline_settings(options), live=True))
             table = stack.enter_context(FaceTable(options.output, in_place=True)) if options.output else None
             publisher = None if options.no_ros else _ros_publisher(live=source.live)
@@ -82,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
                 stack.callback(publisher.close)
             show = stack.enter_context(live_display())
             paced = source if source.live else PacedSource(source)
-            _Session(pipeline, table, publisher, show).run(paced, options.duration)
+            _Session(pipeline, table, publisher, dashboard, show).run(paced, options.duration)
     except KeyboardInterrupt:
         pass
     return 0
@@ -95,6 +100,7 @@ class _Session:
     pipeline: Pipeline
     table: Any
     publisher: Publisher | None
+    dashboard: Dashboard | None
     show: Show
     frames: int = 0
     begun_s: float = 0.0
@@ -136,6 +142,8 @@ class _Session:
             self.table.add(affect)
         if self.publisher is not None:
             self.publisher.publish(affect, frame)
+        if self.dashboard is not None and frame is not None:
+            self.dashboard.show(affect, frame.image)
 
     def _silent(self, silence_s: float, error: SourceTimeout) -> None:
         """Nothing came: say so, and let the group be stale."""
@@ -145,7 +153,28 @@ class _Session:
         stale = replace(last, faces=(), group=group)
         if self.last is not None and self.publisher is not None:
             self.publisher.publish(stale, None)
+        if self.dashboard is not None:
+            self.dashboard.say_stale(str(error))
         self.show(stale, str(error))
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"must be in [0, 65535], got {text}")
+    return port
+
+
+def _dashboard(options: argparse.Namespace, source_name: str) -> Dashboard:
+    """The web page; says where it is to be seen."""
+    from social_perception.views.web.server import Dashboard
+
+    config = given_settings(options, WebConfig, prefix=_WEB, port=options.web)
+    dashboard = Dashboard(config, source_name)
+    print(f"web page: {dashboard.url}", flush=True)
+    if config.picture:
+        _logger.warning("the web page shows the camera's picture to every browser that asks for it")
+    return dashboard
 
 
 def _ros_publisher(*, live: bool) -> Publisher | None:

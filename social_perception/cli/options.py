@@ -28,9 +28,13 @@ _DESTINATION = "setting_"
 
 
 def add_settings(
-    parser: argparse.ArgumentParser, kinds: Sequence[type], *, leave_out: frozenset[str] = _NOT_HERE
+    parser: argparse.ArgumentParser,
+    kinds: Sequence[type],
+    *,
+    leave_out: frozenset[str] = _NOT_HERE,
+    prefix: str = "",
 ) -> None:
-    """Add a flag per setting, ``--min-face-px`` for ``min_face_px``.
+    """Add a flag per setting, ``--min-face-px`` for ``min_face_px``; a prefix stands before its name.
 
     One that several kinds have sets all of them, each if it knows the choice.
     """
@@ -39,7 +43,7 @@ def add_settings(
     for item in (item for kind in kinds for item in settings_of(kind) if item.name not in leave_out):
         known[item.name] = _joined(known[item.name], item) if item.name in known else item
     for item in known.values():
-        _add(group, item)
+        _add(group, item, prefix)
 
 
 def _joined(first: Setting, other: Setting) -> Setting:
@@ -49,17 +53,19 @@ def _joined(first: Setting, other: Setting) -> Setting:
     return dataclasses.replace(first, choices=choices, description=description)
 
 
-def _add(group: Any, item: Setting) -> None:
+def _add(group: Any, item: Setting, prefix: str) -> None:
     rules = [f"default {item.default}" if item.default != "" else ""]
     if item.low is not None and item.high is not None:
         rules.insert(0, f"{item.low:g} to {item.high:g}")
     note = "; ".join(rule for rule in rules if rule)
     group.add_argument(
-        "--" + item.name.replace("_", "-"),
-        dest=_DESTINATION + item.name,
+        "--" + (prefix + item.name).replace("_", "-"),
+        dest=_DESTINATION + prefix + item.name,
         type=_reader(item),
         choices=item.choices or None,
         metavar=None if item.choices else item.type.__name__.upper(),
+        # --web-picture alone means yes.
+        **({"nargs": "?", "const": True} if item.type is bool else {}),
         help=(item.description + (f" ({note})" if note else "")).replace("%", "%%"),
     )
 
@@ -87,11 +93,13 @@ def _boolean(text: str) -> bool:
     return words[text.lower()]
 
 
-def given_settings(options: argparse.Namespace, kind: type[Config], **defaults: Any) -> Config:
+def given_settings(
+    options: argparse.Namespace, kind: type[Config], *, prefix: str = "", **defaults: Any
+) -> Config:
     """The configuration of a kind from the flags that were given; defaults replace the kind's own."""
     values = dict(defaults)
     for item in settings_of(kind):
-        value = getattr(options, _DESTINATION + item.name, None)
+        value = getattr(options, _DESTINATION + prefix + item.name, None)
         if value is not None and (not item.choices or value in item.choices):
             values[item.name] = value
     return from_mapping(kind, values)

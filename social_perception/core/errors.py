@@ -33,6 +33,10 @@ class OutputError(SocialPerceptionError):
     """A result cannot be written."""
 
 
+class WebError(SocialPerceptionError):
+    """The web page cannot be served."""
+
+
 class ModelError(SocialPerceptionError):
     """Network weights are missing, damaged or of another kind."""
 

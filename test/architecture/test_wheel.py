@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_wheel_holds_the_weights_and_the_command(tmp_path):
+def test_the_wheel_holds_the_weights_the_web_page_and_the_command(tmp_path):
     # A copy, because a build leaves folders behind.
     source = tmp_path / "source"
     source.mkdir()
@@ -31,6 +31,7 @@ def test_the_wheel_holds_the_weights_and_the_command(tmp_path):
     for expected in (
         "social_perception/detection/weights/mmod_human_face_detector.dat",
         "social_perception/smile/weights/smile_small.safetensors",
+        "social_perception/views/web/static/index.html",
         "social_perception/core/types.py",
         "social_perception/cli/main.py",
     ):

@@ -28,11 +28,6 @@ def test_live_ends_after_its_duration(pipelines):
     assert main(["live", "--source", "sample?people=1", "--no-ros", "--duration", "0.3"]) == 0
 
 
-def test_live_without_a_web_page_says_so(capsys):
-    assert main(["live", "--web", "8000"]) == 1
-    assert "the web page is not part of this version" in capsys.readouterr().err
-
-
 class Recorder:
     """A publisher that keeps what it is given."""
 

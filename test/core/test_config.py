@@ -7,7 +7,13 @@ import pytest
 from social_perception.core import config
 from social_perception.core.errors import ConfigurationError
 
-KINDS = [config.DetectionConfig, config.TrackingConfig, config.SmileConfig, config.GroupConfig]
+KINDS = [
+    config.DetectionConfig,
+    config.TrackingConfig,
+    config.SmileConfig,
+    config.GroupConfig,
+    config.WebConfig,
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)

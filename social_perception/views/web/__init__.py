@@ -1,0 +1,1 @@
+"""The live web page: one server, any number of browsers, nothing from elsewhere."""

@@ -1,0 +1,93 @@
+"""What the pipeline says of a frame as the JSON that the page reads.
+
+Places are shares of the picture, not mirrored; what cannot be known is null.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from social_perception.core.types import FaceAffect, FrameAffect, GroupAffect, SmileLevel
+
+_DIGITS = 4
+
+
+def state_text(affect: FrameAffect | None, fps: float, message: str) -> str:
+    """One ``state`` message.
+
+    Args:
+        affect: of the newest frame; None before the first.
+        fps: frames per second that came lately; NaN: not known yet.
+        message: one line that says why nothing comes; empty: something does.
+    """
+    faces = affect.faces if affect is not None else ()
+    group = affect.group if affect is not None else None
+    state = {
+        "type": "state",
+        "t": _number(affect.stamp_s if affect is not None else math.nan),
+        "width": affect.width if affect is not None else 0,
+        "height": affect.height if affect is not None else 0,
+        "fps": _number(fps, 1),
+        "stale": bool(message),
+        "message": message,
+        "faces": [_face(face, affect) for face in faces] if affect is not None else [],
+        "group": None if group is None else _group(group),
+    }
+    return compact(state)
+
+
+def moment_text(affect: FrameAffect) -> str:
+    """One entry of the history: time in s, the group's intensity, the intensity of each face known."""
+    known = {face.track.id: _number(face.smile.intensity) for face in affect.faces if face.smile.valid}
+    intensity = affect.group.intensity if affect.group is not None else math.nan
+    entry = [
+        _number(affect.stamp_s),
+        _number(intensity),
+        {name: value for name, value in known.items() if value is not None},
+    ]
+    return compact(entry)
+
+
+def compact(value: Any) -> str:
+    """JSON without spaces; a number that is not finite is an error."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _face(face: FaceAffect, affect: FrameAffect) -> dict[str, Any]:
+    x, y = face.track.box.center
+    width, height = max(1, affect.width), max(1, affect.height)
+    return {
+        "id": face.track.id,
+        "x": _number(x / width),
+        "y": _number(y / height),
+        "size": _number(face.track.box.width / width),
+        "intensity": _number(face.smile.intensity),
+        "level": _level(face.smile.level),
+        "valid": face.smile.valid,
+        "visible": face.track.visible,
+    }
+
+
+def _group(group: GroupAffect) -> dict[str, Any]:
+    return {
+        "size": group.group_size,
+        "valid": group.valid_faces,
+        "intensity": _number(group.intensity),
+        "mean": _number(group.mean_intensity),
+        "dispersion": _number(group.dispersion),
+        "smiling": _number(group.smiling_fraction),
+        "level": _level(group.level),
+        "trend": _number(group.trend),
+        "synchrony": _number(group.synchrony),
+        "stale": group.stale,
+    }
+
+
+def _number(value: float, digits: int = _DIGITS) -> float | None:
+    return round(float(value), digits) if math.isfinite(value) else None
+
+
+def _level(level: SmileLevel) -> int | None:
+    return None if level == SmileLevel.UNKNOWN else int(level)
