@@ -6,7 +6,7 @@ can also be used alone, because the nodes share the steps out between processes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from social_perception.core.config import PipelineConfig
 from social_perception.core.types import FaceAffect, Frame, FrameAffect, Track
@@ -48,6 +48,11 @@ class FaceTracking:
         self.tracker.reset()
         self.detection.restart()
 
+    def restart(self, new_id: Callable[[], str] | None = None) -> None:
+        """Forget all faces and ids, as for another video; the detector stays loaded."""
+        self.tracker = Tracker(self.tracker.config, new_id)
+        self.detection.restart()
+
     def close(self) -> None:
         self.detection.close()
 
@@ -75,6 +80,16 @@ class Pipeline:
         crops = crop_faces(frame.image, [track.box for track in tracks])
         smiles = self.scorer.score(tracks, crops, frame.stamp_s)
         return tuple(FaceAffect(track, smile) for track, smile in zip(tracks, smiles))
+
+    def restart(self, new_id: Callable[[], str] | None = None) -> None:
+        """Begin another video as a new pipeline would; the networks stay loaded.
+
+        Args:
+            new_id: names the people; None: at random.
+        """
+        self.tracking.restart(new_id)
+        self.scorer.reset()
+        self.aggregator.reset()
 
     def close(self) -> None:
         """Stop the background detection; the pipeline cannot be used afterwards."""

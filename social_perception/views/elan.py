@@ -1,6 +1,6 @@
-"""Writes what was found as an ELAN file (.eaf), for annotators: a tier per face, an annotation per smile.
+"""Writes what was found as an ELAN file (.eaf): a tier per face, an annotation per stretch of one level.
 
-ELAN: https://archive.mpi.nl/tla/elan; the file is made by pympi-ling.
+ELAN: https://archive.mpi.nl/tla/elan; the file, in format 3.0 as ELAN 6 writes it, is made by pympi-ling.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import mimetypes
 import os
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from social_perception.core.types import SmileLevel
 from social_perception.views.tables import Timeline
 
 VOCABULARY = "smile intensity"
-SHORTEST_RUN_S = 0.1
-"""Shorter annotations than this are not made: nobody could see them, and no annotator draws them."""
+FORMAT = "3.0"
+LANGUAGE = ("eng", "http://cdb.iso.org/lg/CDB-00138502-001", "English (eng)")
+"""Of the vocabulary's words: ISO 639-3 code, its definition in ELAN's list, its name."""
 
 _LEVELS = (SmileLevel.NEUTRAL, SmileLevel.LOW, SmileLevel.MEDIUM, SmileLevel.HIGH)
 
@@ -37,14 +39,14 @@ class LevelRun:
         return self.end_s - self.start_s
 
 
-def level_runs(face: Timeline, clock: Timeline, shortest_s: float = SHORTEST_RUN_S) -> tuple[LevelRun, ...]:
+def level_runs(face: Timeline, clock: Timeline, shortest_s: float = 0.0) -> tuple[LevelRun, ...]:
     """Cut a face's levels into runs; a gap in its frames, or an unknown level, ends a run.
 
     Args:
         face: the face's levels.
         clock: a timeline with every frame of the video: a run ends where the frame after it begins.
         shortest_s: a shorter run is given to the longer of the runs it touches, or dropped where it
-            touches none.
+            touches none; 0: the runs say exactly what the levels say.
     """
     ends_s = _frame_ends(face, clock)
     runs: list[LevelRun] = []
@@ -88,15 +90,24 @@ def _smooth(runs: list[LevelRun], shortest_s: float) -> tuple[LevelRun, ...]:
 
 
 def write_elan(
-    path: str | Path, faces: tuple[Timeline, ...], clock: Timeline | None, video: str | Path
+    path: str | Path,
+    faces: tuple[Timeline, ...],
+    clock: Timeline | None,
+    video: str | Path,
+    shortest_s: float = 0.0,
 ) -> None:
     """Write the file; the video is linked, both by its place and relative to the file.
+
+    ELAN counts in ms: an annotation's ends are the stamps of its first frame and of the frame after its
+    last, rounded. The document's date is that of the video file, so that the same video gives the same
+    file.
 
     Args:
         path: of the .eaf file.
         faces: the faces over time.
         clock: every frame's time, for example the group's timeline; None: the video has no frames.
         video: what was annotated.
+        shortest_s: see level_runs.
 
     Raises:
         MissingDependencyError: pympi-ling is not installed.
@@ -106,23 +117,52 @@ def write_elan(
     except ImportError as error:
         raise MissingDependencyError("ELAN files need pympi-ling: pip install pympi-ling") from error
     eaf = Eaf(author="social_perception")
+    _set_format(eaf, Path(video))
     _add_vocabulary(eaf)
+    # Taken away together with its type: every tier has ours.
     eaf.remove_tier("default")
+    eaf.remove_linguistic_type("default-lt")
     for face in faces if clock is not None else ():
-        tier = f"face {face.name}"
-        eaf.add_tier(tier, ling=VOCABULARY)
-        for run in level_runs(face, clock):
-            eaf.add_annotation(tier, round(run.start_s * 1000), round(run.end_s * 1000), run.level.label)
+        _add_tier(eaf, face, level_runs(face, clock, shortest_s))
     _link(eaf, Path(video).resolve(), Path(path).resolve())
     eaf.to_file(str(path))
 
 
+def _set_format(eaf: Any, video: Path) -> None:
+    """The head of the document; pympi writes that of format 2.8, of which 3.0 is an extension."""
+    try:
+        date = datetime.fromtimestamp(int(video.stat().st_mtime), timezone.utc)
+    except OSError:  # the video is elsewhere
+        date = datetime.now(timezone.utc).replace(microsecond=0)
+    eaf.adocument.update({
+        "DATE": date.isoformat(),
+        "FORMAT": FORMAT,
+        "VERSION": FORMAT,
+        "xsi:noNamespaceSchemaLocation": f"http://www.mpi.nl/tools/elan/EAFv{FORMAT}.xsd",
+    })  # fmt: skip
+    eaf.header.update({"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"})
+
+
+def _add_tier(eaf: Any, face: Timeline, runs: tuple[LevelRun, ...]) -> None:
+    tier = f"face {face.name}"
+    eaf.add_tier(tier, ling=VOCABULARY, locale="en", part=face.name, ann="social_perception")
+    for run in runs:
+        start_ms, end_ms = round(run.start_s * 1000), round(run.end_s * 1000)
+        # Frames of a high-speed camera can lie closer together than ELAN can tell.
+        if start_ms < end_ms:
+            eaf.add_annotation(tier, start_ms, end_ms, run.level.label)
+
+
 def _add_vocabulary(eaf: Any) -> None:
-    eaf.add_language("und", "http://cdb.iso.org/lg/CDB-00130975-001", "undetermined (und)")
+    language = LANGUAGE[0]
+    eaf.add_locale("en", "US")
+    eaf.add_language(*LANGUAGE)
     eaf.add_controlled_vocabulary(VOCABULARY)
+    eaf.add_cv_description(VOCABULARY, language, "How much a person smiles")
     for level in _LEVELS:
-        entry = [(level.label, "und", f"level {int(level)}")]
+        entry = [(level.label, language, f"level {int(level)} of 0 to {len(_LEVELS) - 1}")]
         eaf.add_cv_entry(VOCABULARY, f"level{int(level)}", entry)
+    # Without constraints: its tiers stand on their own and are aligned with the time.
     parameters = {
         "LINGUISTIC_TYPE_ID": VOCABULARY,
         "TIME_ALIGNABLE": "true",

@@ -34,7 +34,8 @@ class VideoWriter:
         try:
             # FFmpeg itself opens the file only with the first frame.
             self.path.open("wb").close()
-            self._container = av.open(str(path), "w", format="mp4")
+            # The index comes first, so that browsers begin to play before they have everything.
+            self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
         except (av.error.FFmpegError, OSError) as error:
             raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
         self._stream: av.VideoStream | None = None
@@ -83,4 +84,12 @@ class VideoWriter:
             if kind is None and self._stream is not None:
                 self._mux(None)
         finally:
+            self._close(quietly=kind is not None)
+
+    def _close(self, *, quietly: bool) -> None:
+        try:
             self._container.close()
+        except (av.error.FFmpegError, OSError) as error:
+            # What went wrong before says more.
+            if not quietly:
+                raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error

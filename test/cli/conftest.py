@@ -39,6 +39,7 @@ class FakePipeline:
     def __init__(self, fails_at=()):
         self.fails_at = fails_at
         self.closed = False
+        self.restarts = 0
 
     def process(self, frame):
         if frame.index in self.fails_at:
@@ -47,11 +48,17 @@ class FakePipeline:
         face = FaceAffect(track, smile(min(1.0, frame.index / 20)))
         return FrameAffect(frame.stamp_s, frame.index, frame.width, frame.height, (face,), UNKNOWN_GROUP)
 
+    def restart(self, new_id=None):
+        self.restarts += 1
+
+    def close(self):
+        self.closed = True
+
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.closed = True
+        self.close()
 
 
 class FakeDetector:

@@ -12,7 +12,8 @@ def test_annotate_writes_everything(tmp_path, pipelines, capsys, rows, write_vid
     video = write_video(tmp_path / "meeting.mp4")
     assert main(["annotate", str(video), "--output", str(tmp_path / "out"), "--window-s", "7"]) == 0
     folder = tmp_path / "out" / "meeting"
-    names = {"faces.csv", "group.csv", "meeting.eaf", "annotated.mp4", "timeline.png"}
+    names = {"faces.csv", "faces.parquet", "group.csv", "group.parquet", "meeting.eaf", "annotated.mp4",
+             "timeline.png", "annotation.json"}  # fmt: skip
     assert {path.name for path in folder.iterdir()} == names
     assert os.listdir(tmp_path / "out") == ["meeting"]
     assert "frames 24, faces 1" in capsys.readouterr().out
@@ -38,7 +39,8 @@ def test_annotate_again_replaces_its_own_files_only(tmp_path, pipelines, write_v
     (folder / "meeting.eaf").write_text("corrected by hand")
     assert main([*argv, "--no-video", "--no-plot"]) == 0
     assert {path.name for path in folder.iterdir()} == {
-        "faces.csv", "group.csv", "meeting.eaf", "meeting.eaf.bak", "notes.txt",
+        "annotation.json", "faces.csv", "faces.parquet", "group.csv", "group.parquet", "meeting.eaf",
+        "meeting.eaf.bak", "notes.txt",
     }  # fmt: skip
     assert (folder / "meeting.eaf.bak").read_text() == "corrected by hand"
 
@@ -49,7 +51,7 @@ def test_a_broken_video_among_good_ones_does_not_stop_them(tmp_path, pipelines, 
     output = tmp_path / "out"
     argv = ["annotate", str(tmp_path / "broken.mp4"), str(good), "--output", str(output), "--no-video"]
     assert main(argv) == 1
-    assert os.listdir(output) == ["good"]
+    assert sorted(os.listdir(output)) == ["corpus.csv", "good"]
     assert "broken.mp4 is not a video that can be read" in capsys.readouterr().err
 
 

@@ -1,0 +1,317 @@
+"""The work on one video: tables, an ELAN file, an annotated video and a plot, in a folder of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import random
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from social_perception import __version__
+from social_perception.cli.manifest import MANIFEST, Manifest, Origin, fingerprint, write_manifest
+from social_perception.core.config import PipelineConfig
+from social_perception.core.errors import (
+    MissingDependencyError,
+    OutputError,
+    SocialPerceptionError,
+    SourceError,
+)
+from social_perception.core.types import Frame, FrameAffect
+
+if TYPE_CHECKING:
+    from social_perception.pipeline import Pipeline
+    from social_perception.sources.source import Source
+    from social_perception.views.tables import Timeline
+    from social_perception.views.video import VideoWriter
+
+_logger = logging.getLogger(__name__)
+
+FACES, GROUP, VIDEO, PLOT = "faces.csv", "group.csv", "annotated.mp4", "timeline.png"
+PARQUET = {FACES: "faces.parquet", GROUP: "group.parquet"}
+
+Progress = Callable[[int, "int | None"], None]
+"""Called after each frame with the number of frames done and about how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be made of each video besides the tables and the ELAN file.
+
+    Attributes:
+        shortest_s: annotations of the ELAN file that are shorter are given to their neighbours.
+    """
+
+    video: bool = True
+    plot: bool = True
+    shortest_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A video and the folder that its results go to; number counts the videos of a run from 0."""
+
+    number: int
+    video: Path
+    folder: Path
+
+    @property
+    def part(self) -> Path:
+        """Where the results are until they are complete."""
+        return self.folder.with_name(f".{self.folder.name}.part")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was found in a video; mean_intensity is over all faces and frames, NaN without a valid one."""
+
+    frames: int
+    faces: int
+    duration_s: float
+    mean_intensity: float
+    seconds: float
+
+
+class Annotator:
+    """Annotates one video after the other; the networks are loaded once, with the first.
+
+    Args:
+        config: of the way of one frame.
+        wanted: what is to be made.
+        origin: what besides the video the results depend on, for the manifests.
+        threads: for the arithmetic; 0: as many as the libraries take by themselves.
+    """
+
+    def __init__(self, config: PipelineConfig, wanted: Wanted, origin: Origin, threads: int = 0) -> None:
+        self._config = config
+        self._wanted = wanted
+        self._origin = origin
+        self._pipeline: Pipeline | None = None
+        if threads:
+            _use_threads(threads)
+
+    def __call__(self, job: Job, progress: Progress) -> Outcome:
+        """Annotate a video.
+
+        Raises:
+            SourceError: the video cannot be read or processed.
+            SocialPerceptionError: what would hinder every other video, too.
+        """
+        from social_perception.sources.video import VideoSource
+
+        begun_s = time.monotonic()
+        mark = fingerprint(job.video)
+        with VideoSource(job.video) as source:
+            pipeline = self._restarted(mark)
+            _make_fresh(job)
+            try:
+                frames, faces = _write_frames(source, pipeline, job.part, self._wanted, progress)
+                outcome = _write_views(job, frames, faces, self._wanted, self._origin)
+            except BaseException:
+                _logger.warning("%s was not completed; what there is lies in %s", job.video, job.part)
+                raise
+        outcome = dataclasses.replace(outcome, seconds=time.monotonic() - begun_s)
+        _publish(job, mark, outcome, self._origin)
+        return outcome
+
+    def _restarted(self, mark: str) -> Pipeline:
+        # Imported here: torch takes seconds to load, and --help must not.
+        from social_perception.pipeline import make_pipeline
+        from social_perception.tracking.ids import RandomIds
+
+        if self._pipeline is None:
+            self._pipeline = make_pipeline(self._config, live=False)
+        # The same video gives the same names, in whatever run and worker, and no other does.
+        self._pipeline.restart(RandomIds(random.Random(mark)))
+        return self._pipeline
+
+    def close(self) -> None:
+        """Release the networks."""
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None:
+            pipeline.close()
+
+    def __enter__(self) -> Annotator:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+
+def _use_threads(threads: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(threads)
+    # Read when torch is loaded, which it is not yet in a worker.
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+
+
+def _make_fresh(job: Job) -> None:
+    try:
+        if job.part.exists():
+            _logger.warning("%s was interrupted earlier and begins anew", job.video)
+            shutil.rmtree(job.part)
+        job.part.mkdir(parents=True)
+    except OSError as error:
+        raise OutputError(f"{job.part} cannot be made: {error.strerror or error}") from error
+
+
+def _write_frames(
+    source: Source, pipeline: Pipeline, folder: Path, wanted: Wanted, progress: Progress
+) -> tuple[int, int]:
+    """Walk through the video; return how many frames were processed and how many faces seen."""
+    from social_perception.views.tables import FaceTable, GroupTable
+    from social_perception.views.video import VideoWriter
+
+    frames = 0
+    people: set[str] = set()
+    with ExitStack() as stack:
+        face_table = stack.enter_context(FaceTable(folder / FACES, in_place=True))
+        group_table = stack.enter_context(GroupTable(folder / GROUP, in_place=True))
+        drawing = None
+        if wanted.video:
+            writer = stack.enter_context(VideoWriter(folder / VIDEO, source.rate_hz))
+            drawing = stack.enter_context(_Drawing(writer))
+        for frame, affect in _processed(source, pipeline, progress):
+            face_table.add(affect)
+            group_table.add(affect)
+            if drawing is not None:
+                drawing.add(frame, affect)
+            frames += 1
+            people.update(face.track.id for face in affect.faces)
+    return frames, len(people)
+
+
+class _Drawing:
+    """Draws and encodes each frame while the next one is processed; at most one waits."""
+
+    def __init__(self, writer: VideoWriter) -> None:
+        self._writer = writer
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="drawing")
+        self._running: Future[None] | None = None
+
+    def add(self, frame: Frame, affect: FrameAffect) -> None:
+        """Hand over a frame; raises what the one before it met with."""
+        self._finish()
+        self._running = self._executor.submit(self._draw, frame, affect)
+
+    def _draw(self, frame: Frame, affect: FrameAffect) -> None:
+        from social_perception.views.overlay import draw_overlay
+
+        self._writer.add(draw_overlay(frame.image, affect), frame.stamp_s)
+
+    def _finish(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.result()
+
+    def __enter__(self) -> _Drawing:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        try:
+            self._finish()
+        finally:
+            self._executor.shutdown()
+
+
+def _processed(source: Source, pipeline: Pipeline, progress: Progress) -> Iterator[tuple[Frame, FrameAffect]]:
+    failed = processed = 0
+    last_error: SocialPerceptionError | None = None
+    for count, frame in enumerate(source, 1):
+        progress(count, source.frame_count)
+        try:
+            affect = pipeline.process(frame)
+        except SocialPerceptionError as error:
+            failed, last_error = failed + 1, error
+            continue
+        processed += 1
+        yield frame, affect
+    if last_error is not None and not processed:
+        raise SourceError(f"{source.name}: no frame could be processed: {last_error}") from last_error
+    if failed:
+        _logger.warning("%s: %d frames failed and were left out: %s", source.name, failed, last_error)
+
+
+def _write_views(job: Job, frames: int, faces: int, wanted: Wanted, origin: Origin) -> Outcome:
+    from social_perception.views.tables import read_timelines
+
+    people = read_timelines(job.part / FACES)
+    group = next(iter(read_timelines(job.part / GROUP)), None)
+    try:
+        _draw_views(job, people, group, wanted)
+        _write_parquet(job.part, origin)
+    except OSError as error:
+        raise OutputError(f"{job.part} cannot be written: {error.strerror or error}") from error
+    return Outcome(frames, faces, *_figures(people, group), seconds=0.0)
+
+
+def _draw_views(job: Job, people: tuple[Timeline, ...], group: Timeline | None, wanted: Wanted) -> None:
+    from social_perception.views.elan import write_elan
+    from social_perception.views.plots import plot_timeline
+
+    write_elan(job.part / f"{job.video.stem}.eaf", people, group, job.video, wanted.shortest_s)
+    if wanted.plot:
+        plot_timeline(job.part / PLOT, people, group, title=job.video.name)
+
+
+def _write_parquet(folder: Path, origin: Origin) -> None:
+    from social_perception.views.parquet import write_parquet
+
+    metadata = {"version": __version__, "settings": json.dumps(origin.settings, sort_keys=True)}
+    try:
+        for table, name in PARQUET.items():
+            write_parquet(folder / table, folder / name, metadata)
+    except MissingDependencyError as error:
+        # Said once per process, not once per video.
+        if not _write_parquet.__dict__.setdefault("said", False):
+            _write_parquet.__dict__["said"] = True
+            _logger.warning("%s; the other files are written", error)
+
+
+def _figures(people: tuple[Timeline, ...], group: Timeline | None) -> tuple[float, float]:
+    """The video's length in s and the mean intensity over all faces and frames."""
+    duration_s = 0.0
+    if group is not None:
+        steps_s = np.diff(group.stamps_s)
+        duration_s = float(group.stamps_s[-1] + (np.median(steps_s) if len(steps_s) else 0.0))
+    seen = np.concatenate([face.intensities for face in people]) if people else np.empty(0)
+    seen = seen[~np.isnan(seen)]
+    return duration_s, float(seen.mean()) if len(seen) else float("nan")
+
+
+def _publish(job: Job, mark: str, outcome: Outcome, origin: Origin) -> None:
+    """Move the results, each in one step, over those of an earlier run; files of others stay."""
+    part, folder = job.part, job.folder
+    annotations = f"{job.video.stem}.eaf"
+    made = tuple(sorted(path.name for path in part.iterdir()))
+    try:
+        folder.mkdir(exist_ok=True)
+        # Written anew at the very end: while it is missing the results are not complete.
+        (folder / MANIFEST).unlink(missing_ok=True)
+        for name in (VIDEO, PLOT, *PARQUET.values()):
+            if name not in made:
+                (folder / name).unlink(missing_ok=True)
+        earlier = folder / annotations
+        if earlier.exists() and earlier.read_bytes() != (part / annotations).read_bytes():
+            # Somebody may have corrected it by hand.
+            earlier.replace(folder / f"{annotations}.bak")
+        for name in made:
+            (part / name).replace(folder / name)
+        part.rmdir()
+        write_manifest(folder, Manifest.of(job.video, mark, origin, made, dataclasses.asdict(outcome)))
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}; see {part}") from error

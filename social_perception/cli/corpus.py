@@ -1,0 +1,164 @@
+"""A corpus of videos: which there are, where their results go, which are done, and what came of them."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from social_perception.cli.annotation import VIDEO, Job, Outcome
+from social_perception.cli.manifest import MANIFEST, Origin, fingerprint, read_manifest
+from social_perception.core.errors import ConfigurationError, OutputError, SourceError
+
+CORPUS = "corpus.csv"
+COLUMNS = ("video", "folder", "status", "frames", "faces", "duration_s", "mean_intensity", "error")
+VIDEO_SUFFIXES = (
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts",
+    ".webm", ".wmv",
+)  # fmt: skip
+"""What counts as a video in a folder, in small letters; a file given by its name may have any."""
+
+
+def plan(videos: Sequence[Path], output: Path) -> tuple[Job, ...]:
+    """Say where each video's results go.
+
+    A file's go to ``output/STEM``; those of the files of a folder, however deep, lie as the files lie:
+    ``FOLDER/a/talk.mp4`` goes to ``output/a/talk``. With several folders the folder's own name comes first.
+
+    Args:
+        videos: files and folders; a file may be missing, which is told when its turn comes.
+        output: where results go; videos in it are results and not taken from a folder.
+
+    Raises:
+        SourceError: a folder has no videos.
+        ConfigurationError: two videos would go to the same folder.
+    """
+    folders = [path for path in videos if path.is_dir()]
+    placed: dict[Path, Path] = {}
+    for path in videos:
+        if path in folders:
+            above = Path(path.resolve().name) if len(folders) > 1 else Path()
+            placed.update(_placed_in(path, above, output))
+        else:
+            placed[path] = Path(path.stem)
+    _check_places(placed)
+    return tuple(Job(n, video, output / place) for n, (video, place) in enumerate(placed.items()))
+
+
+def _placed_in(folder: Path, above: Path, output: Path) -> dict[Path, Path]:
+    found = _videos_in(folder, output)
+    if not found:
+        raise SourceError(f"{folder} has no videos ({' '.join(VIDEO_SUFFIXES)})")
+    places = {video: above / video.relative_to(folder).with_suffix("") for video in found}
+    count = Counter(places.values())
+    # talk.mp4 beside talk.mov: both keep their endings.
+    return {
+        video: place if count[place] == 1 else place.with_name(video.name) for video, place in places.items()
+    }
+
+
+def _videos_in(folder: Path, output: Path) -> list[Path]:
+    """The videos of a folder, however deep, by name; hidden ones and results are left out."""
+    found: list[Path] = []
+    for name, inner, files in os.walk(folder, onerror=_unreadable):
+        here = Path(name)
+        inner[:] = sorted(each for each in inner if not each.startswith("."))
+        if here.resolve() == output.resolve() and here != folder:
+            inner[:], files = [], []
+        is_result = MANIFEST in files
+        found += [
+            here / file
+            for file in sorted(files)
+            if Path(file).suffix.lower() in VIDEO_SUFFIXES
+            and not file.startswith(".")
+            and not (is_result and file == VIDEO)
+        ]
+    return found
+
+
+def _unreadable(error: OSError) -> None:
+    raise SourceError(f"{error.filename} cannot be read: {error.strerror or error}") from error
+
+
+def _check_places(placed: dict[Path, Path]) -> None:
+    for place, count in Counter(placed.values()).items():
+        if count > 1:
+            same = ", ".join(str(video) for video, other in placed.items() if other == place)
+            raise ConfigurationError(
+                f"{same} would all be written to {place}: give the folder that they are in, "
+                "rename them or run one by one"
+            )
+
+
+def outcome_of_earlier(job: Job, origin: Origin) -> Outcome | None:
+    """What an earlier run made of the video, if that is complete and would be the same now."""
+    manifest = read_manifest(job.folder)
+    if manifest is None or not manifest.stands_for(job.folder, fingerprint(job.video), origin):
+        return None
+    results = manifest.results
+    mean = results["mean_intensity"]
+    return Outcome(
+        results["frames"],
+        results["faces"],
+        results["duration_s"],
+        float("nan") if mean is None else mean,
+        results["seconds"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What came of a video: status is done, skipped, failed, or open while it has not come to its end."""
+
+    job: Job
+    status: str = "open"
+    outcome: Outcome | None = None
+    error: str = ""
+
+
+class Ledger:
+    """What came of each video of a run."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.entries = [Entry(job) for job in jobs]
+
+    def enter(self, job: Job, status: str, outcome: Outcome | None = None, error: str = "") -> None:
+        self.entries[job.number] = Entry(job, status, outcome, error)
+
+    def count(self, status: str) -> int:
+        return sum(entry.status == status for entry in self.entries)
+
+    def write(self, output: Path) -> Path:
+        """Write ``corpus.csv``, a row per video, over that of an earlier run.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        path = output / CORPUS
+        part = path.with_name(f".{CORPUS}.part")
+        try:
+            with part.open("w", newline="", encoding="utf-8") as file:
+                table = csv.writer(file, lineterminator="\n")
+                table.writerow(COLUMNS)
+                table.writerows(_row(entry, output) for entry in self.entries)
+            part.replace(path)
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+        return path
+
+
+def _row(entry: Entry, output: Path) -> list[str | int]:
+    found: list[str | int] = [""] * 4
+    if entry.outcome is not None:
+        mean = entry.outcome.mean_intensity
+        found = [
+            entry.outcome.frames,
+            entry.outcome.faces,
+            f"{entry.outcome.duration_s:.3f}",
+            "" if mean != mean else f"{mean:.4f}",
+        ]
+    place = entry.job.folder.relative_to(output).as_posix()
+    return [str(entry.job.video), place, entry.status, *found, entry.error]

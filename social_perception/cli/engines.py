@@ -1,0 +1,306 @@
+"""Who annotates the videos of a corpus: this process, one after the other, or several worker processes.
+
+Each worker has its own process, because a broken video can take the process with it that decodes it:
+that one video has failed then, and another worker goes on. Workers are spawned, never forked: a fork
+of a process that runs torch can hang.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol
+
+from social_perception.cli.annotation import Job, Outcome, Progress
+from social_perception.core.errors import DetectionError, SocialPerceptionError, SourceError
+
+_logger = logging.getLogger(__name__)
+
+PROGRESS_S = 0.25
+"""Workers tell how far they are at most this often."""
+
+_GRACE_S = 5.0
+
+Annotate = Callable[[Job, Progress], Outcome]
+MakeAnnotate = Callable[[], AbstractContextManager[Annotate]]
+"""Makes what annotates; it is pickled and called in each worker."""
+
+
+class Listener(Protocol):
+    """Is told how a run goes."""
+
+    def started(self, job: Job) -> None: ...
+
+    def progressed(self, job: Job, frames: int, total: int | None) -> None: ...
+
+    def finished(self, job: Job, outcome: Outcome) -> None: ...
+
+    def failed(self, job: Job, error: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A video that could not be annotated; the others can."""
+
+    error: str
+
+
+def attempt(annotate: Annotate, job: Job, progress: Progress) -> Outcome | Failure:
+    """Annotate a video; one that cannot be is reported, because the others are still wanted.
+
+    Raises:
+        SocialPerceptionError: what would hinder the others, too.
+    """
+    try:
+        return annotate(job, progress)
+    except (SourceError, DetectionError) as error:
+        return Failure(" ".join(str(error).split()))
+    except SocialPerceptionError:
+        raise
+    except Exception as error:  # a video that nobody thought of must not end a night's run
+        _logger.info("%s failed", job.video, exc_info=True)
+        return Failure(f"{job.video}: {type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def run_serially(jobs: Sequence[Job], make: MakeAnnotate, listener: Listener) -> None:
+    """Annotate the videos in this process, one after the other.
+
+    Raises:
+        SocialPerceptionError: what would hinder every video.
+    """
+    with make() as annotate:
+        for job in jobs:
+            listener.started(job)
+            tell(listener, job, attempt(annotate, job, partial(listener.progressed, job)))
+
+
+def tell(listener: Listener, job: Job, result: Outcome | Failure) -> None:
+    """Tell the listener what came of a video."""
+    if isinstance(result, Failure):
+        listener.failed(job, result.error)
+    else:
+        listener.finished(job, result)
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """How far a worker is in its video."""
+
+    frames: int
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """What a worker logged."""
+
+    level: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """An error that every video would meet with."""
+
+    error: str
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """A worker process seen from its parent; job is what it is at."""
+
+    process: Any
+    connection: Connection
+    job: Job | None = None
+
+
+def run_in_processes(jobs: Sequence[Job], make: MakeAnnotate, listener: Listener, workers: int) -> None:
+    """Annotate the videos in so many processes; each takes the next video when it is done with one.
+
+    Raises:
+        SocialPerceptionError: what would hinder every video; those begun are given up.
+    """
+    waiting = deque(jobs)
+    crew: list[_Worker] = []
+    try:
+        while waiting or any(worker.job for worker in crew):
+            while waiting and len(crew) < workers:
+                crew.append(_hire(make))
+            for worker in crew:
+                if worker.job is None and waiting:
+                    _assign(worker, waiting.popleft(), listener)
+            for worker in _heard(crew):
+                if not _listen(worker, listener):
+                    crew.remove(worker)
+                    _bury(worker, listener)
+        _dismiss(crew)
+    except BaseException:
+        _dismiss(crew, at_once=True)
+        raise
+
+
+def _hire(make: MakeAnnotate) -> _Worker:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=work, args=(there, make, _logger.getEffectiveLevel()), daemon=True)
+    with _deaf_to_interrupts():
+        process.start()
+    there.close()
+    return _Worker(process, here)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Ctrl-C reaches all processes of a terminal; what is started here leaves it to its parent."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _assign(worker: _Worker, job: Job, listener: Listener) -> None:
+    worker.job = job
+    listener.started(job)
+    with suppress(OSError):  # it has died: that is heard in a moment
+        worker.connection.send(job)
+
+
+def _heard(crew: Sequence[_Worker]) -> list[_Worker]:
+    """Wait for the workers that say something or have died."""
+    speaking = {worker.connection: worker for worker in crew}
+    return [speaking[connection] for connection in wait(list(speaking))]  # type: ignore[index]
+
+
+def _listen(worker: _Worker, listener: Listener) -> bool:
+    """Take one message of a worker; whether it lives."""
+    try:
+        message = worker.connection.recv()
+    except (EOFError, OSError):
+        return False
+    if isinstance(message, LogLine):
+        _logger.log(message.level, "%s", message.text)
+    elif isinstance(message, Hindrance):
+        raise SocialPerceptionError(message.error)
+    elif isinstance(message, Progressed):
+        assert worker.job is not None
+        listener.progressed(worker.job, message.frames, message.total)
+    else:
+        job, worker.job = worker.job, None
+        assert job is not None
+        tell(listener, job, message)
+    return True
+
+
+def _bury(worker: _Worker, listener: Listener) -> None:
+    worker.connection.close()
+    worker.process.join(_GRACE_S)
+    if worker.job is not None:
+        listener.failed(worker.job, f"{worker.job.video}: {_cause_of_death(worker.process.exitcode)}")
+
+
+def _cause_of_death(status: int | None) -> str:
+    if status == -signal.SIGKILL:
+        return "its worker was killed (SIGKILL), as the system does when memory runs out; try fewer --jobs"
+    if status is not None and status < 0:
+        return f"its worker died of signal {signal.Signals(-status).name}"
+    return f"its worker ended with status {status}"
+
+
+def _dismiss(crew: Sequence[_Worker], *, at_once: bool = False) -> None:
+    """End all workers; those at work close their files first."""
+    for worker in crew:
+        if at_once:
+            worker.process.terminate()
+        else:
+            worker.connection.close()  # which a worker without a job takes for the end
+    until_s = time.monotonic() + _GRACE_S
+    for worker in crew:
+        worker.process.join(max(0.0, until_s - time.monotonic()))
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+        if at_once:
+            _say_last_words(worker)
+
+
+def _say_last_words(worker: _Worker) -> None:
+    with suppress(EOFError, OSError):
+        while worker.connection.poll():
+            message = worker.connection.recv()
+            if isinstance(message, LogLine):
+                _logger.log(message.level, "%s", message.text)
+    worker.connection.close()
+
+
+def work(connection: Connection, make: MakeAnnotate, log_level: int) -> None:
+    """What a worker process does: annotate the videos that come through the connection, till it ends."""
+    # Ctrl-C is the parent's business, which then sends SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    send = _Sender(connection)
+    forward_log(send, log_level)
+    # A parent that is gone closes the connection: then this process ends, too.
+    with suppress(EOFError, OSError, KeyboardInterrupt):
+        try:
+            with make() as annotate:
+                while True:
+                    job = connection.recv()
+                    send(attempt(annotate, job, throttled(lambda *count: send(Progressed(*count)))))
+        except SocialPerceptionError as error:
+            send(Hindrance(str(error)))
+
+
+class _Sender:
+    """Sends whole messages, from whatever thread."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def __call__(self, message: object) -> None:
+        with self._lock:
+            self._connection.send(message)
+
+
+def throttled(progress: Progress) -> Progress:
+    """Progress that is told a few times a second."""
+    told_s = -PROGRESS_S
+
+    def tell_sometimes(frames: int, total: int | None) -> None:
+        nonlocal told_s
+        if time.monotonic() - told_s >= PROGRESS_S:
+            told_s = time.monotonic()
+            progress(frames, total)
+
+    return tell_sometimes
+
+
+def forward_log(send: Callable[[LogLine], None], level: int) -> None:
+    """Send what this process logs to its parent, which alone writes to the terminal."""
+    logger = logging.getLogger("social_perception")
+    logger.handlers[:] = [_Forwarding(send)]
+    logger.setLevel(level)
+    logger.propagate = False
+
+
+class _Forwarding(logging.Handler):
+    def __init__(self, send: Callable[[LogLine], None]) -> None:
+        super().__init__()
+        self._forward = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):  # nobody listens any more
+            self._forward(LogLine(record.levelno, self.format(record)))

@@ -1,0 +1,150 @@
+"""What the results of a video were made from (``annotation.json``), so that a second run can skip it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from social_perception import __version__
+from social_perception.core.config import PipelineConfig
+
+MANIFEST = "annotation.json"
+FORMAT = 1
+
+_SAMPLES = 16
+_SAMPLE_BYTES = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What results depend on besides the video.
+
+    Attributes:
+        settings: of the pipeline, by kind, and what was asked for, as JSON takes them.
+        networks: SHA-256 of the detector's and of the smile network's weights.
+    """
+
+    settings: dict[str, Any]
+    networks: dict[str, str]
+    version: str = __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The content of annotation.json."""
+
+    format: int
+    video: str
+    bytes: int
+    fingerprint: str
+    version: str
+    settings: dict[str, Any]
+    networks: dict[str, str]
+    outputs: tuple[str, ...]
+    results: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls, video: Path, mark: str, origin: Origin, outputs: tuple[str, ...], results: dict[str, Any]
+    ) -> Manifest:
+        return cls(
+            FORMAT,
+            str(video.resolve()),
+            video.stat().st_size,
+            mark,
+            origin.version,
+            origin.settings,
+            origin.networks,
+            outputs,
+            {name: _for_json(value) for name, value in results.items()},
+        )
+
+    def stands_for(self, folder: Path, mark: str, origin: Origin) -> bool:
+        """Whether the results in the folder are complete and made from this video in this way."""
+        return (
+            (self.format, self.fingerprint) == (FORMAT, mark)
+            and Origin(self.settings, self.networks, self.version) == origin
+            and all((folder / name).is_file() for name in self.outputs)
+        )
+
+
+def _for_json(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def fingerprint(video: Path) -> str:
+    """A hash of the video's size and of 16 samples of its content, 4 MiB in all; empty if it has none.
+
+    A moved, copied or touched video keeps it. Reading everything would take as long as the disk needs,
+    for nothing: whatever writes a video anew changes its index or most of its bytes.
+    """
+    digest = hashlib.sha256()
+    try:
+        size = video.stat().st_size
+        digest.update(str(size).encode())
+        with video.open("rb") as file:
+            for number in range(_SAMPLES):
+                file.seek(max(0, size - _SAMPLE_BYTES) * number // (_SAMPLES - 1))
+                digest.update(file.read(_SAMPLE_BYTES))
+    except OSError:
+        return ""  # whoever opens the video says why
+    return digest.hexdigest()
+
+
+def make_origin(config: PipelineConfig, wanted: object) -> Origin:
+    """What the results of a run with these settings depend on besides the videos.
+
+    Args:
+        config: of the way of one frame.
+        wanted: a dataclass that says what is to be made.
+    """
+    settings = {**dataclasses.asdict(config), "wanted": dataclasses.asdict(wanted)}  # type: ignore[call-overload]
+    return Origin(json.loads(json.dumps(settings)), _network_hashes(config))
+
+
+def _network_hashes(config: PipelineConfig) -> dict[str, str]:
+    # Not by asking the rooms for the paths: that loads torch, which the parent of workers never needs.
+    package = Path(str(resources.files("social_perception")))
+    smile = config.smile.model
+    return {
+        "detector": _hash(sorted((package / "detection" / "weights").iterdir())),
+        "smile": _hash(
+            [Path(smile).expanduser()] if smile else sorted((package / "smile" / "weights").iterdir())
+        ),
+    }
+
+
+def _hash(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        # One that is missing is reported by whoever loads it.
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    return digest.hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a folder of results; None where it is missing or cannot be understood."""
+    try:
+        fields = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return Manifest(**{**fields, "outputs": tuple(fields["outputs"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest in one step."""
+    part = folder / f".{MANIFEST}.part"
+    text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(folder / MANIFEST)
