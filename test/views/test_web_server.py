@@ -726,9 +726,9 @@ def test_more_connections_than_allowed_are_closed(serve, monkeypatch):
     try:
         lines[0].sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert lines[0].recv(12) == b"HTTP/1.1 200"
-        with socket.create_connection(("127.0.0.1", dashboard.port), PATIENCE_S) as further:
-            with suppress(ConnectionResetError):
-                assert further.recv(1) == b""
+        further = socket.create_connection(("127.0.0.1", dashboard.port), PATIENCE_S)
+        with further, suppress(ConnectionResetError):
+            assert further.recv(1) == b""
         lines[1].sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert lines[1].recv(12) == b"HTTP/1.1 200"
     finally:

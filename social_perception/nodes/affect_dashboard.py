@@ -1,0 +1,141 @@
+"""Node affect_dashboard: the people's smiles in, a live web page out.
+
+The picture is that of affect_overlay, which is a JPEG already. It is subscribed only where the
+parameter allows it, and only while a browser asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage
+
+from social_perception.core.config import WebConfig
+from social_perception.core.errors import ImageError
+from social_perception.core.types import FrameAffect, GroupAffect
+from social_perception.nodes.config import NodeConfig
+from social_perception.nodes.messages import (
+    FaceAffectArray,
+    GroupAffectMessage,
+    faces_of,
+    group_of,
+    seconds,
+)
+from social_perception.nodes.qos import NEWEST_RESULT_QOS, image_qos
+from social_perception.nodes.runner import run
+from social_perception.nodes.stage import Stage
+from social_perception.views.web.server import Dashboard
+
+_WISHES_PERIOD_S = 0.25
+
+
+class AffectDashboardNode(Stage):
+    """Serves the page from configure to cleanup; while it is not active, the page says so."""
+
+    def __init__(self, **node_options: Any) -> None:
+        self.dashboard: Dashboard | None = None
+        self._timer: Any = None
+        self._pictures: Subscription | None = None
+        self._group: GroupAffect | None = None
+        self._index = 0
+        super().__init__("affect_dashboard", (WebConfig,), **node_options)
+
+    def load(self) -> None:
+        config = self.parameters[WebConfig]
+        source = self.resolve_topic_name("face_affect")
+        silent_after_s = self.parameters[NodeConfig].silent_after_s
+        self.dashboard = Dashboard(config, source, silent_after_s=silent_after_s)
+        self.get_logger().info(f"web page: {self.dashboard.url}")
+        if config.picture:
+            self.get_logger().warning("the web page shows the picture to every browser that asks for it")
+
+    def open(self) -> None:
+        self._group = None
+        self.listen(GroupAffectMessage, "group_affect", NEWEST_RESULT_QOS, self._on_group)
+        self.subscribe(
+            FaceAffectArray,
+            "face_affect",
+            NEWEST_RESULT_QOS,
+            noun="face affects",
+            origin="smile_intensity",
+            in_worker=False,
+        )
+        # Steady, so that a simulation clock that stands still keeps nobody waiting.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(_WISHES_PERIOD_S, self._follow_wishes, clock=steady)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self.destroy_timer(self._timer)
+            self._timer = None
+        self._end_pictures()
+        if self.dashboard is not None:
+            self.dashboard.say_stale("the node affect_dashboard is not active")
+
+    def unload(self) -> None:
+        if self.dashboard is not None:
+            self.dashboard.close()
+            self.dashboard = None
+
+    def restart(self) -> None:
+        self._group = None
+
+    def process(self, message: FaceAffectArray) -> int:
+        assert self.dashboard is not None
+        faces, stamp_s = faces_of(message), seconds(message.header.stamp)
+        self.dashboard.show(
+            FrameAffect(stamp_s, self._index, message.image_width, message.image_height, faces, self._group)
+        )
+        self._index += 1
+        self.note_published(message.header.stamp)
+        return len(faces)
+
+    def _on_group(self, message: GroupAffectMessage) -> None:
+        self._group = group_of(message)
+        if self._group.stale and self.dashboard is not None:
+            self.dashboard.say_stale("no new images, as group_affect says")
+
+    def _follow_wishes(self) -> None:
+        """Subscribe the picture as long as somebody looks at it."""
+        wanted = self.dashboard is not None and self.dashboard.wants_picture
+        if wanted and self._pictures is None:
+            self._pictures = self.create_subscription(
+                CompressedImage, "affect_overlay/compressed", self._on_picture, image_qos(reliable=False)
+            )
+        elif not wanted:
+            self._end_pictures()
+
+    def _end_pictures(self) -> None:
+        if self._pictures is not None:
+            self.destroy_subscription(self._pictures)
+            self._pictures = None
+
+    def _on_picture(self, message: CompressedImage) -> None:
+        self._guarded(lambda: self._show_picture(message))
+
+    def _show_picture(self, message: CompressedImage) -> None:
+        if self.dashboard is not None:
+            self.dashboard.show_jpeg(_jpeg(message))
+
+
+def _jpeg(message: CompressedImage) -> bytes:
+    """The bytes of a JPEG.
+
+    Raises:
+        ImageError: it is something else, which the page does not show.
+    """
+    found = bytes(message.data)
+    if not found.startswith(b"\xff\xd8\xff"):
+        raise ImageError(f"affect_overlay/compressed must be JPEG, got {message.format!r}")
+    return found
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    return run([AffectDashboardNode], args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
