@@ -1,8 +1,8 @@
-"""Camera image to group affect: face_tracker, smile_intensity and group_affect."""
+"""Camera image to group affect: the nodes, what people can watch, and rviz if asked for."""
 
 from launch.actions import DeclareLaunchArgument, GroupAction
 from launch.conditions import IfCondition, UnlessCondition
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
 from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -11,12 +11,17 @@ from launch import LaunchDescription
 from social_perception.core.config import DEVICES, SmileConfig
 
 PACKAGE = "social_perception"
+CAMERA = "/camera/camera/color/image_raw"
+YES_NO = ["true", "false"]
 
 ARGUMENTS = [
+    DeclareLaunchArgument("image_topic", default_value=CAMERA, description="topic of the camera's images"),
     DeclareLaunchArgument(
-        "image_topic",
-        default_value="/camera/camera/color/image_raw",
-        description="topic of the camera's images",
+        "camera_info_topic",
+        default_value=PythonExpression(
+            ["'/'.join([*'", LaunchConfiguration("image_topic"), "'.split('/')[:-1], 'camera_info'])"]
+        ),
+        description="topic of the camera's calibration; by default the camera_info beside image_topic",
     ),
     DeclareLaunchArgument(
         "namespace", default_value="", description="namespace of the nodes and their topics"
@@ -38,7 +43,21 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "composed", default_value="true", description="all nodes in one process, or one process each"
     ),
+    DeclareLaunchArgument(
+        "markers",
+        default_value="true",
+        choices=YES_NO,
+        description="affect_markers: the people in 3D for rviz and Foxglove; idle while nobody subscribes it",
+    ),
+    DeclareLaunchArgument("rviz", default_value="false", choices=YES_NO, description="open rviz2"),
+    DeclareLaunchArgument(
+        "fixed_frame",
+        default_value="camera_color_optical_frame",
+        description="fixed frame of rviz: the images' frame_id, or any frame that TF links with it",
+    ),
 ]
+
+SIM_TIME = {"use_sim_time": ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)}
 
 COMMON = {
     "package": PACKAGE,
@@ -46,34 +65,64 @@ COMMON = {
     "emulate_tty": True,
     "parameters": [
         LaunchConfiguration("params_file"),
-        {
-            "device": ParameterValue(LaunchConfiguration("device"), value_type=str),
-            "use_sim_time": ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool),
-        },
+        {"device": ParameterValue(LaunchConfiguration("device"), value_type=str), **SIM_TIME},
     ],
     "remappings": [
         ("image", LaunchConfiguration("image_topic")),
         ("image/compressed", [LaunchConfiguration("image_topic"), "/compressed"]),
+        ("camera_info", LaunchConfiguration("camera_info_topic")),
     ],
 }
+
+ONE_PROCESS = [
+    Node(
+        executable="social_perception_all",
+        arguments=["--markers", LaunchConfiguration("markers")],
+        **COMMON,
+    )
+]
+
+ONE_PROCESS_EACH = [
+    Node(
+        executable="affect_markers",
+        name="affect_markers",
+        condition=IfCondition(LaunchConfiguration("markers")),
+        **COMMON,
+    ),
+    Node(executable="group_affect", name="group_affect", **COMMON),
+    Node(executable="smile_intensity", name="smile_intensity", **COMMON),
+    Node(executable="face_tracker", name="face_tracker", **COMMON),
+]
+
+RVIZ = Node(
+    package="rviz2",
+    executable="rviz2",
+    name="rviz",
+    condition=IfCondition(LaunchConfiguration("rviz")),
+    arguments=[
+        "--display-config",
+        PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "group_smile.rviz"]),
+        "--fixed-frame",
+        LaunchConfiguration("fixed_frame"),
+    ],
+    parameters=[SIM_TIME],
+    # A relative name is one in the namespace.
+    remappings=[
+        (CAMERA, LaunchConfiguration("image_topic")),
+        ("/affect_overlay", "affect_overlay"),
+        ("/affect_markers", "affect_markers"),
+    ],
+)
 
 
 def generate_launch_description() -> LaunchDescription:
     composed = LaunchConfiguration("composed")
-    one_process = GroupAction(
-        condition=IfCondition(composed),
-        actions=[
+    nodes = GroupAction(
+        [
             PushRosNamespace(LaunchConfiguration("namespace")),
-            Node(executable="social_perception_all", **COMMON),
-        ],
+            GroupAction(ONE_PROCESS, condition=IfCondition(composed)),
+            GroupAction(ONE_PROCESS_EACH, condition=UnlessCondition(composed)),
+            RVIZ,
+        ]
     )
-    three_processes = GroupAction(
-        condition=UnlessCondition(composed),
-        actions=[
-            PushRosNamespace(LaunchConfiguration("namespace")),
-            Node(executable="group_affect", name="group_affect", **COMMON),
-            Node(executable="smile_intensity", name="smile_intensity", **COMMON),
-            Node(executable="face_tracker", name="face_tracker", **COMMON),
-        ],
-    )
-    return LaunchDescription([*ARGUMENTS, one_process, three_processes])
+    return LaunchDescription([*ARGUMENTS, nodes])

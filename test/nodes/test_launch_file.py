@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,13 +15,16 @@ import yaml
 launch = pytest.importorskip("launch", reason="needs ros2 launch")
 launch_ros = pytest.importorskip("launch_ros", reason="needs launch_ros")
 
-from launch.actions import DeclareLaunchArgument  # noqa: E402
+from launch.actions import DeclareLaunchArgument, GroupAction  # noqa: E402
 from launch.launch_description_sources import get_launch_description_from_python_launch_file  # noqa: E402
 from launch.utilities import perform_substitutions  # noqa: E402
+from launch_ros.actions import Node  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.parameter import parameter_value_to_python  # noqa: E402
+from visualization_msgs.msg import MarkerArray  # noqa: E402
 
 from launch import LaunchContext  # noqa: E402
+from social_perception.nodes.image_publisher import FRAME_ID  # noqa: E402
 
 PATH = Path(__file__).parents[2] / "launch" / "group_smile.launch.py"
 TIMEOUT_S = 60.0
@@ -28,6 +34,10 @@ ARGUMENTS = {
     "device": "auto",
     "use_sim_time": "false",
     "composed": "true",
+    "markers": "true",
+    "rviz": "false",
+    "fixed_frame": FRAME_ID,
+    "camera_info_topic": "/camera/camera/color/camera_info",
 }
 
 
@@ -36,13 +46,71 @@ def description():
     return get_launch_description_from_python_launch_file(str(PATH))
 
 
+def declare(description, context, given=()) -> dict[str, DeclareLaunchArgument]:
+    """Give the launch arguments their values, as ros2 launch does."""
+    declared = {each.name: each for each in description.entities if isinstance(each, DeclareLaunchArgument)}
+    context.launch_configurations.update(given)
+    for each in declared.values():
+        each.execute(context)
+    return declared
+
+
 def test_arguments_and_their_defaults(description) -> None:
     context = LaunchContext()
-    declared = {each.name: each for each in description.entities if isinstance(each, DeclareLaunchArgument)}
+    declared = declare(description, context)
     assert set(declared) == {*ARGUMENTS, "params_file"}
     for name, default in ARGUMENTS.items():
         assert perform_substitutions(context, declared[name].default_value) == default
         assert declared[name].description
+
+
+def programs(entities, context) -> list[str]:
+    """The programs that would be started."""
+    found = []
+    for entity in entities:
+        if entity.condition is not None and not entity.condition.evaluate(context):
+            continue
+        if isinstance(entity, Node):
+            found.append(f"{entity.node_package}/{entity.node_executable}")
+        elif isinstance(entity, GroupAction):
+            found += programs(entity.get_sub_entities(), context)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, ["social_perception_all"]),
+        ({"composed": "false"}, ["affect_markers", "group_affect", "smile_intensity", "face_tracker"]),
+        (
+            {"composed": "false", "markers": "false"},
+            ["group_affect", "smile_intensity", "face_tracker"],
+        ),
+        ({"rviz": "true"}, ["social_perception_all", "rviz2"]),
+    ],
+)
+def test_what_is_started(given, expected, description) -> None:
+    context = LaunchContext()
+    declare(description, context, given)
+    packages = {"rviz2": "rviz2"}
+    assert programs(description.entities, context) == [
+        f"{packages.get(name, 'social_perception')}/{name}" for name in expected
+    ]
+
+
+@pytest.mark.parametrize(
+    ("image_topic", "expected"),
+    [
+        ("/camera/camera/color/image_raw", "/camera/camera/color/camera_info"),
+        ("/image", "/camera_info"),
+        ("image", "camera_info"),
+        ("eye/image", "eye/camera_info"),
+    ],
+)
+def test_the_calibration_is_that_beside_the_images(image_topic, expected, description) -> None:
+    context = LaunchContext()
+    declare(description, context, {"image_topic": image_topic})
+    assert context.launch_configurations["camera_info_topic"] == expected
 
 
 @pytest.fixture
@@ -57,6 +125,7 @@ def parameters(tmp_path) -> Path:
         "face_tracker": {"backend": "hog", "device": "cuda"},
         "smile_intensity": {"model": str(weights), "warmup_frames": 7},
         "group_affect": {"window_s": 9.0},
+        "affect_markers": {"plane_distance_m": 3.0},
     }
     path = tmp_path / "robot.yaml"
     path.write_text(
@@ -73,21 +142,31 @@ def parameter(ros, node: str, name: str):
     return parameter_value_to_python(answer.result().values[0])
 
 
+def subscribers(ros, topic: str) -> list[str]:
+    return [each.node_name for each in ros.node.get_subscriptions_info_by_topic(topic)]
+
+
+@contextmanager
+def launching(ros, given, **environment):
+    """The launch file as ros2 launch runs it."""
+    arguments = {"namespace": ros.namespace, "image_topic": f"{ros.namespace}/eye/image", **given}
+    command = ["ros2", "launch", str(PATH), *(f"{name}:={value}" for name, value in arguments.items())]
+    own = {"ROS_DOMAIN_ID": str(1 + os.getpid() % 100)}
+    launched = subprocess.Popen(command, env={**os.environ, **own, **environment}, start_new_session=True)
+    try:
+        yield launched
+    finally:
+        if launched.poll() is None:
+            os.killpg(launched.pid, signal.SIGKILL)
+            launched.wait()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ros2") is None, reason="needs ros2 launch")
 @pytest.mark.parametrize("composed", ["true", "false"])
 def test_the_launched_nodes_are_configured_and_connected(composed, ros, parameters) -> None:
-    arguments = {
-        "composed": composed,
-        "namespace": ros.namespace,
-        "image_topic": f"{ros.namespace}/eye/image",
-        "params_file": str(parameters),
-        "device": "cpu",
-    }
-    command = ["ros2", "launch", str(PATH), *(f"{name}:={value}" for name, value in arguments.items())]
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(1 + os.getpid() % 100)}
-    launched = subprocess.Popen(command, env=environment, start_new_session=True)
-    try:
+    given = {"composed": composed, "params_file": str(parameters), "device": "cpu"}
+    with launching(ros, given) as launched:
         topic = f"{ros.namespace}/eye/image"
         ros.until(lambda: ros.node.count_subscribers(topic) == 1, "face_tracker subscribes", TIMEOUT_S)
         ros.until(lambda: ros.node.count_publishers("group_affect") == 1, "the group's topic", TIMEOUT_S)
@@ -97,9 +176,63 @@ def test_the_launched_nodes_are_configured_and_connected(composed, ros, paramete
         assert parameter(ros, "smile_intensity", "warmup_frames") == 7
         assert parameter(ros, "group_affect", "window_s") == 9.0
         assert parameter(ros, "group_affect", "use_sim_time") is False
+        assert parameter(ros, "affect_markers", "plane_distance_m") == 3.0
+        ros.collect(MarkerArray, "affect_markers")
+        ros.until(
+            lambda: "affect_markers" in subscribers(ros, f"{ros.namespace}/eye/camera_info"),
+            "the calibration beside the images",
+            TIMEOUT_S,
+        )
         launched.send_signal(signal.SIGINT)
         assert launched.wait(TIMEOUT_S) == 0
         ros.until(lambda: ros.node.count_subscribers(topic) == 0, "nobody is left", TIMEOUT_S)
-    finally:
-        if launched.poll() is None:
-            os.killpg(launched.pid, signal.SIGKILL)
+
+
+FAKE_RVIZ = """#!{python}
+import json, os, sys
+import rclpy, yaml
+
+options = dict(zip(sys.argv[1:5:2], sys.argv[2:5:2]))
+rclpy.init()
+node = rclpy.create_node("rviz_before_its_name_is_remapped")
+displays = yaml.safe_load(open(options["--display-config"]))["Visualization Manager"]["Displays"]
+names = {{each["Name"]: each["Topic"]["Value"] for each in displays if "Topic" in each}}
+topics = {{name: node.resolve_topic_name(topic) for name, topic in names.items()}}
+with open({told!r} + ".part", "w") as file:
+    json.dump({{"frame": options["--fixed-frame"], "topics": topics, "name": node.get_name()}}, file)
+os.replace({told!r} + ".part", {told!r})
+"""
+
+
+@pytest.fixture
+def fake_rviz(tmp_path):
+    """A package rviz2 whose program tells what it was asked to show, and where that would be subscribed."""
+    prefix, told = tmp_path / "prefix", tmp_path / "told.json"
+    marker = prefix / "share" / "ament_index" / "resource_index" / "packages" / "rviz2"
+    program = prefix / "lib" / "rviz2" / "rviz2"
+    for path, text in ((marker, ""), (program, FAKE_RVIZ.format(python=sys.executable, told=str(told)))):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    program.chmod(0o755)
+    return told, {"AMENT_PREFIX_PATH": f"{prefix}{os.pathsep}{os.environ['AMENT_PREFIX_PATH']}"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("ros2") is None, reason="needs ros2 launch")
+def test_rviz_is_opened_on_the_topics_of_the_nodes(ros, parameters, fake_rviz) -> None:
+    told, environment = fake_rviz
+    given = {"params_file": str(parameters), "device": "cpu", "rviz": "true", "fixed_frame": "base_link"}
+    with launching(ros, given, **environment) as launched:
+        ros.until(told.exists, "rviz is started", TIMEOUT_S)
+        assert json.loads(told.read_text()) == {
+            "frame": "base_link",
+            "name": "rviz",
+            "topics": {
+                "Camera": f"{ros.namespace}/eye/image",
+                "Overlay": f"{ros.namespace}/affect_overlay",
+                "Affect": f"{ros.namespace}/affect_markers",
+            },
+        }
+        ros.until(lambda: ros.node.count_publishers("affect_markers") == 1, "the nodes go on", TIMEOUT_S)
+        launched.send_signal(signal.SIGINT)
+        assert launched.wait(TIMEOUT_S) == 0

@@ -10,7 +10,8 @@ from rclpy.parameter import Parameter
 from social_perception.core import config as core
 from social_perception.core.config import settings_of
 from social_perception.core.errors import ConfigurationError
-from social_perception.nodes.config import ImageInputConfig, NodeConfig, TrackedFacesConfig
+from social_perception.nodes.affect_markers import AffectMarkersNode
+from social_perception.nodes.config import ImageInputConfig, MarkersConfig, NodeConfig, TrackedFacesConfig
 from social_perception.nodes.face_tracker import FaceTrackerNode
 from social_perception.nodes.group_affect import GroupAffectNode
 from social_perception.nodes.smile_intensity import SmileIntensityNode
@@ -19,6 +20,7 @@ NODES = {
     FaceTrackerNode: (core.DetectionConfig, core.TrackingConfig, ImageInputConfig, TrackedFacesConfig),
     SmileIntensityNode: (core.SmileConfig,),
     GroupAffectNode: (core.GroupConfig, core.DynamicsConfig),
+    AffectMarkersNode: (MarkersConfig,),
 }
 
 
@@ -112,6 +114,7 @@ def test_the_robots_file_names_only_what_exists_and_repeats_no_default(prepare) 
         "/**/face_tracker": NODES[FaceTrackerNode],
         "/**/smile_intensity": NODES[SmileIntensityNode],
         "/**/group_affect": NODES[GroupAffectNode],
+        "/**/affect_markers": NODES[AffectMarkersNode],
     }
     assert set(given) == set(known)
     for name, body in given.items():
