@@ -7,7 +7,9 @@ Coordinates are whole and absolute, and the page's script reads the values back 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +20,10 @@ SIZE = 1000
 """Width and height of a plot in its own units."""
 
 MOST_COLUMNS = 500
-"""A curve has at most two points per column: the lowest and the highest value in it."""
+"""Of each column a curve shows the mean, the lowest and the highest value."""
 
 _FEWEST_COLUMNS = 100
-_COLUMNS_OF_ALL = 20000
+_COLUMNS_OF_ALL = 60000
 _MOST_TICKS = 8
 _TICK_STEPS_S = (
     0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30,
@@ -60,73 +62,119 @@ class Axis:
         return tuple(float(number * step_s) for number in np.arange(first, last + 1))
 
 
-def thinned(sections: IntArray, places: IntArray, values: FloatArray) -> IntArray:
-    """Which points of a curve to draw: of each section and column the lowest and the highest, in order.
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The paths of a curve: the mean of each column, and areas under its lowest and highest value.
+
+    ``high`` is empty where it would equal ``low``: nothing had to be thinned. Each path has one point
+    per column, at the same x, besides those in which an area comes down to the ground.
+    """
+
+    mean: str = ""
+    low: str = ""
+    high: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """What is drawn of a curve: a value per column of each unbroken section, all (C,)."""
+
+    sections: IntArray
+    times_s: FloatArray
+    mean: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+def cells(sections: IntArray, columns: IntArray, times_s: FloatArray, values: FloatArray) -> Cells:
+    """Gather the points of a curve by section and column.
 
     Args:
-        sections: (N,) the number of the unbroken part that each point belongs to, never falling.
-        places: (N,) the column of each point, never falling within a section.
-        values: (N,) what is drawn, without NaN.
-
-    Returns:
-        the indices of the points that stay, rising.
+        sections: (N,) the number of the unbroken section that each point belongs to, never falling.
+        columns: (N,) the column of each point, never falling within a section.
+        times_s: (N,) when it was.
+        values: (N,) without NaN; N is 1 at least.
     """
-    if not len(values):
-        return np.zeros(0, np.int64)
-    order = np.lexsort((values, places, sections))
-    new = (np.diff(sections[order]) != 0) | (np.diff(places[order]) != 0)
+    new = (np.diff(sections) != 0) | (np.diff(columns) != 0)
     firsts = np.concatenate([[0], np.flatnonzero(new) + 1])
-    lasts = np.concatenate([firsts[1:] - 1, [len(order) - 1]])
-    return np.unique(np.concatenate([order[firsts], order[lasts]]))
+    counts = np.diff(np.append(firsts, len(values)))
+    return Cells(
+        sections[firsts],
+        np.add.reduceat(times_s, firsts) / counts,
+        np.add.reduceat(values, firsts) / counts,
+        np.minimum.reduceat(values, firsts),
+        np.maximum.reduceat(values, firsts),
+    )
 
 
-def area(places: IntArray, values: FloatArray, clock: Clock, axis: Axis, columns: int) -> str:
-    """The path of an area under a curve; it is broken where nothing is known.
+def curve(places: IntArray, values: FloatArray, clock: Clock, axis: Axis, columns: int) -> Curve:
+    """The paths of a curve; they are broken where nothing is known for longer than a column.
 
     Args:
         places: (N,) the frames of the values, as places in the clock, rising.
         values: (N,) in [0, 1], NaN for unknown.
         clock: every frame's time.
         axis: of the plot.
-        columns: at most two points are drawn for each.
+        columns: of the plot; each is one point at most.
     """
     known = ~np.isnan(values)
     places, values = places[known], np.clip(values[known], 0.0, 1.0)
     if not len(places):
-        return ""
+        return Curve()
     middles_s = clock.starts_s[places] + clock.lengths_s[places] / 2
     column_s = (axis.end_s - axis.start_s) / columns
     missing = (np.diff(places) > 1) & (np.diff(middles_s) > column_s)
     sections = np.concatenate([[0], np.cumsum(missing)])
-    cells = np.floor((middles_s - axis.start_s) / column_s) if column_s > 0 else np.zeros(len(places))
-    kept = thinned(sections, cells.astype(np.int64), values)
-    x = axis.units(middles_s[kept])
-    y = SIZE - np.rint(values[kept] * SIZE).astype(np.int64)
+    drawn = cells(sections, _columns(middles_s, axis, columns), middles_s, values)
+    low, high = (_areas(drawn, axis, edge) for edge in (drawn.low, drawn.high))
+    return Curve(_lines(drawn, axis), low, "" if high == low else high)
+
+
+def _columns(times_s: FloatArray, axis: Axis, columns: int) -> IntArray:
+    column_s = (axis.end_s - axis.start_s) / columns
+    if column_s <= 0:
+        return np.zeros(len(times_s), np.int64)
+    return np.floor((times_s - axis.start_s) / column_s).astype(np.int64)
+
+
+def _points(drawn: Cells, axis: Axis, values: FloatArray) -> Iterator[list[str]]:
+    """The points of each section, as written in a path."""
+    x = axis.units(drawn.times_s).tolist()
+    y = (SIZE - np.rint(values * SIZE).astype(np.int64)).tolist()
+    points = [f"{across} {down}" for across, down in zip(x, y)]
+    borders = [0, *(np.flatnonzero(np.diff(drawn.sections)) + 1).tolist(), len(points)]
+    for first, end in pairwise(borders):
+        yield points[first:end]
+
+
+def _lines(drawn: Cells, axis: Axis) -> str:
+    # A single point is drawn too, as a dot, when the line goes to where it is.
     return "".join(
-        _closed(x[part], y[part]) for part in np.split(np.arange(len(kept)), _breaks(sections[kept]))
+        f"M{'L'.join(part if part[1:] else part * 2)}" for part in _points(drawn, axis, drawn.mean)
     )
 
 
-def _breaks(sections: IntArray) -> IntArray:
-    return np.flatnonzero(np.diff(sections)) + 1
-
-
-def _closed(x: IntArray, y: IntArray) -> str:
-    points = "".join(f"L{across} {down}" for across, down in zip(x.tolist(), y.tolist()))
-    return f"M{x[0]} {SIZE}{points}L{x[-1]} {SIZE}Z"
+def _areas(drawn: Cells, axis: Axis, values: FloatArray) -> str:
+    parts = []
+    for part in _points(drawn, axis, values):
+        first, last = (point.split(" ")[0] for point in (part[0], part[-1]))
+        parts.append(f"M{first} {SIZE}L{'L'.join(part)}L{last} {SIZE}Z")
+    return "".join(parts)
 
 
 def steps(values: IntArray, clock: Clock, axis: Axis, highest: int) -> str:
     """The path of an area under a whole number that changes in steps, one value per frame of the clock."""
     if not len(values) or highest <= 0:
         return ""
-    column_s = (axis.end_s - axis.start_s) / MOST_COLUMNS
-    cells = np.floor((clock.starts_s - axis.start_s) / column_s) if column_s > 0 else np.zeros(len(values))
-    numbers = values.astype(np.float64)
-    kept = thinned(np.zeros(len(values), np.int64), cells.astype(np.int64), numbers)
-    kept = kept[np.concatenate([[True], np.diff(numbers[kept]) != 0])]
+    columns = _columns(clock.starts_s, axis, MOST_COLUMNS)
+    # The lowest and the highest of each column stay, in their order, and of equal ones the first.
+    order = np.lexsort((values, columns))
+    borders = np.flatnonzero(np.diff(columns)) + 1
+    firsts, lasts = np.append(0, borders), np.append(borders, len(values)) - 1
+    kept = np.unique(np.concatenate([order[firsts], order[lasts]]))
+    kept = kept[np.append(True, np.diff(values[kept]) != 0)]
     x = axis.units(clock.starts_s[kept])
-    y = SIZE - np.rint(numbers[kept] / highest * SIZE).astype(np.int64)
+    y = SIZE - np.rint(values[kept] / highest * SIZE).astype(np.int64)
     drawn = "".join(f"H{across}V{down}" for across, down in zip(x.tolist(), y.tolist()))
     return f"M{x[0]} {SIZE}{drawn}H{int(axis.units(np.array([clock.end_s]))[0])}V{SIZE}Z"
 

@@ -285,13 +285,17 @@ class Summary:
 def summary(
     faces: Sequence[Timeline], group: GroupTimeline | None, clock: Clock, settings: ReportConfig
 ) -> Summary:
-    """The figures of the whole video; all unknown without a group."""
+    """The figures of the whole video; without a group its affect is unknown."""
     nan = float("nan")
     base = {"start_s": clock.start_s, "end_s": clock.end_s, "frames": len(clock.frames), "people": len(faces)}
     if group is None:
         nobody = {"intensity": nan, "highest": nan, "highest_at_s": nan, "smiling_share": nan}
+        at_once = np.zeros(len(clock.frames), np.int64)
+        for face in faces:
+            at_once[clock.places(face)] += 1
+        most = int(at_once.max(initial=0))
         return Summary(
-            **base, most_at_once=0, synchrony=nan, dispersion=nan, level_shares=(0.0,) * 5, **nobody
+            **base, most_at_once=most, synchrony=nan, dispersion=nan, level_shares=(0.0,) * 5, **nobody
         )
     lengths_s = clock.lengths_s[clock.places(group)]
     known_s = float(lengths_s[group.levels != int(SmileLevel.UNKNOWN)].sum())

@@ -57,7 +57,7 @@ class _Row:
     """A person with the paths of their chart."""
 
     figures: Person
-    curve: str
+    curve: charts.Curve
     presence: str
 
 
@@ -65,7 +65,7 @@ class _Row:
 class _GroupChart:
     """Paths of the group's chart."""
 
-    curve: str
+    curve: charts.Curve
     sizes: str
     moments: str
 
@@ -124,6 +124,8 @@ def render(
     axis = charts.Axis(clock.start_s, clock.end_s)
     columns = charts.columns_for(len(seen))
     moments = shared_moments(seen, clock, settings)
+    rows = [_row(face, clock, axis, columns, settings) for face in seen]
+    chart = _group_chart(group, clock, axis, moments)
     pictures = {thumbnail.frame: thumbnail.data_uri for thumbnail in thumbnails}
     return (
         _environment()
@@ -131,8 +133,9 @@ def render(
         .render(
             title=Path(video).name,
             summary=summary(seen, group, clock, settings),
-            rows=[_row(face, clock, axis, columns, settings) for face in seen],
-            chart=_group_chart(group, clock, axis, moments),
+            rows=rows,
+            chart=chart,
+            thinned=any(curve.high for curve in (chart.curve, *(row.curve for row in rows))),
             cards=[_Card(moment, pictures.get(moment.peak_frame, "")) for moment in moments],
             moments=moments,
             ticks=_ticks(axis),
@@ -149,7 +152,7 @@ def _row(face: Timeline, clock: Clock, axis: charts.Axis, columns: int, settings
     places = clock.places(face)
     return _Row(
         figures=person(face, clock, settings),
-        curve=charts.area(places, face.intensities, clock, axis, columns),
+        curve=charts.curve(places, face.intensities, clock, axis, columns),
         presence=charts.presence(places, clock, axis, columns),
     )
 
@@ -158,13 +161,13 @@ def _group_chart(
     group: GroupTimeline | None, clock: Clock, axis: charts.Axis, moments: Sequence[Moment]
 ) -> _GroupChart:
     if group is None:
-        return _GroupChart("", "", "")
+        return _GroupChart(charts.Curve(), "", "")
     places = clock.places(group)
     sizes = np.zeros(len(clock.frames), np.int64)
     sizes[places] = group.group_sizes
     spans = tuple(Stretch(moment.start_s, moment.end_s, 0, 0) for moment in moments)
     return _GroupChart(
-        curve=charts.area(places, group.intensities, clock, axis, charts.MOST_COLUMNS),
+        curve=charts.curve(places, group.intensities, clock, axis, charts.MOST_COLUMNS),
         sizes=charts.steps(sizes, clock, axis, int(sizes.max())),
         moments=charts.bars(spans, axis),
     )

@@ -33,9 +33,9 @@ def span(seconds: float) -> str:
     """A length of time with its unit."""
     if seconds < 60:
         return f"{seconds:.1f} s"
-    if seconds >= 3600:
-        return f"{clock_time(seconds)} h"
-    return f"{round(seconds) // 60}:{round(seconds) % 60:02d} min"
+    if seconds < 3600:
+        return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
+    return f"{round(seconds / 60) // 60} h {round(seconds / 60) % 60:02d} min"
 
 
 def plural(count: int, one: str, many: str) -> str:

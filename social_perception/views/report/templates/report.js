@@ -8,16 +8,23 @@
   // A closed part would be missing on paper.
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
 
-  // The points of a drawn area, [x, y] with y up: the corners on the ground do not belong to the curve.
+  // The points of a path, [x, y] with y up; the corners of an area on the ground do not belong to it.
   function pointsOf(path) {
+    if (!path) return [];
     const points = [];
     for (const part of (path.getAttribute("d") || "").split("M").filter(Boolean)) {
-      for (const pair of part.replace("Z", "").split("L").slice(1, -1)) {
+      const pairs = part.replace("Z", "").split("L");
+      for (const pair of part.endsWith("Z") ? pairs.slice(1, -1) : pairs) {
         const [x, y] = pair.split(" ").map(Number);
         points.push([x, SIZE - y]);
       }
     }
     return points;
+  }
+
+  function curveOf(plot) {
+    const [mean, low, high] = ["mean", "low", "high"].map((name) => pointsOf(plot.querySelector(`path.${name}`)));
+    return { mean, low, high: high.length ? high : low };
   }
 
   // The steps of a drawn count, [x, y] with y up.
@@ -36,21 +43,26 @@
     return low - 1;
   }
 
-  // Lowest and highest value drawn near x; null where there is no curve.
-  function rangeAt(points, x, reach) {
-    let low = Infinity;
-    let high = -Infinity;
-    for (let place = lastUpTo(points, x + reach); place >= 0 && points[place][0] >= x - reach; place -= 1) {
-      low = Math.min(low, points[place][1]);
-      high = Math.max(high, points[place][1]);
-    }
-    return high < 0 ? null : [low / SIZE, high / SIZE];
+  // The values drawn within reach of x; null where there is no curve.
+  function near(curve, x, reach) {
+    const valuesOf = (points) => {
+      const values = [];
+      for (let place = lastUpTo(points, x + reach); place >= 0 && points[place][0] >= x - reach; place -= 1) {
+        values.push(points[place][1] / SIZE);
+      }
+      return values;
+    };
+    const means = valuesOf(curve.mean);
+    if (!means.length) return null;
+    const mean = means.reduce((sum, value) => sum + value, 0) / means.length;
+    return { mean, low: Math.min(...valuesOf(curve.low)), high: Math.max(...valuesOf(curve.high)) };
   }
 
-  function inWords(range) {
-    if (!range) return "–";
-    const [low, high] = range.map((value) => value.toFixed(2));
-    return low === high ? low : `${low}–${high}`;
+  // One number where it says enough.
+  function inWords(values) {
+    if (!values) return "–";
+    const far = values.high - values.low > 0.1;
+    return far ? `${values.low.toFixed(2)}–${values.high.toFixed(2)}` : values.mean.toFixed(2);
   }
 
   function levelOf(value) {
@@ -74,36 +86,52 @@
     const readout = root.querySelector("#readout");
     const title = root.querySelector(".value-title");
     const sizes = root.querySelector(".sizes");
-    let rows = null;
+    const groupPlot = root.querySelector(".group .plot");
+    const group = curveOf(groupPlot);
+    const counts = stepsOf(sizes);
+    const curves = new Map();
+    const inSight = new Set();
+    const line = document.createElement("div");
+    line.className = "cursor";
+    line.hidden = true;
+    root.append(line);
     let waiting = false;
 
-    function read() {
-      const curves = [...root.querySelectorAll(".person")].map((row) => ({
-        cell: row.querySelector(".value"), points: pointsOf(row.querySelector(".curve")),
-      }));
-      return { curves, group: pointsOf(root.querySelector(".group .curve")), counts: stepsOf(sizes) };
+    // Hundreds of rows: only those in sight are kept up to date.
+    const observer = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        if (isIntersecting) inSight.add(target); else inSight.delete(target);
+        if (isIntersecting && !line.hidden) showRow(target);
+      }
+    });
+    root.querySelectorAll(".person").forEach((row) => observer.observe(row));
+
+    // Half the mean distance of a curve's points and a little more, so that one is always within reach.
+    function reachOf(points) {
+      const span = points.length ? points[points.length - 1][0] - points[0][0] : 0;
+      return Math.max(1, points.length > 1 ? 0.6 * span / (points.length - 1) : 0);
     }
 
-    // Half the mean distance of the curve's points and a little more, so that one is always within reach.
-    function reachOf(points) {
-      return Math.max(1, points.length > 1 ? 0.6 * (points[points.length - 1][0] - points[0][0]) / (points.length - 1) : 0);
+    function showRow(row) {
+      if (!curves.has(row)) curves.set(row, curveOf(row));
+      const curve = curves.get(row);
+      row.querySelector(".value").textContent = inWords(near(curve, Number(slider.value), reachOf(curve.mean)));
     }
 
     function show() {
       waiting = false;
-      rows = rows || read();
       const x = Number(slider.value);
       const time = timeInWords(start + (end - start) * x / SIZE);
-      root.classList.add("on");
-      root.style.setProperty("--at", x / SIZE);
-      const group = rangeAt(rows.group, x, reachOf(rows.group));
-      const step = lastUpTo(rows.counts, x);
-      const people = step < 0 ? 0 : Math.round(rows.counts[step][1] / SIZE * Number(sizes.dataset.highest));
-      const level = group ? ` ${levelOf((group[0] + group[1]) / 2)}` : "";
-      readout.value = `${time} · group ${inWords(group)}${level} · ${people} in view`;
+      const offset = groupPlot.getBoundingClientRect().left - root.getBoundingClientRect().left;
+      line.hidden = false;
+      line.style.transform = `translateX(${offset + groupPlot.clientWidth * x / SIZE}px)`;
+      const values = near(group, x, reachOf(group.mean));
+      const step = lastUpTo(counts, x);
+      const people = step < 0 ? 0 : Math.round(counts[step][1] / SIZE * Number(sizes.dataset.highest));
+      readout.value = `${time} · group ${inWords(values)}${values ? ` ${levelOf(values.mean)}` : ""} · ${people} in view`;
       slider.setAttribute("aria-valuetext", readout.value);
       title.textContent = `at ${time}`;
-      for (const row of rows.curves) row.cell.textContent = inWords(rangeAt(row.points, x, reachOf(row.points)));
+      inSight.forEach(showRow);
     }
 
     function moveTo(x) {
@@ -113,7 +141,7 @@
     }
 
     function rest() {
-      root.classList.remove("on");
+      line.hidden = true;
       readout.value = "";
       slider.removeAttribute("aria-valuetext");
       title.textContent = title.dataset.rest;
@@ -124,6 +152,8 @@
     slider.addEventListener("input", () => moveTo(slider.value));
     slider.addEventListener("focus", () => moveTo(slider.value));
     slider.addEventListener("keydown", (event) => { if (event.key === "Escape") rest(); });
+    addEventListener("beforeprint", rest);
+    addEventListener("resize", () => { if (!line.hidden) show(); });
     root.addEventListener("pointermove", (event) => {
       const plot = event.target.closest(".plot");
       if (!plot) return;
