@@ -78,3 +78,24 @@ class MarkersConfig(Checked):
         high=60.0,
         dynamic=True,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class GreeterConfig(Checked):
+    """When the example greeter greets."""
+
+    greeting: str = setting("Hello! You look happy.", "what is published on the topic greeting")
+    smile_s: float = setting(
+        1.0, "time in s for which the group must smile to be greeted", low=0.0, high=60.0
+    )
+    smiling_on: float = setting(0.5, "share of the people from which the group smiles", low=0.0, high=1.0)
+    smiling_off: float = setting(
+        0.3, "share of the people below which it smiles no more; not above smiling_on", low=0.0, high=1.0
+    )
+    absence_s: float = setting(
+        3.0, "time in s for which nobody must be seen for the group to have left", low=0.0, high=3600.0
+    )
+    cooldown_s: float = setting(
+        60.0, "time in s after which a group that stayed may be greeted again", low=0.0, high=86400.0
+    )
+    tick_rate_hz: float = setting(10.0, "rate in Hz at which the tree is ticked", low=1.0, high=100.0)

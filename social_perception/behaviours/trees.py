@@ -1,0 +1,10 @@
+"""The one place where py_trees is imported, so that its absence is told in one line."""
+
+from social_perception.core.errors import MissingDependencyError
+
+try:
+    import py_trees
+except ImportError as error:
+    raise MissingDependencyError("behaviour trees need py_trees: pip install py_trees") from error
+
+__all__ = ["py_trees"]
