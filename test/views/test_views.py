@@ -17,7 +17,6 @@ from social_perception.core.types import (
     SmileLevel,
     Track,
 )
-from social_perception.views.colors import LEVEL_COLORS, level_color
 from social_perception.views.elan import LevelRun, level_runs, write_elan
 from social_perception.views.overlay import draw_overlay
 from social_perception.views.plots import plot_timeline
@@ -232,44 +231,6 @@ def picture(width=640, height=480):
     return np.full((height, width, 3), 90, np.uint8)
 
 
-def test_the_overlay_is_a_copy_with_the_box_in_the_levels_colour():
-    image = picture()
-    drawn = draw_overlay(image, affect(face("a", 1.0)), header=False, legend=False)
-    assert (image == 90).all()
-    assert drawn.shape == image.shape
-    assert tuple(drawn[245, 100]) == level_color(SmileLevel.HIGH)
-    unknown = draw_overlay(image, affect(face("a", 1.0, valid=False)), header=False, legend=False)
-    assert tuple(unknown[245, 100]) == level_color(SmileLevel.UNKNOWN)
-
-
-def test_the_bar_is_as_long_as_the_intensity():
-    lengths = []
-    for intensity in (0.84, 1.0):
-        drawn = draw_overlay(picture(), affect(face("a", intensity)), header=False, legend=False)
-        row = drawn[290 + 3, 100:180]
-        lengths.append(int((row == level_color(SmileLevel.HIGH)).all(axis=1).sum()))
-    assert lengths[0] / lengths[1] == pytest.approx(0.84, abs=0.03)
-
-
-@pytest.mark.parametrize("part", ["header", "legend"])
-def test_header_and_legend_can_be_left_out(part):
-    bare = draw_overlay(picture(), affect(), header=False, legend=False)
-    assert (bare == 90).all()
-    drawn = draw_overlay(picture(), affect(), **{"header": False, "legend": False, part: True})
-    changed = (drawn != 90).any(axis=(1, 2)).nonzero()[0]
-    assert changed.size
-    assert (changed < 100).all() if part == "header" else (changed > 380).all()
-
-
-@pytest.mark.parametrize("size", [(1, 1), (2, 300), (300, 2), (97, 97), (4000, 100)])
-@pytest.mark.parametrize(
-    "box", [Box(0, 0, 1, 1), Box(-1e9, -1e9, 2e9, 2e9), Box(1e7, 1e7, 5, 5), Box(-3, -3, 6, 6)]
-)
-def test_no_size_and_no_box_is_too_odd_to_draw(size, box):
-    shown = affect(face("a" * 30, 0.5, box=box), face("b", 0.1, box=box, visible=False))
-    assert draw_overlay(picture(*size), shown).shape == (size[1], size[0], 3)
-
-
 @pytest.mark.parametrize(
     "group_affect", [None, group(stale=True), group(size=0, level=SmileLevel.UNKNOWN), group()]
 )
@@ -278,11 +239,6 @@ def test_every_state_of_the_group_can_be_shown(group_affect):
     draw_overlay(picture(), shown)
     assert live_table(shown).row_count == 2
     assert "a Medium 0.50, b (Unknown) -" in live_line(shown)
-
-
-def test_the_levels_get_lighter():
-    lightness = [0.299 * r + 0.587 * g + 0.114 * b for _, (r, g, b) in LEVEL_COLORS[:4]]
-    assert lightness == sorted(lightness)
 
 
 def test_a_video_keeps_the_frames_times_and_takes_odd_sizes(tmp_path):
