@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from social_perception.benchmarks.report import Comparison, Limit, Line, Report, Stream
+from social_perception.benchmarks.report import Comparison, Limit, Line, Report, Stream, WebRun
 from social_perception.benchmarks.scoring import BATCH, ONE_BY_ONE, OURS, REFERENCE, SHIPPED, side_name
 from social_perception.benchmarks.stream import TOPICS
 from social_perception.core.errors import OutputError
@@ -41,6 +41,7 @@ def write_figure(path: Path, report: Report) -> None:
         (_delays, _on_first_device(report.pipeline or report.soak)),
         (_lines, _on_first_device(report.growth)),
         (_limits, _on_first_device(report.limits)),
+        (_web, _on_first_device([each for each in report.web or () if each.loads])),
     ]
     there = [(draw, found) for draw, found in parts if found]
     columns = min(3, max(1, len(there)))
@@ -155,6 +156,21 @@ def _limits(axes: Any, found: Sequence[Limit]) -> None:
     axes.invert_yaxis()
     axes.margins(x=0.25)
     axes.set(title="Of a large matrix product (GFLOP/s)", xlabel="%")
+
+
+def _web(axes: Any, found: Sequence[WebRun]) -> None:
+    loads = found[-1].loads
+    names = [
+        f"{load.clients}" + f"\n({load.not_reading} do not read)" * (load.not_reading > 0) for load in loads
+    ]
+    bars = axes.bar(range(len(loads)), [load.per_second for load in loads], 0.6, color=BLUE)
+    axes.bar_label(bars, [f"{load.per_second:.1f}" for load in loads], fontsize=8)
+    axes.axhline(CAMERA_HZ, color="0.6", lw=0.9, ls=":")
+    axes.set_ylim(0, CAMERA_HZ * 1.15)
+    axes.set_xticks(range(len(loads)), names)
+    axes.set(
+        title="Live page (dotted: sent)", xlabel="browsers that look on", ylabel="images answered per second"
+    )
 
 
 def _legend_below(axes: Any, columns: int) -> None:

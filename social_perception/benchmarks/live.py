@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from social_perception.benchmarks.loop import Loop
@@ -25,21 +25,22 @@ from social_perception.benchmarks.stream import (
 from social_perception.benchmarks.usage import UsageWatch
 from social_perception.core.config import PipelineConfig
 from social_perception.core.errors import SocialPerceptionError
-from social_perception.core.types import Frame, ImageArray
+from social_perception.core.types import Frame, FrameAffect, ImageArray
 from social_perception.pipeline import Pipeline, make_pipeline
 from social_perception.sources.mailbox import Mailbox
 
 _PATIENCE_S = 1.0
 
-_Shot = tuple[int, ImageArray]
+Shot = tuple[int, ImageArray]
+"""A stamp in ns and a picture."""
 
 
 class Camera(threading.Thread):
     """Leaves a picture of the loop, with its stamp in ns, in the mailbox at every 1/30 s."""
 
-    def __init__(self, loop: Loop, mailbox: Mailbox[_Shot], record: Record) -> None:
+    def __init__(self, loop: Loop, mailbox: Mailbox[Shot], record: Record) -> None:
         super().__init__(name="camera", daemon=True)
-        self._loop, self._mailbox, self._record = loop, mailbox, record
+        self._loop, self._mailbox, self.record = loop, mailbox, record
         self._stopping = threading.Event()
         self.measuring = threading.Event()
 
@@ -48,7 +49,7 @@ class Camera(threading.Thread):
         while not self._stopping.wait(pace.wait_s(time.monotonic())):
             stamp_ns = time.time_ns()
             if self.measuring.is_set():
-                self._record.sent(stamp_ns)
+                self.record.sent(stamp_ns)
             self._mailbox.put((stamp_ns, self._loop[pace.number]))
 
     def stop(self) -> None:
@@ -62,17 +63,11 @@ def play(request: StreamRequest) -> Stream:
     Raises:
         SocialPerceptionError: the pipeline cannot be made or a step of it failed.
     """
-    default = PipelineConfig()
-    config = replace(
-        default,
-        detection=replace(default.detection, device=request.device),
-        smile=replace(default.smile, device=request.device),
-    )
     loop = Loop(request.people, request.frames, coming_and_going=request.coming_and_going)
-    record, mailbox = Record(), Mailbox[_Shot]()
+    record, mailbox = Record(), Mailbox[Shot]()
     camera = Camera(loop, mailbox, record)
-    with make_pipeline(config, live=True) as pipeline:
-        walk = _Walk(pipeline, mailbox, record)
+    with make_pipeline(config_on(request.device), live=True) as pipeline:
+        walk = Walk(pipeline, mailbox, record)
         camera.start()
         try:
             walk.warm_up(request.warm_up_s)
@@ -92,11 +87,27 @@ def play(request: StreamRequest) -> Stream:
     return record.figures(NO_ROS, request, seconds, usage, None)
 
 
-class _Walk:
-    """Takes the newest picture, again and again."""
+def config_on(device: str) -> PipelineConfig:
+    """The defaults, with detector and network on this device."""
+    default = PipelineConfig()
+    return replace(
+        default,
+        detection=replace(default.detection, device=device),
+        smile=replace(default.smile, device=device),
+    )
 
-    def __init__(self, pipeline: Pipeline, mailbox: Mailbox[_Shot], record: Record) -> None:
-        self._pipeline, self._mailbox, self._record = pipeline, mailbox, record
+
+class Walk:
+    """Takes the newest picture, again and again; ``show`` is given what was said of it."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        mailbox: Mailbox[Shot],
+        record: Record,
+        show: Callable[[FrameAffect], None] | None = None,
+    ) -> None:
+        self._pipeline, self._mailbox, self.record, self._show = pipeline, mailbox, record, show
         self._index = 0
 
     def warm_up(self, seconds: float) -> None:
@@ -107,7 +118,7 @@ class _Walk:
         """
         deadline_s = time.monotonic() + START_S
         self.until(time.monotonic() + seconds)
-        while not self._record.people:
+        while not self.record.people:
             self.until(time.monotonic() + _PATIENCE_S)
             if time.monotonic() > deadline_s:
                 raise SocialPerceptionError("nobody was found in the pictures")
@@ -129,7 +140,9 @@ class _Walk:
     def _process(self, stamp_ns: int, image: ImageArray) -> None:
         affect = self._pipeline.process(Frame(image, stamp_ns * 1e-9, self._index))
         self._index += 1
-        self._record.faces(stamp_ns, time.time_ns(), [face.track.id for face in affect.faces])
+        self.record.faces(stamp_ns, time.time_ns(), [face.track.id for face in affect.faces])
+        if self._show is not None:
+            self._show(affect)
 
 
 def _minutes(begun_s: float, seconds: float) -> list[float]:

@@ -16,6 +16,8 @@ from social_perception.benchmarks.report import (
     Report,
     Stream,
     Usage,
+    WebLoad,
+    WebRun,
     write_text,
 )
 from social_perception.benchmarks.streams import topics_to_no_ros
@@ -36,6 +38,7 @@ def tables(report: Report) -> str:
         ("Pipeline", _streams(report.pipeline or ())),
         ("Soak", _streams(report.soak or ())),
         ("Time to the first box", _first_boxes(report.first_box or ())),
+        ("Live page", _webs(report.web or ())),
         ("Growth", _lines(report.growth or ())),
         ("Distance to the limit", _limits(report.limits or ())),
     ]
@@ -192,6 +195,35 @@ def _delays(latency: Latency | None) -> str:
     if latency is None:
         return _UNKNOWN
     return " / ".join(f"{value:.0f}" for value in (latency.median_ms, latency.p95_ms, latency.p99_ms))
+
+
+_WEB_HEAD = (
+    "browsers", "not reading", "images per s", "relative", "sent", "answered", "to faces, ms",
+    "process: cores", "server: cores", "browsers: cores", "states per s each", "slowest",
+)  # fmt: skip
+
+
+def _webs(found: Sequence[WebRun]) -> Iterator[str]:
+    for each in found:
+        yield f"Setting `device: {each.device}`, {each.people} people; delays are median / 95 % / 99 %."
+        yield f"- left out: {each.reason}" if each.reason else table(_WEB_HEAD, [*map(_web, each.loads)])
+
+
+def _web(load: WebLoad) -> list[str]:
+    return [
+        str(load.clients),
+        str(load.not_reading),
+        f"{load.per_second:.2f}",
+        number(load.relative),
+        str(load.sent),
+        str(load.answered),
+        _delays(load.to_faces),
+        f"{load.cores:.2f}",
+        f"{load.server_cores:.3f}",
+        number(load.client_cores),
+        number(load.states_per_second),
+        number(load.slowest_per_second),
+    ]
 
 
 def _first_boxes(found: Sequence[FirstBox]) -> Iterator[str]:

@@ -207,6 +207,51 @@ class FirstBox:
 
 
 @dataclass(frozen=True, slots=True)
+class WebLoad:
+    """The pipeline without ROS at camera rate, while browsers follow the live page.
+
+    Attributes:
+        clients: WebSockets connected, in a process of their own.
+        not_reading: of these, such as never read what they are sent.
+        seconds: for how long was measured, all turns together.
+        sent: images sent.
+        answered: of these, images whose faces were told.
+        per_second: answered / seconds.
+        relative: per_second divided by that without clients.
+        to_faces: from an image's time to the end of its way.
+        cores: processor time per time of the process with pipeline and server.
+        server_cores: of the server's thread alone.
+        client_cores: of the process with the clients; it runs on the same machine.
+        states_per_second: that a client received, the median of those that read.
+        slowest_per_second: that the client with the fewest of them received.
+    """
+
+    clients: int
+    not_reading: int
+    seconds: float
+    sent: int
+    answered: int
+    per_second: float
+    relative: float | None
+    to_faces: Latency | None
+    cores: float
+    server_cores: float
+    client_cores: float | None
+    states_per_second: float | None
+    slowest_per_second: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class WebRun:
+    """The same pipeline with several loads in turns; ``reason`` says why there are no figures."""
+
+    device: str
+    people: int
+    loads: tuple[WebLoad, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """How a cost grows: time in ms = slope * x + intercept, by least squares over the points (x, ms)."""
 
@@ -250,6 +295,7 @@ class Report:
     growth: tuple[Line, ...] | None = None
     limits: tuple[Limit, ...] | None = None
     first_box: tuple[FirstBox, ...] | None = None
+    web: tuple[WebRun, ...] | None = None
 
 
 def to_json(report: object) -> str:

@@ -22,18 +22,20 @@ from social_perception.benchmarks.report import (
     Line,
     Report,
     Stream,
+    WebRun,
 )
 from social_perception.benchmarks.scoring import FACES, FACES_GPU, compare_scoring
 from social_perception.benchmarks.stream import WARM_UP_S, StreamRequest
 from social_perception.benchmarks.streams import measure, measure_soak
 from social_perception.benchmarks.timing import QUICK, Effort
+from social_perception.benchmarks.web import WebRequest, measure_web
 from social_perception.core.config import PipelineConfig
 from social_perception.pipeline import make_pipeline
 
 PEOPLE = (1, 2, 4, 8, 16)
 STREAM_S = 18.0
 SOAK_PEOPLE = 8
-PARTS = ("scoring", "detector", "pipeline", "growth", "first_box")
+PARTS = ("scoring", "detector", "pipeline", "growth", "first_box", "web")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Plan:
     loop_frames: int = FRAMES
     warm_up_s: float = WARM_UP_S
     tries: int = TRIES
+    web: WebRequest = field(default_factory=WebRequest)
     effort: Effort = field(default_factory=Effort)
     growth: Growth = field(default_factory=lambda: Growth((1, 2, 4, 8, 16, 32), PEOPLE, SIZES))
 
@@ -61,6 +64,7 @@ QUICK_PLAN = Plan(
     loop_frames=20,
     warm_up_s=1.0,
     tries=1,
+    web=WebRequest(people=2, clients=5, not_reading=1, rounds=1, turn_s=1.5, frames=20, warm_up_s=1.0),
     effort=QUICK,
     growth=Growth((1, 2), (1, 2), (Size(320, 180), Size(480, 270)), MATRIX_SIDE_QUICK),
 )
@@ -72,7 +76,7 @@ def run(parts: Sequence[str], *, quick: bool = False) -> Report:
     plan = QUICK_PLAN if quick else Plan()
     machine, begun_s = this_machine(), time.monotonic()
     devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-    scoring = detector = pipeline = lines = limits = first_box = None
+    scoring = detector = pipeline = lines = limits = first_box = web = None
     if "scoring" in parts:
         scoring = tuple(each for device in devices for each in _scoring(plan, device))
     if "detector" in parts:
@@ -83,11 +87,13 @@ def run(parts: Sequence[str], *, quick: bool = False) -> Report:
         limits = tuple(limit for _, found in both for limit in found)
     if "first_box" in parts:
         first_box = tuple(each for device in devices for each in _first_box(plan, device))
+    if "web" in parts:
+        web = tuple(_web(plan, device) for device in devices)
     if "pipeline" in parts:
         pipeline = tuple(each for device in devices for each in _pipeline(plan, device))
     passed_s = time.monotonic() - begun_s
     streams = (scoring, detector, pipeline, None)
-    return Report(VERSION, machine, quick, passed_s, *streams, lines, limits, first_box)
+    return Report(VERSION, machine, quick, passed_s, *streams, lines, limits, first_box, web)
 
 
 def soak(seconds: float) -> Report:
@@ -138,6 +144,11 @@ def _pipeline(plan: Plan, device: str) -> Iterator[Stream]:
     for each in measure(requests):
         _tell(f"  {each.people} people, {each.way}: {each.reason or 'done'}")
         yield each
+
+
+def _web(plan: Plan, device: str) -> WebRun:
+    _tell(f"live page on {device}")
+    return measure_web(replace(plan.web, device=device))
 
 
 def _tell(text: str) -> None:

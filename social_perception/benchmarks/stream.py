@@ -135,7 +135,7 @@ class Record:
         return self._faces.newest_ns
 
     def figures(
-        self, way: str, request: StreamRequest, seconds: float, pipeline: Usage, sender: Usage | None
+        self, way: str, request: StreamRequest, seconds: float, pipeline: Usage | None, sender: Usage | None
     ) -> Stream:
         """The figures of all images sent; seconds is for how long that went on."""
         delays_ns, people = self._faces.of(self._sent)

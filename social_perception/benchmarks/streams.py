@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from social_perception.benchmarks.report import Ratio, Side, Stream, from_json
 from social_perception.benchmarks.stream import NO_ROS, TOPICS, StreamRequest
@@ -19,6 +20,8 @@ _PROGRAMS = {
     NO_ROS: "social_perception.benchmarks.live",
 }
 _PATIENCE_S = 60.0
+
+Answer = TypeVar("Answer")
 
 NO_RCLPY = "left out: rclpy is not there; source a ROS 2 installation, or run make setup and . ./env.sh"
 
@@ -53,22 +56,32 @@ def _play(way: str, request: StreamRequest) -> Stream:
     """Play a stream in a process of its own; one that fails gives its reason instead of figures."""
     if way == TOPICS and importlib.util.find_spec("rclpy") is None:
         return Stream(way, request.device, request.people, reason=NO_RCLPY)
+    answer = play_program(_PROGRAMS[way], request.arguments(), Stream, way)
+    return Stream(way, request.device, request.people, reason=answer) if isinstance(answer, str) else answer
+
+
+def play_program(program: str, arguments: Sequence[str], kind: type[Answer], name: str) -> Answer | str:
+    """Run a module in a process of its own; what it says besides its answer is passed on.
+
+    Returns:
+        The answer, which it prints as a line of JSON; else one line with the reason why there is none.
+    """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as messages:
-        with _process([sys.executable, "-m", _PROGRAMS[way], *request.arguments()], messages) as process:
+        with _process([sys.executable, "-m", program, *arguments], messages) as process:
             answer = ""
             for line in process.stdout or ():
                 if line.startswith("{"):
                     answer = line
                 else:
-                    print(f"  {way}: {line.rstrip()}", file=sys.stderr, flush=True)
+                    print(f"  {name}: {line.rstrip()}", file=sys.stderr, flush=True)
             status = process.wait()
         if status == 0 and answer:
             try:
-                return from_json(Stream, answer, way)
+                return from_json(kind, answer, name)
             except ConfigurationError as error:
-                return Stream(way, request.device, request.people, reason=str(error))
+                return str(error)
         messages.seek(0)
-        return Stream(way, request.device, request.people, reason=_reason(messages.read(), status))
+        return _reason(messages.read(), status)
 
 
 def _reason(messages: str, status: int) -> str:

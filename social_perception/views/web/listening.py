@@ -12,7 +12,7 @@ from social_perception.core.errors import WebError
 _BACKLOG = 256
 _CANNOT = "the web page cannot be served"
 
-_SEND_BUFFER_BYTES = 64 * 1024
+_SEND_BUFFER_BYTES = 32 * 1024
 """Small, so that a slow browser is noticed after seconds and not after megabytes of old states."""
 
 _SOMEWHERE = ("192.0.2.1", 9)  # RFC 5737: nobody is there; no packet is sent to find the way
