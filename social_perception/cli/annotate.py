@@ -1,4 +1,4 @@
-"""Annotate videos offline: tables, an ELAN file, an annotated video and a plot for each."""
+"""Annotate videos offline: tables, an ELAN file, an annotated video, a plot and a report for each."""
 
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-video", action="store_true", help="make no annotated video")
     parser.add_argument("--no-plot", action="store_true", help="make no plot")
+    parser.add_argument("--no-report", action="store_true", help="make no report")
+    parser.add_argument(
+        "--thumbnails", action="store_true", help="pictures in the report; without them it shows nobody"
+    )
     parser.add_argument(
         "--shortest-annotation",
         type=not_negative,
@@ -76,7 +80,11 @@ def run(options: argparse.Namespace) -> int:
     jobs = plan(options.videos, options.output)
     config = pipeline_settings(options)
     wanted = Wanted(
-        video=not options.no_video, plot=not options.no_plot, shortest_s=options.shortest_annotation
+        video=not options.no_video,
+        plot=not options.no_plot,
+        report=not options.no_report,
+        thumbnails=options.thumbnails,
+        shortest_s=options.shortest_annotation,
     )
     origin = make_origin(config, wanted)
     ledger = Ledger(jobs)

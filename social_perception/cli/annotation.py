@@ -1,4 +1,4 @@
-"""The work on one video: tables, an ELAN file, an annotated video and a plot, in a folder of its own."""
+"""The work on one video: tables, an ELAN file, an annotated video, a plot and a report, in its own folder."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ from social_perception.core.types import Frame, FrameAffect
 if TYPE_CHECKING:
     from social_perception.pipeline import Pipeline
     from social_perception.sources.source import Source
-    from social_perception.views.tables import Timeline
+    from social_perception.views.tables import GroupTimeline, Timeline
     from social_perception.views.video import VideoWriter
 
 _logger = logging.getLogger(__name__)
 
 FACES, GROUP, VIDEO, PLOT = "faces.csv", "group.csv", "annotated.mp4", "timeline.png"
+REPORT = "report.html"
 PARQUET = {FACES: "faces.parquet", GROUP: "group.parquet"}
 
 Progress = Callable[[int, "int | None"], None]
@@ -50,11 +51,14 @@ class Wanted:
     """What is to be made of each video besides the tables and the ELAN file.
 
     Attributes:
+        thumbnails: pictures of the people in the report.
         shortest_s: annotations of the ELAN file that are shorter are given to their neighbours.
     """
 
     video: bool = True
     plot: bool = True
+    report: bool = True
+    thumbnails: bool = False
     shortest_s: float = 0.0
 
 
@@ -199,7 +203,10 @@ class _Drawing:
     """Draws and encodes each frame while the next one is processed; at most one waits."""
 
     def __init__(self, writer: VideoWriter) -> None:
+        from social_perception.views.traces import Traces
+
         self._writer = writer
+        self._traces = Traces()
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="drawing")
         self._running: Future[None] | None = None
 
@@ -211,7 +218,8 @@ class _Drawing:
     def _draw(self, frame: Frame, affect: FrameAffect) -> None:
         from social_perception.views.overlay import draw_overlay
 
-        self._writer.add(draw_overlay(frame.image, affect), frame.stamp_s)
+        self._traces.add(affect)
+        self._writer.add(draw_overlay(frame.image, affect, traces=self._traces), frame.stamp_s)
 
     def _finish(self) -> None:
         running, self._running = self._running, None
@@ -247,10 +255,10 @@ def _processed(source: Source, pipeline: Pipeline, progress: Progress) -> Iterat
 
 
 def _write_views(job: Job, frames: int, faces: int, wanted: Wanted, origin: Origin) -> Outcome:
-    from social_perception.views.tables import read_timelines
+    from social_perception.views.tables import read_group, read_timelines
 
     people = read_timelines(job.part / FACES)
-    group = next(iter(read_timelines(job.part / GROUP)), None)
+    group = read_group(job.part / GROUP)
     try:
         _draw_views(job, people, group, wanted)
         _write_parquet(job.part, origin)
@@ -259,13 +267,29 @@ def _write_views(job: Job, frames: int, faces: int, wanted: Wanted, origin: Orig
     return Outcome(frames, faces, *_figures(people, group), seconds=0.0)
 
 
-def _draw_views(job: Job, people: tuple[Timeline, ...], group: Timeline | None, wanted: Wanted) -> None:
+def _draw_views(job: Job, people: tuple[Timeline, ...], group: GroupTimeline | None, wanted: Wanted) -> None:
     from social_perception.views.elan import write_elan
     from social_perception.views.plots import plot_timeline
 
     write_elan(job.part / f"{job.video.stem}.eaf", people, group, job.video, wanted.shortest_s)
     if wanted.plot:
         plot_timeline(job.part / PLOT, people, group, title=job.video.name)
+    if wanted.report:
+        _write_report(job, people, group, thumbnails=wanted.thumbnails)
+
+
+def _write_report(
+    job: Job, people: tuple[Timeline, ...], group: GroupTimeline | None, *, thumbnails: bool
+) -> None:
+    from social_perception.sources.video import VideoSource
+    from social_perception.views.report.page import write_report
+    from social_perception.views.report.thumbnails import Thumbnail, take_thumbnails
+
+    pictures: tuple[Thumbnail, ...] = ()
+    if thumbnails:
+        with VideoSource(job.video) as source:
+            pictures = take_thumbnails(source, job.part / FACES, people, group)
+    write_report(job.part / REPORT, people, group, video=job.video, thumbnails=pictures)
 
 
 def _write_parquet(folder: Path, origin: Origin) -> None:
@@ -302,7 +326,7 @@ def _publish(job: Job, mark: str, outcome: Outcome, origin: Origin) -> None:
         folder.mkdir(exist_ok=True)
         # Written anew at the very end: while it is missing the results are not complete.
         (folder / MANIFEST).unlink(missing_ok=True)
-        for name in (VIDEO, PLOT, *PARQUET.values()):
+        for name in (VIDEO, PLOT, REPORT, *PARQUET.values()):
             if name not in made:
                 (folder / name).unlink(missing_ok=True)
         earlier = folder / annotations

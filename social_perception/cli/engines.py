@@ -1,8 +1,8 @@
 """Who annotates the videos of a corpus: this process, one after the other, or several worker processes.
 
 Each worker has its own process, because a broken video can take the process with it that decodes it:
-that one video has failed then, and another worker goes on. Workers are spawned, never forked: a fork
-of a process that runs torch can hang.
+that one video has failed then, and another worker goes on. Workers are programs of their own, never
+forks: a fork of a process that runs torch can hang.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
-from typing import Any, Protocol
+from typing import Protocol
 
 from social_perception.cli.annotation import Job, Outcome, Progress
 from social_perception.core.errors import DetectionError, SocialPerceptionError, SourceError
@@ -118,7 +120,7 @@ class Hindrance:
 class _Worker:
     """A worker process seen from its parent; job is what it is at."""
 
-    process: Any
+    process: subprocess.Popen[bytes]
     connection: Connection
     job: Job | None = None
 
@@ -149,26 +151,20 @@ def run_in_processes(jobs: Sequence[Job], make: MakeAnnotate, listener: Listener
 
 
 def _hire(make: MakeAnnotate) -> _Worker:
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=work, args=(there, make, _logger.getEffectiveLevel()), daemon=True)
-    with _deaf_to_interrupts():
-        process.start()
+    here, there = multiprocessing.Pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "social_perception.cli.worker", str(there.fileno())],
+        pass_fds=(there.fileno(),),
+        stdin=subprocess.DEVNULL,
+        # Ctrl-C reaches all processes of a terminal; these leave it to their parent.
+        start_new_session=True,
+    )
     there.close()
+    # What is to be made may come from where only this process looks.
+    for message in (sys.path, _logger.getEffectiveLevel(), make):
+        with suppress(OSError):  # it has died: that is heard in a moment
+            here.send(message)
     return _Worker(process, here)
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Ctrl-C reaches all processes of a terminal; what is started here leaves it to its parent."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _assign(worker: _Worker, job: Job, listener: Listener) -> None:
@@ -206,15 +202,24 @@ def _listen(worker: _Worker, listener: Listener) -> bool:
 
 def _bury(worker: _Worker, listener: Listener) -> None:
     worker.connection.close()
-    worker.process.join(_GRACE_S)
+    status = _waited_for(worker, _GRACE_S)
     if worker.job is not None:
-        listener.failed(worker.job, f"{worker.job.video}: {_cause_of_death(worker.process.exitcode)}")
+        listener.failed(worker.job, f"{worker.job.video}: {_cause_of_death(status)}")
 
 
-def _cause_of_death(status: int | None) -> str:
+def _waited_for(worker: _Worker, patience_s: float) -> int:
+    """The exit status of a worker that is about to end; one that does not is killed."""
+    try:
+        return worker.process.wait(max(0.0, patience_s))
+    except subprocess.TimeoutExpired:
+        worker.process.kill()
+        return worker.process.wait()
+
+
+def _cause_of_death(status: int) -> str:
     if status == -signal.SIGKILL:
         return "its worker was killed (SIGKILL), as the system does when memory runs out; try fewer --jobs"
-    if status is not None and status < 0:
+    if status < 0:
         return f"its worker died of signal {signal.Signals(-status).name}"
     return f"its worker ended with status {status}"
 
@@ -228,10 +233,7 @@ def _dismiss(crew: Sequence[_Worker], *, at_once: bool = False) -> None:
             worker.connection.close()  # which a worker without a job takes for the end
     until_s = time.monotonic() + _GRACE_S
     for worker in crew:
-        worker.process.join(max(0.0, until_s - time.monotonic()))
-        if worker.process.is_alive():
-            worker.process.kill()
-            worker.process.join()
+        _waited_for(worker, until_s - time.monotonic())
         if at_once:
             _say_last_words(worker)
 
@@ -245,15 +247,15 @@ def _say_last_words(worker: _Worker) -> None:
     worker.connection.close()
 
 
-def work(connection: Connection, make: MakeAnnotate, log_level: int) -> None:
+def work(connection: Connection) -> None:
     """What a worker process does: annotate the videos that come through the connection, till it ends."""
-    # Ctrl-C is the parent's business, which then sends SIGTERM.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     send = _Sender(connection)
-    forward_log(send, log_level)
     # A parent that is gone closes the connection: then this process ends, too.
     with suppress(EOFError, OSError, KeyboardInterrupt):
+        sys.path[:] = connection.recv()
+        forward_log(send, connection.recv())
+        make: MakeAnnotate = connection.recv()
         try:
             with make() as annotate:
                 while True:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import signal
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -103,8 +105,10 @@ def _cluster(workers: int | None, cores_each: int) -> Iterator[Any]:
 class Crew:
     """The content of an actor: annotates in one thread and is asked in another how far it is."""
 
-    def __init__(self, make: MakeAnnotate, log_level: int) -> None:
-        self._make = make
+    def __init__(self, path: Sequence[str], make: bytes, log_level: int) -> None:
+        # What is to be made may come from where only the driver looks; hence it is pickled twice.
+        sys.path += [place for place in path if place not in sys.path]
+        self._make: MakeAnnotate = pickle.loads(make)
         self._stack = ExitStack()
         self._annotate: Annotate | None = None
         self._count: tuple[int, int | None] = (0, None)
@@ -170,7 +174,7 @@ class _Run:
             self._ask()
 
     def _hire(self) -> None:
-        actor = _Actor(self._kind.remote(self._make, _logger.getEffectiveLevel()))
+        actor = _Actor(self._kind.remote(sys.path, pickle.dumps(self._make), _logger.getEffectiveLevel()))
         self._actors.append(actor)
         self._await(actor, actor.handle.news.remote(), of_video=False)
 

@@ -13,7 +13,7 @@ def test_annotate_writes_everything(tmp_path, pipelines, capsys, rows, write_vid
     assert main(["annotate", str(video), "--output", str(tmp_path / "out"), "--window-s", "7"]) == 0
     folder = tmp_path / "out" / "meeting"
     names = {"faces.csv", "faces.parquet", "group.csv", "group.parquet", "meeting.eaf", "annotated.mp4",
-             "timeline.png", "annotation.json"}  # fmt: skip
+             "timeline.png", "report.html", "annotation.json"}  # fmt: skip
     assert {path.name for path in folder.iterdir()} == names
     assert os.listdir(tmp_path / "out") == ["meeting"]
     assert "frames 24, faces 1" in capsys.readouterr().out
@@ -37,7 +37,7 @@ def test_annotate_again_replaces_its_own_files_only(tmp_path, pipelines, write_v
     assert main(argv) == 0
     (folder / "notes.txt").write_text("mine")
     (folder / "meeting.eaf").write_text("corrected by hand")
-    assert main([*argv, "--no-video", "--no-plot"]) == 0
+    assert main([*argv, "--no-video", "--no-plot", "--no-report"]) == 0
     assert {path.name for path in folder.iterdir()} == {
         "annotation.json", "faces.csv", "faces.parquet", "group.csv", "group.parquet", "meeting.eaf",
         "meeting.eaf.bak", "notes.txt",

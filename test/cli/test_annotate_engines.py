@@ -1,0 +1,176 @@
+"""Who annotates a corpus: one process, several, or Ray."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from social_perception.cli.annotation import Job
+from social_perception.cli.engines import run_in_processes, run_serially
+from social_perception.core.errors import SocialPerceptionError
+
+
+@pytest.fixture
+def fakes(monkeypatch):
+    """The module that the workers run: they find it because they get this process's path."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    import fake_workers
+
+    return fake_workers
+
+
+@pytest.fixture
+def make(fakes, tmp_path):
+    (tmp_path / "log").touch()
+    return partial(fakes.FakeAnnotator, str(tmp_path / "log"))
+
+
+def jobs(tmp_path, *stems):
+    return [Job(n, tmp_path / f"{stem}.mp4", tmp_path / stem) for n, stem in enumerate(stems)]
+
+
+def log(tmp_path):
+    return [line.split() for line in (tmp_path / "log").read_text().splitlines()]
+
+
+def on_ray(work, make, listener):
+    from social_perception.cli.ray_engine import run_on_ray
+
+    run_on_ray(work, make, listener, 2, 1)
+
+
+def in_processes(work, make, listener):
+    run_in_processes(work, make, listener, 2)
+
+
+def has_ray():
+    try:
+        import ray  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+needs_ray = pytest.mark.skipif(not has_ray(), reason="ray is optional and not installed")
+engines = pytest.mark.parametrize(
+    "engine", [run_serially, in_processes, pytest.param(on_ray, marks=[needs_ray, pytest.mark.slow])]
+)
+
+
+@engines
+def test_broken_videos_among_good_ones_do_not_stop_them(engine, tmp_path, fakes, make):
+    listener = fakes.Recorder()
+    engine(jobs(tmp_path, "good1", "broken", "bug", "good2", "good3"), make, listener)
+    assert listener.said == {
+        "good1": fakes.OUTCOME,
+        "broken": f"{tmp_path}/broken.mp4 is broken",
+        "bug": f"{tmp_path}/bug.mp4: ValueError: nobody thought of this",
+        "good2": fakes.OUTCOME,
+        "good3": fakes.OUTCOME,
+    }
+    for stem in listener.said:
+        assert listener.order.index(("started", stem)) == min(
+            n for n, (_, other) in enumerate(listener.order) if other == stem
+        )
+
+
+@engines
+def test_what_hinders_every_video_stops_the_run(engine, tmp_path, fakes, make):
+    listener = fakes.Recorder()
+    with pytest.raises(SocialPerceptionError, match="no space left"):
+        engine(jobs(tmp_path, "full", *(f"good{n}" for n in range(50))), make, listener)
+    assert "full" not in listener.said
+    assert len(listener.said) < 50
+
+
+def test_each_worker_is_made_once_and_does_many_videos(tmp_path, fakes, make):
+    listener = fakes.Recorder()
+    run_in_processes(jobs(tmp_path, *(f"good{n}" for n in range(12))), make, listener, 2)
+    assert len(listener.said) == 12
+    assert sum(line[0] == "hired" for line in log(tmp_path)) == 2
+    workers = {line[-1] for line in log(tmp_path)}
+    assert str(os.getpid()) not in workers
+    assert all(is_gone(int(pid)) for pid in workers)
+    assert ("progressed", "good0") in listener.order
+
+
+def is_gone(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_a_killed_worker_costs_its_video_only(tmp_path, fakes, make):
+    listener = fakes.Recorder()
+    run_in_processes(jobs(tmp_path, "killed1", "good1", "killed2", "good2"), make, listener, 1)
+    assert listener.said["good1"] == listener.said["good2"] == fakes.OUTCOME
+    for stem in ("killed1", "killed2"):
+        assert listener.said[stem].startswith(f"{tmp_path}/{stem}.mp4: its worker was killed (SIGKILL)")
+    assert sum(line[0] == "hired" for line in log(tmp_path)) == 3
+
+
+def test_a_worker_that_ends_by_itself_is_told_with_its_status(tmp_path, fakes, make):
+    listener = fakes.Recorder()
+    run_in_processes(jobs(tmp_path, "once"), make, listener, 2)
+    assert listener.said == {"once": f"{tmp_path}/once.mp4: its worker ended with status 3"}
+
+
+def test_an_interrupt_ends_all_workers_which_close_their_files(tmp_path, fakes, make):
+    busy = set()
+
+    def interrupt(job):
+        busy.add(job.video.stem)
+        if len(busy) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_in_processes(jobs(tmp_path, "endless1", "endless2", "good"), make, fakes.Recorder(interrupt), 2)
+    said = log(tmp_path)
+    assert {line[1] for line in said if line[0] == "closed"} == {"endless1", "endless2"}
+    assert all(is_gone(int(line[-1])) for line in said)
+    assert ["begun", "good"] not in [line[:2] for line in said]
+
+
+def test_workers_end_with_a_parent_that_was_killed(tmp_path, fakes, make):
+    """Its connections are closed then: whoever is at work notices when it tells how far it is."""
+    program = (
+        "import sys, os, signal\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import fake_workers\n"
+        "from functools import partial\n"
+        "from pathlib import Path\n"
+        "from social_perception.cli.annotation import Job\n"
+        "from social_perception.cli.engines import run_in_processes\n"
+        "jobs = [Job(n, Path(f'endless{n}.mp4'), Path(f'endless{n}')) for n in range(2)]\n"
+        "busy = set()\n"
+        "def on_progress(job):\n"
+        "    busy.add(job)\n"
+        "    if len(busy) == 2: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"make = partial(fake_workers.FakeAnnotator, {str(tmp_path / 'log')!r})\n"
+        "run_in_processes(jobs, make, fake_workers.Recorder(on_progress), 2)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
+    workers = {int(line[-1]) for line in log(tmp_path)}
+    assert len(workers) == 2
+    # They are not this process's children: wait until they are gone, or the test's time is up.
+    while not all(is_gone(pid) for pid in workers):
+        time.sleep(0.02)
+    assert {line[1] for line in log(tmp_path) if line[0] == "closed"} == {"endless0", "endless1"}
+
+
+@pytest.mark.slow
+@needs_ray
+def test_a_video_whose_actor_died_is_tried_once_more(tmp_path, fakes, make):
+    listener = fakes.Recorder()
+    on_ray(jobs(tmp_path, "once", "killed", "good"), make, listener)
+    assert listener.said["once"] == listener.said["good"] == fakes.OUTCOME
+    assert listener.said["killed"].startswith(f"{tmp_path}/killed.mp4: its ray actor died 2 times")
+    assert sum(line[:2] == ["begun", "killed"] for line in log(tmp_path)) == 2
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
