@@ -8,7 +8,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
-from social_perception.core.config import DEVICES, SmileConfig
+from social_perception.core.config import DEVICES, SmileConfig, WebConfig
 
 PACKAGE = "social_perception"
 CAMERA = "/camera/camera/color/image_raw"
@@ -48,6 +48,16 @@ ARGUMENTS = [
         default_value="true",
         choices=YES_NO,
         description="affect_markers: the people in 3D for rviz and Foxglove; idle while nobody subscribes it",
+    ),
+    DeclareLaunchArgument(
+        "web",
+        default_value="",
+        description="port of the live web page (affect_dashboard, in a process of its own); empty: none",
+    ),
+    DeclareLaunchArgument(
+        "web_address",
+        default_value=WebConfig().address,
+        description="address that the web page is served on; 0.0.0.0: on all, to those who know the token",
     ),
     DeclareLaunchArgument("rviz", default_value="false", choices=YES_NO, description="open rviz2"),
     DeclareLaunchArgument(
@@ -94,6 +104,23 @@ ONE_PROCESS_EACH = [
     Node(executable="face_tracker", name="face_tracker", **COMMON),
 ]
 
+WEB = Node(
+    package=PACKAGE,
+    executable="affect_dashboard",
+    name="affect_dashboard",
+    output="screen",
+    emulate_tty=True,
+    condition=IfCondition(PythonExpression(["'", LaunchConfiguration("web"), "' != ''"])),
+    parameters=[
+        LaunchConfiguration("params_file"),
+        {
+            "port": ParameterValue(LaunchConfiguration("web"), value_type=int),
+            "address": ParameterValue(LaunchConfiguration("web_address"), value_type=str),
+            **SIM_TIME,
+        },
+    ],
+)
+
 RVIZ = Node(
     package="rviz2",
     executable="rviz2",
@@ -122,6 +149,7 @@ def generate_launch_description() -> LaunchDescription:
             PushRosNamespace(LaunchConfiguration("namespace")),
             GroupAction(ONE_PROCESS, condition=IfCondition(composed)),
             GroupAction(ONE_PROCESS_EACH, condition=UnlessCondition(composed)),
+            WEB,
             RVIZ,
         ]
     )

@@ -36,6 +36,8 @@ ARGUMENTS = {
     "composed": "true",
     "markers": "true",
     "rviz": "false",
+    "web": "",
+    "web_address": "127.0.0.1",
     "fixed_frame": FRAME_ID,
     "camera_info_topic": "/camera/camera/color/camera_info",
 }
@@ -87,6 +89,7 @@ def programs(entities, context) -> list[str]:
             ["group_affect", "smile_intensity", "face_tracker"],
         ),
         ({"rviz": "true"}, ["social_perception_all", "rviz2"]),
+        ({"web": "8080"}, ["social_perception_all", "affect_dashboard"]),
     ],
 )
 def test_what_is_started(given, expected, description) -> None:
@@ -219,9 +222,17 @@ def fake_rviz(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ros2") is None, reason="needs ros2 launch")
-def test_rviz_is_opened_on_the_topics_of_the_nodes(ros, parameters, fake_rviz) -> None:
+def test_rviz_is_opened_on_the_topics_of_the_nodes_and_the_page_served_beside_them(
+    ros, parameters, fake_rviz
+) -> None:
     told, environment = fake_rviz
-    given = {"params_file": str(parameters), "device": "cpu", "rviz": "true", "fixed_frame": "base_link"}
+    given = {
+        "params_file": str(parameters),
+        "device": "cpu",
+        "rviz": "true",
+        "fixed_frame": "base_link",
+        "web": "0",
+    }
     with launching(ros, given, **environment) as launched:
         ros.until(told.exists, "rviz is started", TIMEOUT_S)
         assert json.loads(told.read_text()) == {
@@ -234,5 +245,7 @@ def test_rviz_is_opened_on_the_topics_of_the_nodes(ros, parameters, fake_rviz) -
             },
         }
         ros.until(lambda: ros.node.count_publishers("affect_markers") == 1, "the nodes go on", TIMEOUT_S)
+        assert parameter(ros, "affect_dashboard", "port") == 0, "any that is free"
+        assert parameter(ros, "affect_dashboard", "address") == "127.0.0.1"
         launched.send_signal(signal.SIGINT)
         assert launched.wait(TIMEOUT_S) == 0

@@ -10,6 +10,7 @@ from rclpy.parameter import Parameter
 from social_perception.core import config as core
 from social_perception.core.config import settings_of
 from social_perception.core.errors import ConfigurationError
+from social_perception.nodes.affect_dashboard import AffectDashboardNode
 from social_perception.nodes.affect_markers import AffectMarkersNode
 from social_perception.nodes.config import ImageInputConfig, MarkersConfig, NodeConfig, TrackedFacesConfig
 from social_perception.nodes.face_tracker import FaceTrackerNode
@@ -21,6 +22,7 @@ NODES = {
     SmileIntensityNode: (core.SmileConfig,),
     GroupAffectNode: (core.GroupConfig, core.DynamicsConfig),
     AffectMarkersNode: (MarkersConfig,),
+    AffectDashboardNode: (core.WebConfig,),
 }
 
 
@@ -115,6 +117,7 @@ def test_the_robots_file_names_only_what_exists_and_repeats_no_default(prepare) 
         "/**/smile_intensity": NODES[SmileIntensityNode],
         "/**/group_affect": NODES[GroupAffectNode],
         "/**/affect_markers": NODES[AffectMarkersNode],
+        "/**/affect_dashboard": NODES[AffectDashboardNode],
     }
     assert set(given) == set(known)
     for name, body in given.items():
