@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from social_perception.cli.annotation import VIDEO, Job, Outcome
-from social_perception.cli.manifest import MANIFEST, Origin, fingerprint, read_manifest
+from social_perception.cli.manifest import MANIFEST, Origin, read_manifest
 from social_perception.core.errors import ConfigurationError, OutputError, SourceError
 
 CORPUS = "corpus.csv"
@@ -96,7 +96,7 @@ def _check_places(placed: dict[Path, Path]) -> None:
 def outcome_of_earlier(job: Job, origin: Origin) -> Outcome | None:
     """What an earlier run made of the video, if that is complete and would be the same now."""
     manifest = read_manifest(job.folder)
-    if manifest is None or not manifest.stands_for(job.folder, fingerprint(job.video), origin):
+    if manifest is None or not manifest.stands_for(job.folder, job.video, origin):
         return None
     results = manifest.results
     mean = results["mean_intensity"]

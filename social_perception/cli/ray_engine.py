@@ -40,7 +40,8 @@ _logger = logging.getLogger(__name__)
 
 # Only paths and figures travel between the processes. Ray takes no less.
 _OBJECT_STORE_BYTES = 80 << 20
-_LOOPBACK = "127.0.0.1"
+# Ray's word for a Ray of one machine, which then listens to this machine alone: on Linux, too.
+_OTHER_MACHINES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 _CORES_EACH = 2
 _TRIES = 2
 
@@ -73,21 +74,23 @@ def run_on_ray(
 @contextmanager
 def _cluster(workers: int | None, cores_each: int) -> Iterator[Any]:
     """Ray, connected; a cluster that was started here ends with it."""
+    address = os.environ.get("RAY_ADDRESS")
     # Ray would report its use to its makers.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    if address is None:
+        os.environ[_OTHER_MACHINES] = "0"
     try:
         import ray
     except ImportError as error:
         raise MissingDependencyError("--engine ray needs ray: pip install ray") from error
-    settings: dict[str, Any] = {"address": os.environ.get("RAY_ADDRESS"), "log_to_driver": False}
-    if settings["address"] is None:
+    settings: dict[str, Any] = {"address": address, "log_to_driver": False}
+    if address is None:
         cores = workers * cores_each if workers else max(cores_each, len(os.sched_getaffinity(0)))
         settings.update(
             address="local",
             num_cpus=cores,
             include_dashboard=False,
             object_store_memory=_OBJECT_STORE_BYTES,
-            _node_ip_address=_LOOPBACK,
         )
     terminated = signal.getsignal(signal.SIGTERM)
     try:

@@ -1,0 +1,248 @@
+"""A corpus: which videos there are, where their results go, what is done already, and the summary."""
+
+import csv
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from social_perception.cli.corpus import plan
+from social_perception.cli.main import main
+from social_perception.core.errors import ConfigurationError, SourceError
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    return folder
+
+
+def places(videos, output):
+    return {str(job.video): job.folder.relative_to(output).as_posix() for job in plan(videos, output)}
+
+
+def test_results_of_a_folder_lie_as_its_videos_lie(tmp_path):
+    folder = touch(tmp_path / "in", "talk.mp4", "b/talk.MOV", "b/c/-ä x.mkv", "b/notes.txt", "b/.hidden.mp4")
+    assert places([folder], tmp_path / "out") == {
+        f"{folder}/talk.mp4": "talk",
+        f"{folder}/b/talk.MOV": "b/talk",
+        f"{folder}/b/c/-ä x.mkv": "b/c/-ä x",
+    }
+
+
+def test_videos_that_differ_in_their_endings_keep_them(tmp_path):
+    folder = touch(tmp_path / "in", "talk.mp4", "talk.mov", "other.mp4")
+    found = {
+        f"{folder}/talk.mp4": "talk.mp4",
+        f"{folder}/talk.mov": "talk.mov",
+        f"{folder}/other.mp4": "other",
+    }
+    assert places([folder], tmp_path / "out") == found
+
+
+def test_several_folders_keep_their_names(tmp_path):
+    one, two = (touch(tmp_path / name, "talk.mp4") for name in ("one", "two"))
+    file = touch(tmp_path, "talk.mp4") / "talk.mp4"
+    assert places([one, two, file], tmp_path / "out") == {
+        f"{one}/talk.mp4": "one/talk", f"{two}/talk.mp4": "two/talk", str(file): "talk",
+    }  # fmt: skip
+
+
+def test_results_are_no_videos_of_the_corpus(tmp_path):
+    folder = touch(tmp_path / "in", "talk.mp4", "out/talk/annotated.mp4", "annotated.mp4")
+    earlier = touch(folder, "before/talk/annotated.mp4", "before/talk/annotation.json")
+    found = {f"{folder}/talk.mp4": "talk", f"{folder}/annotated.mp4": "annotated"}
+    assert places([earlier], folder / "out") == found
+
+
+def test_results_may_lie_beside_the_videos(tmp_path):
+    folder = touch(tmp_path, "talk.mp4", "talk/annotated.mp4", "talk/annotation.json")
+    assert places([folder], folder) == {f"{folder}/talk.mp4": "talk"}
+
+
+def test_two_files_for_one_place_are_refused():
+    with pytest.raises(
+        ConfigurationError, match=r"a/talk.mp4, b/talk.mov would all be written to talk: give"
+    ):
+        plan([Path("a/talk.mp4"), Path("b/talk.mov")], Path("out"))
+
+
+def test_a_folder_without_videos_is_an_error(tmp_path):
+    with pytest.raises(SourceError, match=r"in has no videos \(.*\.mp4"):
+        plan([touch(tmp_path / "in", "notes.txt")], tmp_path / "out")
+
+
+@pytest.fixture
+def corpus(tmp_path, write_video):
+    """A folder with two videos and one that is broken."""
+    folder = tmp_path / "in"
+    (folder / "b").mkdir(parents=True)
+    write_video(folder / "one.mp4", frames=5)
+    write_video(folder / "b" / "two.mp4", frames=3)
+    (folder / "b" / "zero.mp4").write_bytes(b"")
+    return folder
+
+
+def annotate(corpus, *more):
+    output = corpus.parent / "out"
+    return main(["annotate", str(corpus), "--output", str(output), "--no-video", "--no-plot", *more])
+
+
+def statuses(corpus):
+    with (corpus.parent / "out" / "corpus.csv").open(newline="") as file:
+        return {Path(row["video"]).stem: row for row in csv.DictReader(file)}
+
+
+def test_a_second_run_does_only_what_is_left(corpus, pipelines, capsys):
+    assert annotate(corpus) == 1
+    first = statuses(corpus)
+    assert {stem: row["status"] for stem, row in first.items()} == {
+        "one": "done", "two": "done", "zero": "failed",
+    }  # fmt: skip
+    assert [first["one"][name] for name in ("frames", "faces", "duration_s")] == ["5", "1", "0.500"]
+    assert float(first["one"]["mean_intensity"]) == pytest.approx(0.1)  # 0, 1, 2, 3, 4 / 20
+    assert first["zero"]["error"].endswith("zero.mp4 is not a video that can be read: it is empty")
+    assert "2 done, 0 skipped, 1 failed -> " in capsys.readouterr().out
+    assert (len(pipelines), pipelines[0].restarts) == (1, 2)
+    assert annotate(corpus) == 1
+    again = statuses(corpus)
+    assert {stem: row["status"] for stem, row in again.items()} == {
+        "one": "skipped", "two": "skipped", "zero": "failed",
+    }  # fmt: skip
+    assert [again["one"][name] for name in ("frames", "mean_intensity")] == [
+        "5",
+        first["one"]["mean_intensity"],
+    ]
+    said = capsys.readouterr().out
+    assert "one.mp4: already done -> " in said
+    assert "0 done, 2 skipped, 1 failed -> " in said
+    assert len(pipelines) == 1
+
+
+def change_a_video(corpus):
+    shutil.copy(corpus / "b" / "two.mp4", corpus / "one.mp4")
+
+
+def copy_a_video(corpus):
+    """The same content, written later."""
+    content = (corpus / "one.mp4").read_bytes()
+    (corpus / "one.mp4").write_bytes(content)
+    os.utime(corpus / "one.mp4", (1e9, 1e9))
+
+
+def flip_a_byte(corpus):
+    """The same size, another content and time."""
+    content = bytearray((corpus / "one.mp4").read_bytes())
+    content[-1] ^= 1
+    (corpus / "one.mp4").write_bytes(content)
+    os.utime(corpus / "one.mp4", (1e9, 1e9))
+
+
+def remove_an_output(corpus):
+    (corpus.parent / "out" / "one" / "group.csv").unlink()
+
+
+def damage_a_manifest(corpus):
+    (corpus.parent / "out" / "one" / "annotation.json").write_text("{")
+
+
+def another_version(corpus):
+    path = corpus.parent / "out" / "one" / "annotation.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": "0.0.1"}))
+
+
+def another_network(corpus):
+    path = corpus.parent / "out" / "one" / "annotation.json"
+    fields = json.loads(path.read_text())
+    path.write_text(json.dumps({**fields, "networks": {**fields["networks"], "smile": "0"}}))
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "done"),
+    [
+        (lambda _: None, [], []),
+        (lambda _: None, ["--force"], ["one", "two"]),
+        (lambda _: None, ["--window-s", "7"], ["one", "two"]),
+        (lambda _: None, ["--shortest-annotation", "0.1"], ["one", "two"]),
+        (change_a_video, [], ["one"]),
+        (copy_a_video, [], []),
+        (flip_a_byte, [], ["one"]),
+        (remove_an_output, [], ["one"]),
+        (damage_a_manifest, [], ["one"]),
+        (another_version, [], ["one"]),
+        (another_network, [], ["one"]),
+    ],
+    ids=[
+        "nothing",
+        "force",
+        "setting",
+        "wanted",
+        "video",
+        "copy",
+        "byte",
+        "output",
+        "manifest",
+        "version",
+        "network",
+    ],
+)
+def test_what_would_be_otherwise_is_done_again(corpus, pipelines, change, more, done):
+    annotate(corpus)
+    change(corpus)
+    annotate(corpus, *more)
+    assert [stem for stem, row in statuses(corpus).items() if row["status"] == "done"] == done
+
+
+def test_an_interrupted_video_begins_anew(corpus, pipelines, capsys, rows):
+    part = corpus.parent / "out" / ".one.part"
+    part.mkdir(parents=True)
+    (part / "faces.csv").write_text("half a ")
+    assert annotate(corpus) == 1
+    assert "one.mp4 was interrupted earlier and begins anew" in capsys.readouterr().err
+    assert not part.exists()
+    assert len(rows(corpus.parent / "out" / "one" / "faces.csv")) == 5
+
+
+def test_an_interrupted_run_says_what_is_open(corpus, monkeypatch, fake_pipeline):
+    class Interrupted(fake_pipeline):
+        def process(self, frame):
+            if frame.index == 3:
+                raise KeyboardInterrupt
+            return super().process(frame)
+
+    monkeypatch.setattr("social_perception.pipeline.make_pipeline", lambda *_, **__: Interrupted())
+    assert annotate(corpus) == 130
+    found = {stem: row["status"] for stem, row in statuses(corpus).items()}
+    assert found == {"one": "open", "two": "open", "zero": "open"}
+    assert not (corpus.parent / "out" / "one").exists()
+
+
+def test_without_pyarrow_the_rest_is_written(corpus, pipelines, monkeypatch, capsys):
+    from social_perception.core.errors import MissingDependencyError
+
+    def missing(*_):
+        raise MissingDependencyError("Parquet files need pyarrow: pip install pyarrow")
+
+    monkeypatch.setattr("social_perception.views.parquet.write_parquet", missing)
+    annotate(corpus)
+    assert {path.name for path in (corpus.parent / "out" / "one").iterdir()} == {
+        "annotation.json", "faces.csv", "group.csv", "one.eaf", "report.html",
+    }  # fmt: skip
+    assert capsys.readouterr().err.count("Parquet files need pyarrow") == 1
+
+
+def test_an_ended_video_names_people_alike_in_every_run(corpus, monkeypatch, fake_pipeline):
+    names = []
+
+    class Naming(fake_pipeline):
+        def restart(self, new_id=None):
+            names.append((new_id(), new_id()))
+
+    monkeypatch.setattr("social_perception.pipeline.make_pipeline", lambda *_, **__: Naming())
+    annotate(corpus)
+    annotate(corpus, "--force")
+    assert names[:2] == names[2:]
+    assert len({name for pair in names for name in pair}) == 4
