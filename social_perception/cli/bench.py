@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from social_perception.benchmarks.report import Report
 
 # Named here and not imported: torch takes seconds to load, and --help must not.
-PARTS = ("scoring", "detector", "pipeline", "growth", "first_box")
+PARTS = ("scoring", "detector", "pipeline", "growth", "first_box", "web")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
