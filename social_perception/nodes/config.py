@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from social_perception.core.config import Checked, setting
+from social_perception.views.traces import DEFAULT_SPAN_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,39 @@ class TrackedFacesConfig(Checked):
 
     publish_crops: bool = setting(
         True, "whether tracked_faces carries the face crops, which smile_intensity needs", dynamic=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayConfig(Checked):
+    """What affect_overlay draws, and how long it waits for what belongs together."""
+
+    show_header: bool = setting(True, "whether the group's figures are written along the top", dynamic=True)
+    show_legend: bool = setting(True, "whether the colours are explained in the picture", dynamic=True)
+    show_traces: bool = setting(
+        True, "whether each face has a trace of its intensity in the last seconds", dynamic=True
+    )
+    trace_s: float = setting(
+        DEFAULT_SPAN_S, "time in s that the traces go back", low=0.5, high=60.0, dynamic=True
+    )
+    jpeg_quality: int = setting(80, "quality of affect_overlay/compressed", low=1, high=100, dynamic=True)
+    max_wait_s: float = setting(
+        1.0,
+        "time in s, by the stamps, for which an image waits for its results; after that it is shown "
+        "without, with a warning",
+        low=0.05,
+        high=10.0,
+        dynamic=True,
+    )
+    max_group_age_s: float = setting(
+        1.0,
+        "age in s up to which the group's figures are shown with an image",
+        low=0.0,
+        high=60.0,
+        dynamic=True,
+    )
+    max_memory_mb: int = setting(
+        256, "memory in MB for the images that wait for their results", low=1, high=16384
     )
 
 

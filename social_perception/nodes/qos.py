@@ -26,10 +26,10 @@ NEWEST_RESULT_QOS = QoSProfile(
 """For a subscriber that works on the newest result only."""
 
 
-def image_qos(*, reliable: bool) -> QoSProfile:
-    """Sensor data, newest image only."""
+def image_qos(*, reliable: bool, depth: int = 1) -> QoSProfile:
+    """Sensor data, newest image only; a deeper queue for who needs each image."""
     policy = QoSReliabilityPolicy.RELIABLE if reliable else QoSReliabilityPolicy.BEST_EFFORT
-    return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=1, reliability=policy)
+    return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=depth, reliability=policy)
 
 
 def all_reliable(publishers: Sequence[Any]) -> bool:

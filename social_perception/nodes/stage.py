@@ -94,13 +94,18 @@ class Stage(LifecycleNode):
         take: Callable[[Any], None] = self._run
         if in_worker:
             self.worker = Worker(self._run, self.get_name())
-            take = self.worker.put
+            take = self.admit
 
         def callback(message: Any) -> None:
             self.health.received()
             take(message)
 
         self.input = TopicInput(self, kind, topic, qos, callback, **about)
+
+    def admit(self, message: Any) -> None:
+        """Hand a message of the input over to the thread; a node may hold it back until it is complete."""
+        if self.worker is not None:
+            self.worker.put(message)
 
     def listen(self, kind: type, topic: str, qos: Any, callback: Callable[[Any], None]) -> None:
         """Subscribe something beside the input, until the node is deactivated; its failures are reported."""
