@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from social_perception.core.config import Checked, setting
+from social_perception.core.errors import ConfigurationError
 from social_perception.views.traces import DEFAULT_SPAN_S
 
 
@@ -111,6 +113,79 @@ class MarkersConfig(Checked):
         low=0.1,
         high=60.0,
         dynamic=True,
+    )
+
+
+_NAMESPACE = re.compile(r"/?[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*")
+
+
+@dataclass(frozen=True, slots=True)
+class HumansConfig(Checked):
+    """Where ROS4HRI's topics lie."""
+
+    humans: str = setting(
+        "/humans", "namespace of ROS4HRI (REP-155); a relative name lies in the node's own namespace"
+    )
+
+    def __post_init__(self) -> None:
+        Checked.__post_init__(self)
+        if not _NAMESPACE.fullmatch(self.humans):
+            raise ConfigurationError(f"humans must be a topic's name such as /humans, got {self.humans!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Ros4HriConfig(Checked):
+    """What ros4hri publishes."""
+
+    publish_faces: bool = setting(
+        True,
+        "whether tracked and each face's roi are published; false: another ROS4HRI node detects the faces, "
+        "and only expression and facs are added to them",
+    )
+    publish_cropped: bool = setting(
+        False, "whether each face's picture is published, too, to those who subscribe it"
+    )
+    cropped_size_px: int = setting(
+        128, "width and height in px of the pictures (128 is REP-155's default)", low=16, high=1024
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ros4HriFacesConfig(Checked):
+    """How ros4hri_faces makes the faces of another ROS4HRI node into ours."""
+
+    crops: str = setting(
+        "cropped",
+        "where the crops come from: the faces' own cropped pictures, which end at the face's box, or the "
+        "camera's image, from which they are cut as face_tracker does",
+        choices=("cropped", "image"),
+    )
+    crop_margin: float = setting(
+        1.25,
+        "side of the crop as a multiple of the longer side of the other detector's box",
+        low=1.0,
+        high=3.0,
+        dynamic=True,
+    )
+    wait_s: float = setting(
+        0.1,
+        "time in s for which messages of one stamp wait for those that are missing",
+        low=0.0,
+        high=5.0,
+    )
+    kept_images: int = setting(
+        15, "images that are kept until the faces found in them arrive (crops: image)", low=1, high=120
+    )
+    faces_reliability: str = setting(
+        "reliable",
+        "reliability with which the faces' topics are subscribed",
+        choices=("reliable", "best_effort"),
+    )
+    assumed_width_px: int = setting(
+        640, "width in px of the source image until camera_info or an image comes", low=1, high=65535
+    )
+    assumed_height_px: int = setting(
+        480, "height in px of the source image until camera_info or an image comes", low=1, high=65535
     )
 
 

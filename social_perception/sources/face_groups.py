@@ -115,7 +115,8 @@ class FaceGroups(Generic[Roi, Picture]):
             self._left_ns = stamp_ns
             # A detector may send its list only when it changes; before the first nobody is known.
             self._ids = self._ids if pending.ids is None else pending.ids
-            if self._ids is not None:
+            # A picture alone is no image of faces: nothing says where they are in it.
+            if self._ids is not None and (pending.ids is not None or pending.rois):
                 taken.append(self._group(stamp_ns, pending, self._ids))
             self._expected = self._too_late.union(*(each.senders for each in self._pending.values()))
             self._expected |= pending.senders

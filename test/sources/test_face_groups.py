@@ -115,6 +115,15 @@ def test_without_a_list_the_last_one_holds(groups) -> None:
     assert groups.take(2.0 + WAIT_S)[0].faces == (whole("a", 3),)
 
 
+def test_a_picture_alone_is_no_group(groups) -> None:
+    send(groups, 1, 0.0, "a", rois="a", pictures="a")
+    groups.take(0.0)
+    send(groups, 2, 1.0, pictures="a", listed=False)
+    assert groups.take(1.0 + WAIT_S) == []
+    send(groups, 3, 2.0, "a", rois="a", pictures="a")
+    assert [group.stamp_ns for group in groups.take(2.0)] == [3]
+
+
 def test_without_pictures_none_is_waited_for() -> None:
     groups = FaceGroups(WAIT_S, with_pictures=False)
     send(groups, 1, 0.0, "a", rois="a")
