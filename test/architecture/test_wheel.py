@@ -32,6 +32,7 @@ def test_the_wheel_holds_the_weights_the_web_page_and_the_command(tmp_path):
         "social_perception/detection/weights/mmod_human_face_detector.dat",
         "social_perception/smile/weights/smile_small.safetensors",
         "social_perception/views/web/static/index.html",
+        "social_perception/views/report/templates/report.html",
         "social_perception/core/types.py",
         "social_perception/cli/main.py",
     ):

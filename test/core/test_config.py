@@ -13,6 +13,7 @@ KINDS = [
     config.SmileConfig,
     config.GroupConfig,
     config.WebConfig,
+    config.ReportConfig,
 ]
 
 

@@ -203,8 +203,9 @@ def test_smiling_is_shared_by_two_and_half_of_those_in_view(levels, expected):
 
 
 def test_the_peak_is_where_many_smile_much_and_never_in_a_bridged_pause():
-    # In the pause, frames 4 and 5, only one laughs; the strongest common frame is number 7.
-    faces = [face("a", [2, 2, 2, 2, 3, 3, 2, 3, 2, 2]), face("b", [2, 2, 2, 2, 0, 0, 2, 2, 2, 2])]
+    # In frames 4 and 5 most smile and most do not; the strongest frame of the others is number 7.
+    faces = [face("a", [2, 2, 2, 2, 3, 3, 2, 3, 2, 2]), face("b", [2] * 10), face("c", [2, 2], first=4)]
+    faces += [face(name, [0, 0], first=4) for name in "wxyz"]
     (moment,) = shared_moments(faces, Clock.of(faces, None))
     assert (moment.peak_frame, moment.peak_s) == (7, pytest.approx(0.7))
     assert moment.intensity == pytest.approx((1 + 2 / 3) / 2)
@@ -264,6 +265,11 @@ def test_a_curve_is_broken_where_nothing_is_known(values, parts):
     drawn = curve(np.arange(len(values)), np.array(values, float), clock, Axis(0.0, 1.0), 500)
     assert drawn.mean.count("M") == drawn.low.count("M") == drawn.low.count("Z") == parts
     assert drawn.high == "", "nothing had to be thinned"
+
+
+def test_a_single_known_frame_is_a_dot():
+    clock = Clock.of([], group_of([0] * 10))
+    assert curve(np.array([4]), np.array([0.5]), clock, Axis(0.0, 1.0), 500).mean == "M450 500L450 500"
 
 
 def test_points_lie_where_the_frames_are():
@@ -387,6 +393,7 @@ def test_the_report_and_the_tables_say_the_same(tmp_path):
         shown = dict(re.findall(r'data-label="([^"]+)" data-sort="([^"]+)"', cells))
         known = [float(row["intensity"]) for row in own if row["intensity"]]
         assert float(shown["Mean"]) == pytest.approx(np.mean(known))
+        assert f'data-label="Mean" data-sort="{shown["Mean"]}">{np.mean(known):.2f}<' in cells
         assert float(shown["Maximum"]) == pytest.approx(max(known))
         assert float(shown["Time seen"]) == pytest.approx(len(own) / 10)
         assert float(shown["First seen"]) == pytest.approx(float(own[0]["stamp_s"]))
@@ -415,6 +422,7 @@ def test_equal_input_gives_equal_bytes_and_no_request(tmp_path):
     tables = write_tables(tmp_path, PARTY)
     html = report(tmp_path, *tables)
     assert report(tmp_path, *tables) == html
+    assert report(tmp_path, *tables, video="/home/somebody/party.mp4") == html, "no path is told"
     assert not re.search(r"https?:|src=|@import|<link", html)
     assert "<img" not in html
 
@@ -494,7 +502,7 @@ def test_a_name_that_is_no_unicode_is_written_all_the_same(tmp_path):
 
 def frames_of(count):
     for index in range(count):
-        yield Frame(np.full((480, 1280, 3), 5 * index, np.uint8), index / 10, index)
+        yield Frame(np.full((480, 1280, 3), (5 * index, 0, 0), np.uint8), index / 10, index)
 
 
 def test_thumbnails_show_the_peaks_with_the_faces_marked(tmp_path):
@@ -505,7 +513,7 @@ def test_thumbnails_show_the_peaks_with_the_faces_marked(tmp_path):
     assert picture.frame == 15
     image = cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert image.shape == (240, 640, 3)
-    assert abs(int(image[200, 500].mean()) - 75) <= 3, "the frame of the peak"
+    assert image[200, 500] == pytest.approx([0, 0, 75], abs=4), "the frame of the peak, red as it was"
     # Boxes are halved with the picture; anna's begins at x 20, y 25 and is at High, which is yellow.
     assert image[24:52, 20].astype(int).sum(axis=1).max() > 400
     html = report(tmp_path, *tables, thumbnails=[picture, Thumbnail(3, b"of no moment")])

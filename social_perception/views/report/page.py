@@ -138,6 +138,7 @@ def render(
             thinned=any(curve.high for curve in (chart.curve, *(row.curve for row in rows))),
             cards=[_Card(moment, pictures.get(moment.peak_frame, "")) for moment in moments],
             moments=moments,
+            pictured=bool(pictures),
             ticks=_ticks(axis),
             axis=axis,
             levels=_levels(),
