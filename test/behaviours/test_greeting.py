@@ -60,3 +60,9 @@ def test_silence_is_no_departure_and_nobody_is_greeted_in_it(greet, row) -> None
     assert greet(SMILING, 1.1) == (0 if row is None else 1)
     assert greet(row, 5.0) == 0
     assert greet(SMILING, 1.5) == 0, "it is still the same group"
+
+
+def test_a_clock_that_went_back_knows_nothing_of_the_greeting(greet, scene) -> None:
+    assert greet(SMILING, 1.1) == 1
+    scene.now_s -= 500.0
+    assert greet(SMILING, 1.2) == 1
