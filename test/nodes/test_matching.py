@@ -41,7 +41,8 @@ def test_what_is_older_than_a_match_is_given_up() -> None:
     assert matches.add_result(3 * FRAME, "three") == Match(3, "three")
     assert matches.waiting == 1
     assert matches.add_result(2 * FRAME, "two") is None
-    assert matches.add_image(FRAME, "again", 1) is None
+    assert matches.add_image(2 * FRAME, "late", 1) is None
+    assert matches.add_result(2 * FRAME, "two again") is None
     assert matches.add_result(4 * FRAME, "four") == Match(4, "four")
 
 
@@ -55,6 +56,7 @@ def test_a_result_without_its_image_is_skipped() -> None:
 
 def test_an_overdue_image_is_given_out_alone_at_a_reduced_rate() -> None:
     matches = matcher(max_wait_s=0.4)
+    matches.add_image(-10 * FRAME, "first", 1)
     matches.add_image(0, 0, 1)
     matches.add_result(0, "zero")
     given = [(number, matches.add_image(number * FRAME, number, 1)) for number in range(1, 40)]

@@ -235,6 +235,15 @@ def test_a_curve_is_time_and_intensity_with_nan_for_the_unknown():
     )
 
 
+def test_the_curve_of_somebody_new_has_the_times_of_the_pictures():
+    traces = Traces(2.0)
+    traces.add(affect(face("a", 0.1), stamp_s=0.0))
+    traces.add(affect(face("a", 0.1), stamp_s=0.1))
+    for stamp_s in (0.7, 1.5):
+        traces.add(affect(face("a", 0.1), face("b", 0.2), stamp_s=stamp_s))
+    np.testing.assert_allclose(traces.curve("b"), [[0.6, 0.2], [1.0, 0.2]])
+
+
 def test_traces_take_a_picture_once_and_begin_anew_when_time_jumps_back():
     traces = traces_of(0.1, 0.2, 0.3)
     traces.add(affect(face("a", 0.9), stamp_s=0.2))
