@@ -110,6 +110,7 @@ def test_the_pipeline_is_measured_with_each_load():
     for load in found.loads[1:]:
         assert 0 < load.slowest_per_second <= load.states_per_second < 30
         assert load.client_cores > 0
+        assert load.server_cores > 0
 
 
 def test_a_process_that_fails_gives_its_reason(monkeypatch):

@@ -17,7 +17,7 @@ from social_perception import __version__
 from social_perception.core.config import WebConfig
 from social_perception.core.errors import ConfigurationError, WebError
 from social_perception.core.types import Box, FaceAffect, FrameAffect, GroupAffect, Smile, SmileLevel, Track
-from social_perception.views.web import client, connection, hub, server
+from social_perception.views.web import client, connection, hub, listening, server
 from social_perception.views.web.access import HEADERS
 from social_perception.views.web.assets import FOLDER
 from social_perception.views.web.history import History
@@ -402,6 +402,45 @@ def test_a_browser_that_never_reads_delays_nobody_and_is_dropped(serve, monkeypa
     assert run(scenario()) > 1
 
 
+class FakeConnection:
+    """A WebSocket and its transport, whose buffer is as full as the test wants."""
+
+    def __init__(self):
+        self.buffered, self.aborted, self.sent = 0, False, []
+
+    def get_write_buffer_size(self):
+        return self.buffered
+
+    def abort(self):
+        self.aborted = True
+
+    async def send_str(self, text):
+        self.sent.append(text)
+
+
+def test_a_browser_has_twenty_seconds_to_take_a_message():
+    async def scenario():
+        line = FakeConnection()
+        browser = client.Client(line, line, now_s=0.0)
+        sending = asyncio.ensure_future(browser.send("hello"))
+        await until(lambda: line.sent == ["hello"], "hello")
+        line.buffered = 1
+        for number, now_s in enumerate((5.0, 19.0)):
+            browser.offer(text=f"{number}")
+            browser.turn(now_s)
+        line.buffered = 0
+        browser.turn(19.5)
+        await until(lambda: len(line.sent) == 2, "what was left")
+        line.buffered = 1
+        browser.turn(39.0)
+        assert (line.sent, line.aborted) == (["hello", "1"], False)
+        browser.turn(39.6)
+        sending.cancel()
+        return line.aborted
+
+    assert run(scenario())
+
+
 def test_what_waits_for_a_browser_is_one_message(serve):
     dashboard = serve()
 
@@ -605,6 +644,38 @@ def test_on_an_open_address_a_token_is_made_up(serve):
     assert all(len(token) >= 32 for token in tokens)
     assert get(one, f"/?{one.url.partition('?')[2]}", headers={"Host": "robot.example"})[0] == 303
     assert "0.0.0.0" not in one.url
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_all_addresses_are_those_of_both_kinds(serve):
+    dashboard = serve(address="::")
+    assert "?token=" in dashboard.url
+    assert get(dashboard)[0] == 401
+    with socket.create_connection(("::1", dashboard.port), PATIENCE_S) as line:
+        line.sendall(b"GET / HTTP/1.1\r\nHost: [::1]\r\n\r\n")
+        assert line.recv(12) == b"HTTP/1.1 401"
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_the_ipv6_address_of_this_machine_alone_needs_no_token(serve):
+    dashboard = serve(address="::1")
+    assert dashboard.url == f"http://[::1]:{dashboard.port}/"
+    with socket.create_connection(("::1", dashboard.port), PATIENCE_S) as line:
+        line.sendall(f"GET / HTTP/1.1\r\nHost: [::1]:{dashboard.port}\r\n\r\n".encode())
+        assert line.recv(12) == b"HTTP/1.1 200"
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("0.0.0.0", "http://10.1.2.3:{}/?token={}"),
+        ("127.0.0.1", "http://127.0.0.1:{}/?token={}"),
+    ],
+)
+def test_the_url_names_an_address_that_others_can_open(serve, monkeypatch, address, url):
+    monkeypatch.setattr(listening, "_own_address", lambda: "10.1.2.3")
+    dashboard = serve(address=address, token=TOKEN)
+    assert dashboard.url == url.format(dashboard.port, TOKEN)
 
 
 def test_on_this_machine_alone_there_is_no_token(serve):

@@ -30,7 +30,9 @@ def listen(address: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, target = found[0]
-        taken = socket.create_server(target, family=family, backlog=_BACKLOG)
+        # All addresses are those of both kinds.
+        both = target[0] == "::" and socket.has_dualstack_ipv6()
+        taken = socket.create_server(target, family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     except (socket.gaierror, UnicodeError) as error:
         raise WebError(f"{_CANNOT}: {address} is not an address of this machine") from error
     except OSError as error:
