@@ -1,0 +1,162 @@
+"""A real browser, the real server, and a hand that says what the pipeline would."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from social_perception.core.config import WebConfig
+from social_perception.core.types import (
+    Box,
+    FaceAffect,
+    FrameAffect,
+    GroupAffect,
+    Smile,
+    SmileLevel,
+    Track,
+)
+
+WIDTH, HEIGHT = 1280, 720
+
+
+def person(name, x=0.5, y=0.5, intensity=0.0, *, size=0.08, visible=True):
+    """A face with its centre at a share of the picture; intensity None: not known yet."""
+    width = size * WIDTH
+    box = Box(x * WIDTH - width / 2, y * HEIGHT - width / 2, width, width)
+    if intensity is None:
+        smile = Smile.unknown(3)
+    else:
+        smile = Smile(intensity, SmileLevel.of_intensity(intensity), (0.25, 0.25, 0.25, 0.25), 20, True)
+    return FaceAffect(Track(name, box, 0.9 if visible else 0.0, visible), smile)
+
+
+def affect_of(stamp_s, people, *, trend=0.0, synchrony=math.nan, stale=False):
+    """A frame's affect; the group's numbers are the plain means of those known."""
+    known = [face.smile.intensity for face in people if face.smile.valid]
+    mean = sum(known) / len(known) if known else math.nan
+    group = GroupAffect(
+        stamp_s=stamp_s,
+        group_size=len(people),
+        valid_faces=len(known),
+        intensity=mean,
+        mean_intensity=mean,
+        dispersion=0.1 if known else math.nan,
+        smiling_fraction=sum(value >= 0.5 for value in known) / len(known) if known else math.nan,
+        level=SmileLevel.of_intensity(mean),
+        trend=trend if known else math.nan,
+        synchrony=synchrony,
+        window_s=5.0,
+        face_ids=tuple(face.track.id for face in people),
+        stale=stale,
+    )
+    return FrameAffect(stamp_s, round(30 * stamp_s), WIDTH, HEIGHT, tuple(people), group)
+
+
+@dataclass
+class Room:
+    """The server and the stream's time; what is said goes to every page that is open."""
+
+    dashboard: object
+    now_s: float = 0.0
+    person = staticmethod(person)
+
+    @property
+    def url(self):
+        return self.dashboard.url
+
+    def say(self, *people, after_s=0.1, image=None, **group):
+        """Let the next frame show these people."""
+        self.now_s += after_s
+        self.dashboard.show(affect_of(self.now_s, people, **group), image)
+
+
+@contextmanager
+def serve(*, port=0, picture=False, silent_after_s=60.0, token="") -> Iterator[Room]:
+    """A room behind the real server; it says that it is silent only when the test wants it to."""
+    from social_perception.views.web.server import Dashboard
+
+    config = WebConfig(port=port, picture=picture, token=token, rate_hz=30.0)
+    with Dashboard(config, "test", silent_after_s=silent_after_s) as dashboard:
+        yield Room(dashboard)
+
+
+@pytest.fixture
+def room():
+    with serve() as opened:
+        yield opened
+
+
+@pytest.fixture(name="serve")
+def serve_():
+    """For rooms that are not like the others, or are opened twice."""
+    return serve
+
+
+@dataclass
+class Log:
+    """What a page said in its console, and which addresses it asked for."""
+
+    errors: list = field(default_factory=list)
+    warnings: list = field(default_factory=list)
+    requests: list = field(default_factory=list)
+
+    def listen(self, page):
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("websocket", lambda socket: self.requests.append(socket.url))
+
+    def _console(self, message):
+        if message.type == "error":
+            self.errors.append(message.text)
+        if message.type == "warning":
+            self.warnings.append(message.text)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One Chromium for all tests."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        message = "no Chromium on this machine: apt-get install chromium"
+        pytest.fail(message) if os.environ.get("CI", "").lower() == "true" else pytest.skip(message)
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens pages in contexts of their own; every page must leave its console clean unless told."""
+    contexts, logs = [], []
+
+    def open_(url, *, errors_expected=False, wait=True, **options):
+        context = browser.new_context(
+            **{"viewport": {"width": 1280, "height": 720}, "reduced_motion": "reduce", **options}
+        )
+        contexts.append(context)
+        context.set_default_timeout(10_000)
+        page = context.new_page()
+        page.log = Log()
+        page.log.listen(page)
+        logs.append((page.log, errors_expected))
+        page.goto(url)
+        if wait:
+            page.wait_for_function(
+                "!['', 'Connecting'].includes(document.getElementById('link-text').textContent)"
+            )
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    for log, errors_expected in logs:
+        assert errors_expected or not log.errors
