@@ -267,9 +267,15 @@ def test_a_curve_is_broken_where_nothing_is_known(values, parts):
     assert drawn.high == "", "nothing had to be thinned"
 
 
-def test_a_single_known_frame_is_a_dot():
-    clock = Clock.of([], group_of([0] * 10))
-    assert curve(np.array([4]), np.array([0.5]), clock, Axis(0.0, 1.0), 500).mean == "M450 500L450 500"
+@pytest.mark.parametrize(
+    ("frames", "place", "edges"), [(10, 4, (400, 500)), (1, 0, (0, 1000)), (10_000, 5000, (499, 501))]
+)
+def test_a_single_known_frame_is_as_wide_as_a_frame_and_never_invisible(frames, place, edges):
+    clock = Clock.of([], group_of([0] * frames))
+    drawn = curve(np.array([place]), np.array([0.5]), clock, Axis(0.0, clock.end_s), 500)
+    first, last = edges
+    assert drawn.mean == f"M{first} 500L{last} 500"
+    assert drawn.low == f"M{first} 1000L{first} 500L{last} 500L{last} 1000Z"
 
 
 def test_points_lie_where_the_frames_are():

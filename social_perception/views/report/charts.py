@@ -7,7 +7,7 @@ Coordinates are whole and absolute, and the page's script reads the values back 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -126,8 +126,9 @@ def curve(places: IntArray, values: FloatArray, clock: Clock, axis: Axis, column
     missing = (np.diff(places) > 1) & (np.diff(middles_s) > column_s)
     sections = np.concatenate([[0], np.cumsum(missing)])
     drawn = cells(sections, _columns(middles_s, axis, columns), middles_s, values)
-    low, high = (_areas(drawn, axis, edge) for edge in (drawn.low, drawn.high))
-    return Curve(_lines(drawn, axis), low, "" if high == low else high)
+    frame = max(2, int(axis.units(axis.start_s + np.median(clock.lengths_s))))
+    mean, low, high = (list(_points(drawn, axis, of, frame)) for of in (drawn.mean, drawn.low, drawn.high))
+    return Curve(_lines(mean), _areas(low), "" if high == low else _areas(high))
 
 
 def _columns(times_s: FloatArray, axis: Axis, columns: int) -> IntArray:
@@ -137,28 +138,29 @@ def _columns(times_s: FloatArray, axis: Axis, columns: int) -> IntArray:
     return np.floor((times_s - axis.start_s) / column_s).astype(np.int64)
 
 
-def _points(drawn: Cells, axis: Axis, values: FloatArray) -> Iterator[list[str]]:
-    """The points of each section, as written in a path."""
+def _points(drawn: Cells, axis: Axis, values: FloatArray, frame: int) -> Iterator[list[str]]:
+    """The points of each section, as written in a path; one alone becomes as wide as a frame, in units."""
     x = axis.units(drawn.times_s).tolist()
     y = (SIZE - np.rint(values * SIZE).astype(np.int64)).tolist()
     points = [f"{across} {down}" for across, down in zip(x, y)]
     borders = [0, *(np.flatnonzero(np.diff(drawn.sections)) + 1).tolist(), len(points)]
     for first, end in pairwise(borders):
-        yield points[first:end]
+        if end - first > 1:
+            yield points[first:end]
+        else:
+            edges = max(0, x[first] - frame // 2), min(SIZE, x[first] + (frame + 1) // 2)
+            yield [f"{edge} {y[first]}" for edge in edges]
 
 
-def _lines(drawn: Cells, axis: Axis) -> str:
-    # A single point is drawn too, as a dot, when the line goes to where it is.
-    return "".join(
-        f"M{'L'.join(part if part[1:] else part * 2)}" for part in _points(drawn, axis, drawn.mean)
-    )
+def _lines(sections: Sequence[Sequence[str]]) -> str:
+    return "".join(f"M{'L'.join(points)}" for points in sections)
 
 
-def _areas(drawn: Cells, axis: Axis, values: FloatArray) -> str:
+def _areas(sections: Sequence[Sequence[str]]) -> str:
     parts = []
-    for part in _points(drawn, axis, values):
-        first, last = (point.split(" ")[0] for point in (part[0], part[-1]))
-        parts.append(f"M{first} {SIZE}L{'L'.join(part)}L{last} {SIZE}Z")
+    for points in sections:
+        first, last = (point.split(" ")[0] for point in (points[0], points[-1]))
+        parts.append(f"M{first} {SIZE}L{'L'.join(points)}L{last} {SIZE}Z")
     return "".join(parts)
 
 
