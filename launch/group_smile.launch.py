@@ -44,6 +44,12 @@ ARGUMENTS = [
         "composed", default_value="true", description="all nodes in one process, or one process each"
     ),
     DeclareLaunchArgument(
+        "overlay",
+        default_value="true",
+        choices=YES_NO,
+        description="affect_overlay: the images with what is known drawn in; idle while nobody subscribes it",
+    ),
+    DeclareLaunchArgument(
         "markers",
         default_value="true",
         choices=YES_NO,
@@ -87,7 +93,12 @@ COMMON = {
 ONE_PROCESS = [
     Node(
         executable="social_perception_all",
-        arguments=["--markers", LaunchConfiguration("markers")],
+        arguments=[
+            "--overlay",
+            LaunchConfiguration("overlay"),
+            "--markers",
+            LaunchConfiguration("markers"),
+        ],
         **COMMON,
     )
 ]
@@ -97,6 +108,12 @@ ONE_PROCESS_EACH = [
         executable="affect_markers",
         name="affect_markers",
         condition=IfCondition(LaunchConfiguration("markers")),
+        **COMMON,
+    ),
+    Node(
+        executable="affect_overlay",
+        name="affect_overlay",
+        condition=IfCondition(LaunchConfiguration("overlay")),
         **COMMON,
     ),
     Node(executable="group_affect", name="group_affect", **COMMON),

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from rclpy.utilities import remove_ros_args
 
 from social_perception.nodes.affect_markers import AffectMarkersNode
+from social_perception.nodes.affect_overlay import AffectOverlayNode
 from social_perception.nodes.face_tracker import FaceTrackerNode
 from social_perception.nodes.group_affect import GroupAffectNode
 from social_perception.nodes.runner import NodeFactory, run
 from social_perception.nodes.smile_intensity import SmileIntensityNode
 
-VIEWS: dict[str, NodeFactory] = {"markers": AffectMarkersNode}
+VIEWS: dict[str, NodeFactory] = {"markers": AffectMarkersNode, "overlay": AffectOverlayNode}
 """For people who watch; by the options' names."""
 
 NODES: tuple[NodeFactory, ...] = (*VIEWS.values(), GroupAffectNode, SmileIntensityNode, FaceTrackerNode)

@@ -303,7 +303,8 @@ def test_the_groups_text_is_the_newest_and_says_when_there_are_no_images(ros, st
 
 def test_a_group_before_the_first_image_is_not_drawn(ros, start, send) -> None:
     node, scene, publisher = start()
-    taken = []
+    taken, failures = [], []
+    node.health.failed = failures.append
     follow = node._on_group
     node.unsubscribe()
     node._on_group = lambda message: (taken.append(message), follow(message))
@@ -313,6 +314,7 @@ def test_a_group_before_the_first_image_is_not_drawn(ros, start, send) -> None:
     ros.until(lambda: taken, "the message is taken")
     send(scene, publisher, faces(face()))
     assert len(scene.arrays) == 1
+    assert not failures
 
 
 def test_images_without_a_frame_id_are_reported(ros, start, send) -> None:

@@ -21,6 +21,7 @@ from launch.utilities import perform_substitutions  # noqa: E402
 from launch_ros.actions import Node  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.parameter import parameter_value_to_python  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
 from visualization_msgs.msg import MarkerArray  # noqa: E402
 
 from launch import LaunchContext  # noqa: E402
@@ -34,6 +35,7 @@ ARGUMENTS = {
     "device": "auto",
     "use_sim_time": "false",
     "composed": "true",
+    "overlay": "true",
     "markers": "true",
     "rviz": "false",
     "web": "",
@@ -79,15 +81,16 @@ def programs(entities, context) -> list[str]:
     return found
 
 
+THREE = ("group_affect", "smile_intensity", "face_tracker")
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
         ({}, ["social_perception_all"]),
-        ({"composed": "false"}, ["affect_markers", "group_affect", "smile_intensity", "face_tracker"]),
-        (
-            {"composed": "false", "markers": "false"},
-            ["group_affect", "smile_intensity", "face_tracker"],
-        ),
+        ({"composed": "false"}, ["affect_markers", "affect_overlay", *THREE]),
+        ({"composed": "false", "markers": "false"}, ["affect_overlay", *THREE]),
+        ({"composed": "false", "overlay": "false"}, ["affect_markers", *THREE]),
         ({"rviz": "true"}, ["social_perception_all", "rviz2"]),
         ({"web": "8080"}, ["social_perception_all", "affect_dashboard"]),
     ],
@@ -186,6 +189,9 @@ def test_the_launched_nodes_are_configured_and_connected(composed, ros, paramete
             "the calibration beside the images",
             TIMEOUT_S,
         )
+        assert subscribers(ros, topic) == ["face_tracker"]
+        ros.collect(Image, "affect_overlay")
+        ros.until(lambda: "affect_overlay" in subscribers(ros, topic), "the images to draw in", TIMEOUT_S)
         launched.send_signal(signal.SIGINT)
         assert launched.wait(TIMEOUT_S) == 0
         ros.until(lambda: ros.node.count_subscribers(topic) == 0, "nobody is left", TIMEOUT_S)

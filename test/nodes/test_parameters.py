@@ -12,7 +12,14 @@ from social_perception.core.config import settings_of
 from social_perception.core.errors import ConfigurationError
 from social_perception.nodes.affect_dashboard import AffectDashboardNode
 from social_perception.nodes.affect_markers import AffectMarkersNode
-from social_perception.nodes.config import ImageInputConfig, MarkersConfig, NodeConfig, TrackedFacesConfig
+from social_perception.nodes.affect_overlay import AffectOverlayNode
+from social_perception.nodes.config import (
+    ImageInputConfig,
+    MarkersConfig,
+    NodeConfig,
+    OverlayConfig,
+    TrackedFacesConfig,
+)
 from social_perception.nodes.face_tracker import FaceTrackerNode
 from social_perception.nodes.group_affect import GroupAffectNode
 from social_perception.nodes.smile_intensity import SmileIntensityNode
@@ -21,6 +28,7 @@ NODES = {
     FaceTrackerNode: (core.DetectionConfig, core.TrackingConfig, ImageInputConfig, TrackedFacesConfig),
     SmileIntensityNode: (core.SmileConfig,),
     GroupAffectNode: (core.GroupConfig, core.DynamicsConfig),
+    AffectOverlayNode: (ImageInputConfig, OverlayConfig),
     AffectMarkersNode: (MarkersConfig,),
     AffectDashboardNode: (core.WebConfig,),
 }
@@ -116,6 +124,7 @@ def test_the_robots_file_names_only_what_exists_and_repeats_no_default(prepare) 
         "/**/face_tracker": NODES[FaceTrackerNode],
         "/**/smile_intensity": NODES[SmileIntensityNode],
         "/**/group_affect": NODES[GroupAffectNode],
+        "/**/affect_overlay": NODES[AffectOverlayNode],
         "/**/affect_markers": NODES[AffectMarkersNode],
         "/**/affect_dashboard": NODES[AffectDashboardNode],
     }
