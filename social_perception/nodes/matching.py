@@ -20,7 +20,7 @@ MAX_RESULTS = 64
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """An image with its result; without one, ``missing_s`` says for how long there has been none."""
+    """An image with its result; without one, ``missing_s`` says for how long none has come."""
 
     image: Any
     result: Any = None
@@ -112,7 +112,7 @@ class StampMatcher:
             return None
         self._give(stamp_ns)
         assert self._since_ns is not None
-        return Match(image, missing_s=max(0.0, (stamp_ns - self._since_ns) * 1e-9))
+        return Match(image, missing_s=(newest_ns - self._since_ns) * 1e-9)
 
     def _give(self, stamp_ns: int) -> None:
         """Note what is given out; what is older would go back in time."""

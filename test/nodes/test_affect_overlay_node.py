@@ -139,10 +139,11 @@ def test_results_of_another_stamp_are_never_drawn(ros, overlay) -> None:
 def test_nothing_is_subscribed_while_nobody_looks(ros) -> None:
     node = ros.create(AffectOverlayNode)
     looks, follow = [], node._follow_viewers
-    node._follow_viewers = lambda: (follow(), looks.append(None))
+    node._follow_viewers = lambda: (follow(), looks.append(node.input))
     assert node.trigger_configure().name == "SUCCESS"
     assert node.trigger_activate().name == "SUCCESS"
     ros.until(lambda: len(looks) > 3, "some looks")
+    assert set(looks) == {None}
 
     def subscribed() -> list[str]:
         names = node.get_subscriber_names_and_types_by_node("affect_overlay", ros.namespace)
