@@ -348,6 +348,19 @@ def test_a_quiet_server_that_waits_for_its_first_image_is_not_given_up(room, ope
     assert sum(url.startswith("ws:") for url in page.log.requests) == 1
 
 
+def test_a_link_that_is_silent_although_the_server_has_news_is_opened_anew(room, open_page):
+    page = open_page("about:blank", wait=False)
+    page.clock.install()
+    page.goto(room.url)
+    room.say(room.person("f1"))
+    wait_for_text(page, "link-text", "Live")
+    with page.expect_event("websocket", lambda _: True):
+        page.clock.run_for(6_000)
+        wait_for_text(page, "link-text", "Lost")
+        page.clock.run_for(1_000)
+    wait_for_text(page, "link-text", "Live")
+
+
 def test_a_page_that_is_not_looked_at_is_not_drawn(room, open_page):
     page = open_page(room.url)
     room.say(room.person("f1"))
@@ -558,8 +571,10 @@ def test_changes_are_said_in_words_and_not_with_every_frame(room, listened):
     wait_for_text(page, "group-size", "2")
     page.clock.run_for(4500)
     assert page.evaluate("said.at(-1)") == "Person f4 joined. Group of 2, mood Medium 0.52, rising."
-    room.say(*two, trend=0.04)
-    page.clock.run_for(9000)
+    for trend in ("0.04", "0.05", "0.06"):
+        room.say(*two, trend=float(trend))
+        wait_for_text(page, "group-trend", trend)
+        page.clock.run_for(3000)
     assert len(page.evaluate("said")) == 2
     room.say(two[0])
     wait_for_text(page, "group-size", "1")

@@ -55,7 +55,7 @@ export class Controls {
   /** Tells whether the server gives pictures; the reason is shown where it does not. */
   allowPicture(allowed, reason) {
     this.pictureAllowed = allowed;
-    this.pictureReason = reason || "Pictures are not allowed by this server.";
+    this.pictureReason = reason || "Pictures are not allowed by this server (--web-picture).";
     if (!allowed && this.pictureOn) this.#setPicture(false);
     this.#show();
   }
