@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import py_trees
 import pytest
@@ -16,10 +18,10 @@ from std_msgs.msg import String
 
 from social_perception.behaviours import GroupIsPresent, SomeoneSmiles
 from social_perception.core.errors import ConfigurationError
-from social_perception.core.types import SmileLevel
+from social_perception.core.types import FrameAffect, SmileLevel
 from social_perception.nodes.behaviour_tree import AffectToBlackboard
 from social_perception.nodes.greeter import GreeterNode
-from social_perception.nodes.messages import FaceAffect, FaceAffectArray, GroupAffectMessage
+from social_perception.nodes.messages import FaceAffect, FaceAffectArray, GroupAffectMessage, group_of
 
 STEP_MS = 100
 
@@ -179,6 +181,22 @@ def test_a_setup_without_a_node_says_what_is_missing() -> None:
 def test_the_greeter_refuses_what_is_illegal(ros, parameters, problem) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         ros.create(GreeterNode, parameters)
+
+
+def test_the_pages_python_runs(ros) -> None:
+    """The pieces of docs/behaviour_trees.md one after the other, with what they take as given."""
+    page = Path(__file__).parents[2] / "docs" / "behaviour_trees.md"
+    pieces = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.S | re.M)
+    affect = FrameAffect(1.0, 0, 640, 480, (), group_of(group(1.0)))
+    names = {"node": ros.node, "affect": affect}
+    exec("\n".join(pieces), names)
+    assert len(pieces) == 4
+    names["tree"].tick()
+    assert [child.status.name for child in names["tree"].root.children] == ["SUCCESS", "FAILURE"]
+    in_tune = names["GroupIsInTune"]()
+    in_tune.tick_once()
+    assert in_tune.feedback_message == "synchrony 0.00: no"
+    names["tree"].shutdown()
 
 
 def test_the_program_starts_and_ends_cleanly() -> None:
