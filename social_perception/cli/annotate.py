@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from social_perception.cli.engines import run_in_processes, run_serially
 from social_perception.cli.manifest import Origin, make_origin
 from social_perception.cli.options import add_pipeline_settings, not_negative, pipeline_settings
 from social_perception.cli.progress import Display
+from social_perception.core.errors import OutputError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -93,10 +95,13 @@ def run(options: argparse.Namespace) -> int:
         open_jobs = jobs if options.force else _not_done(jobs, origin, display)
         if open_jobs:
             _annotate(open_jobs, partial(Annotator, config, wanted, origin), display, options)
-    finally:
+    except BaseException:
         display.close()
-        if len(jobs) > 1 and options.output.is_dir():
+        # What ended the run is to be read, not what became of its summary.
+        with suppress(OutputError):
             _sum_up(ledger, options.output)
+        raise
+    _sum_up(ledger, options.output)
     return 1 if ledger.count("failed") else 0
 
 
@@ -131,6 +136,10 @@ def _annotate(
 
 
 def _sum_up(ledger: Ledger, output: Path) -> None:
+    """Write the summary and say it, where there were several videos and any came to something."""
+    if len(ledger.entries) < 2 or not output.is_dir():
+        return
     table = ledger.write(output)
-    done, skipped, failed = (ledger.count(status) for status in ("done", "skipped", "failed"))
-    print(f"{done} done, {skipped} skipped, {failed} failed -> {table}", flush=True)
+    counts = [f"{ledger.count(status)} {status}" for status in ("done", "skipped", "failed")]
+    left = ledger.count("open")
+    print(", ".join([*counts, *([f"{left} left"] if left else [])]), "->", table, flush=True)

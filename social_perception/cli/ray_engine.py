@@ -91,6 +91,8 @@ def _cluster(workers: int | None, cores_each: int) -> Iterator[Any]:
             num_cpus=cores,
             include_dashboard=False,
             object_store_memory=_OBJECT_STORE_BYTES,
+            # Ray's workers give way to all other programs, which a busy machine has always some of.
+            _system_config={"worker_niceness": 0},
         )
     terminated = signal.getsignal(signal.SIGTERM)
     try:

@@ -10,7 +10,7 @@ import pytest
 
 from social_perception.cli.corpus import plan
 from social_perception.cli.main import main
-from social_perception.core.errors import ConfigurationError, SourceError
+from social_perception.core.errors import ConfigurationError, OutputError, SourceError
 
 
 def touch(folder, *names):
@@ -206,7 +206,7 @@ def test_an_interrupted_video_begins_anew(corpus, pipelines, capsys, rows):
     assert len(rows(corpus.parent / "out" / "one" / "faces.csv")) == 5
 
 
-def test_an_interrupted_run_says_what_is_open(corpus, monkeypatch, fake_pipeline):
+def test_an_interrupted_run_says_what_is_open(corpus, monkeypatch, capsys, fake_pipeline):
     class Interrupted(fake_pipeline):
         def process(self, frame):
             if frame.index == 3:
@@ -215,6 +215,7 @@ def test_an_interrupted_run_says_what_is_open(corpus, monkeypatch, fake_pipeline
 
     monkeypatch.setattr("social_perception.pipeline.make_pipeline", lambda *_, **__: Interrupted())
     assert annotate(corpus) == 130
+    assert "0 done, 0 skipped, 0 failed, 3 left -> " in capsys.readouterr().out
     found = {stem: row["status"] for stem, row in statuses(corpus).items()}
     assert found == {"one": "open", "two": "open", "zero": "open"}
     assert not (corpus.parent / "out" / "one").exists()
@@ -246,3 +247,13 @@ def test_an_ended_video_names_people_alike_in_every_run(corpus, monkeypatch, fak
     annotate(corpus, "--force")
     assert names[:2] == names[2:]
     assert len({name for pair in names for name in pair}) == 4
+
+
+def test_what_ended_a_run_is_told_and_not_what_became_of_its_summary(corpus, monkeypatch, capsys):
+    def full(*_, **__):
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr("social_perception.pipeline.make_pipeline", full)
+    (corpus.parent / "out" / ".corpus.csv.part").mkdir(parents=True)
+    assert annotate(corpus) == 1
+    assert capsys.readouterr().err == "social-perception: error: the disk is full\n"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -49,16 +50,15 @@ def in_processes(work, make, listener):
 
 
 def has_ray():
-    try:
-        import ray  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    # Not by importing it: it reads its settings when it is.
+    return find_spec("ray") is not None
 
 
 needs_ray = pytest.mark.skipif(not has_ray(), reason="ray is optional and not installed")
+slow_start = pytest.mark.timeout(400)  # Ray takes half a minute to start on a busy machine
 engines = pytest.mark.parametrize(
-    "engine", [run_serially, in_processes, pytest.param(on_ray, marks=[needs_ray, pytest.mark.slow])]
+    "engine",
+    [run_serially, in_processes, pytest.param(on_ray, marks=[needs_ray, pytest.mark.slow, slow_start])],
 )
 
 
@@ -166,6 +166,7 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path, fakes, make):
 
 
 @pytest.mark.slow
+@slow_start
 @needs_ray
 def test_a_video_whose_actor_died_is_tried_once_more(tmp_path, fakes, make):
     listener = fakes.Recorder()
@@ -174,3 +175,20 @@ def test_a_video_whose_actor_died_is_tried_once_more(tmp_path, fakes, make):
     assert listener.said["killed"].startswith(f"{tmp_path}/killed.mp4: its ray actor died 2 times")
     assert sum(line[:2] == ["begun", "killed"] for line in log(tmp_path)) == 2
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+@pytest.mark.slow
+@slow_start
+@needs_ray
+def test_a_ray_of_this_machine_listens_to_it_alone_and_tells_nobody(tmp_path):
+    program = (
+        "import os\n"
+        "from social_perception.cli.ray_engine import _cluster\n"
+        "with _cluster(1, 1) as ray:\n"
+        "    print(ray.util.get_node_ip_address(), os.environ['RAY_USAGE_STATS_ENABLED'])\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, check=True
+    )
+    assert done.stdout.split() == [b"127.0.0.1", b"0"]
