@@ -43,7 +43,12 @@ class StampMatcher:
 
     def __init__(self, max_wait_s: float, max_bytes: int) -> None:
         self.max_wait_s, self.max_bytes = max_wait_s, max_bytes
-        self._clear()
+        self._images: dict[int, _Waiting] = {}
+        self._results: dict[int, Any] = {}
+        self._newest_ns: int | None = None
+        self._given_ns: int | None = None
+        # The newest match, or the first image until there is one.
+        self._since_ns: int | None = None
 
     @property
     def waiting(self) -> int:
@@ -83,12 +88,9 @@ class StampMatcher:
         return self._match(stamp_ns) if stamp_ns in self._images else None
 
     def _clear(self) -> None:
-        self._images: dict[int, _Waiting] = {}
-        self._results: dict[int, Any] = {}
-        self._newest_ns: int | None = None
-        self._given_ns: int | None = None
-        # The newest match, or the first image until there is one.
-        self._since_ns: int | None = None
+        self._images.clear()
+        self._results.clear()
+        self._newest_ns = self._given_ns = self._since_ns = None
 
     def _is_late(self, stamp_ns: int) -> bool:
         return self._given_ns is not None and stamp_ns <= self._given_ns
