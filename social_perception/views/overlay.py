@@ -30,6 +30,7 @@ def draw_overlay(
     *,
     header: bool = True,
     legend: bool = True,
+    labels: bool = True,
     traces: Traces | None = None,
     warning: str = "",
 ) -> ImageArray:
@@ -41,6 +42,7 @@ def draw_overlay(
         header: whether the group's figures are written along the top.
         legend: whether the colours are explained, in the header where it is wide enough, else at the
             lower left.
+        labels: whether a face's id, level and intensity are written beside its box.
         traces: the last seconds, this picture included; None: no traces are drawn.
         warning: shown across the picture, for example that there are no results; a group that is stale
             is warned of without being told.
@@ -61,7 +63,8 @@ def draw_overlay(
     warning = warning or (STALE_GROUP if affect.group is not None and affect.group.stale else "")
     if warning:
         used_px = _draw_warning(drawn, warning, sizes, used_px)
-    draw_labels(drawn, marks, sizes, used_px, [taken] if taken is not None else [])
+    if labels:
+        draw_labels(drawn, marks, sizes, used_px, [taken] if taken is not None else [])
     return drawn
 
 

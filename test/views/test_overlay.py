@@ -97,6 +97,15 @@ def test_the_bar_is_as_long_as_the_intensity():
     assert lengths[0] / lengths[1] == pytest.approx(0.84, abs=0.03)
 
 
+def test_labels_can_be_left_out():
+    shown = affect(face("a", 1.0))
+    bare, labelled = (draw_overlay(picture(), shown, **BARE, labels=labels) for labels in (False, True))
+    rows = (bare != labelled).any(axis=(1, 2)).nonzero()[0]
+    assert rows.size
+    # The box itself is drawn in both.
+    assert (bare != GRAY).any()
+
+
 @pytest.mark.parametrize("part", ["header", "legend"])
 def test_header_and_legend_can_be_left_out(part):
     bare = draw_overlay(picture(), affect(), **BARE)

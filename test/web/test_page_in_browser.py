@@ -470,6 +470,9 @@ def test_the_picture_is_shown_only_where_it_is_allowed_and_wanted(serve, open_pa
         assert page.evaluate("urls.size") <= 2
         box = picture.bounding_box()
         assert box["width"] / box["height"] == pytest.approx(1280 / 720, rel=0.02)
+        face, stage = page.locator(".emoji").bounding_box(), page.locator("#stage").bounding_box()
+        # The emoji leaves the face free: it stands above it.
+        assert face["y"] + face["height"] < stage["y"] + (0.5 - 0.08 / 2) * stage["height"]
         mirrored = "(image) => getComputedStyle(image).transform"
         assert picture.evaluate(mirrored) == "matrix(-1, 0, 0, 1, 0, 0)"
         page.keyboard.press("m")
@@ -479,6 +482,24 @@ def test_the_picture_is_shown_only_where_it_is_allowed_and_wanted(serve, open_pa
         assert page.evaluate("urls.size") == 0
         page.wait_for_timeout(100)
         assert picture.is_hidden()
+
+
+def test_on_a_picture_an_emoji_beside_a_large_head_does_not_change_sides(serve, open_page):
+    with serve(picture=True) as room:
+        page = open_page(room.url)
+        room.say(room.person("f1", 0.5, 0.3, size=0.3))
+        shown(page, 1)
+        page.keyboard.press("p")
+        sides = set()
+        for step in range(6):
+            x = 0.5 + 0.02 * (-1) ** step
+            room.say(room.person("f1", x, 0.3, step / 10, size=0.3))
+            wait_for_text(page, "stage", f"{step / 10:.2f}")
+            page.evaluate(SETTLED)
+            place = page.evaluate(PLACES)["f1"][0]
+            assert abs(place - (1 - x)) > 0.15
+            sides.add(place > 0.5)
+        assert len(sides) == 1
 
 
 def test_where_the_picture_is_not_allowed_the_reason_is_told(room, open_page):

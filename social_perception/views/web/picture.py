@@ -23,7 +23,8 @@ def make_jpeg(image: ImageArray, affect: FrameAffect, longest_px: int) -> bytes:
     Raises:
         ImageError: it cannot be encoded.
     """
-    drawn = draw_overlay(image, affect)
+    # The page writes all there is to read, and shows the picture as in a mirror.
+    drawn = draw_overlay(image, affect, header=False, legend=False, labels=False)
     height, width = drawn.shape[:2]
     scale = longest_px / max(height, width)
     if scale < 1.0:

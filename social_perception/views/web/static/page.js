@@ -58,13 +58,16 @@ function greet(hello) {
   // The page of another version may not understand what is said.
   if (version && hello.version !== version) return location.reload();
   version = hello.version;
-  setText(byName("source"), hello.source);
+  setText(byName("source"), shortName(hello.source));
   history.reset(hello.history);
   controls.allowPicture(hello.pictureAllowed, hello.pictureReason);
   picture.tell();
   chart.draw(true);
   chart.describe();
 }
+
+/** A file's name without its folders; an address stays whole. */
+const shortName = (source) => (source.includes("://") ? source : source.split("/").at(-1));
 
 function takeState(message) {
   state = message;

@@ -14,8 +14,9 @@ const LEAST_CROWD_PX = 16;
 const LARGEST_SHARE = 0.42;
 /** A face's box is narrower than the head. */
 const HEAD_WIDTHS = 1.3;
-/** Beside a picture the emoji stands above the head and leaves the face free. */
+/** On a picture the emoji stands above the head, or beside it, and leaves the face free. */
 const PICTURE_SCALE = 0.55;
+const LARGEST_ON_PICTURE_PX = 72;
 
 /** One person on the stage: where it is shown now, and where it should be. */
 class Person {
@@ -32,6 +33,7 @@ class Person {
     this.shown = null;
     this.face = null;
     this.leaving = false;
+    this.side = 0;
   }
 
   update(face) {
@@ -41,6 +43,19 @@ class Person {
     this.element.dataset.visible = String(face.visible);
     setText(this.value, twoDigits(face.intensity));
     this.bar.style.setProperty("width", `${100 * (face.intensity ?? 0)}%`);
+  }
+
+  /**
+   * Where the emoji stands on a picture: 0 above the head, else beside it, -1 left or 1 right.
+   *
+   * It stays where it is while that will do, or it would hop with every small motion.
+   */
+  sideOfHead(roomAbove, share) {
+    const enough = this.side === 0 ? 0 : 0.25 * (this.shown?.size ?? 0);
+    const turned = this.side * (share - 0.5) > 0.15;
+    if (roomAbove >= enough) this.side = 0;
+    else if (this.side === 0 || turned) this.side = share < 0.5 ? 1 : -1;
+    return this.side;
   }
 
   /** Goes a step towards the target; false once it is there. */
@@ -166,14 +181,20 @@ export class Stage {
     const headPx = face.size * seen;
     const least = this.crowd ? LEAST_CROWD_PX : LEAST_PX;
     const wanted = headPx * (this.withPicture ? PICTURE_SCALE : HEAD_WIDTHS);
-    const size = Math.min(LARGEST_SHARE * height, Math.max(least, wanted));
+    const largest = this.withPicture ? LARGEST_ON_PICTURE_PX : LARGEST_SHARE * height;
+    const size = Math.min(largest, Math.max(least, wanted));
     const captionPx = this.crowd ? 0 : person.caption.offsetHeight + 4;
     const halfWidth = Math.max(size, this.crowd ? 0 : person.caption.offsetWidth) / 2 + 4;
-    const x = (this.mirrored ? 1 - face.x : face.x) * width;
-    const above = this.withPicture ? headPx * 0.65 + size / 2 + captionPx : 0;
+    let [x, y] = [(this.mirrored ? 1 - face.x : face.x) * width, face.y * height];
+    if (this.withPicture) {
+      const above = y - headPx * 0.65 - captionPx - size / 2;
+      const side = person.sideOfHead(above - size / 2, x / width);
+      if (side === 0) y = above;
+      else x += side * (headPx * 0.6 + halfWidth);
+    }
     return {
       x: clamp(x, halfWidth, width - halfWidth),
-      y: clamp(face.y * height - above, size / 2 + 4, height - size / 2 - captionPx - 2),
+      y: clamp(y, size / 2 + 4, height - size / 2 - captionPx - 2),
       size,
       smile: face.intensity ?? 0,
       opacity: person.leaving ? 0 : 1,
