@@ -27,6 +27,7 @@ from social_perception.views.web.snapshot import compact, state_text
 _logger = logging.getLogger(__name__)
 
 _FPS_WINDOW_S = 2.0
+_FPS_LEAST_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,10 +173,11 @@ class Hub:
             self._counted.popleft()
 
     def _fps(self) -> float:
-        if len(self._counted) < 2:
+        if not self._counted:
             return math.nan
         (begin_s, first), (end_s, last) = self._counted[0], self._counted[-1]
-        return (last - first) / (end_s - begin_s) if end_s > begin_s else math.nan
+        # Two ticks may follow each other at once, after a late one.
+        return (last - first) / (end_s - begin_s) if end_s - begin_s >= _FPS_LEAST_S else math.nan
 
     def _show_picture(self, newest: _Newest) -> None:
         self.wants_picture = self._config.picture and any(client.wants_picture for client in self.clients)

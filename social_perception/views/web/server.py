@@ -207,9 +207,10 @@ class Dashboard:
         loop, period_s = asyncio.get_running_loop(), 1.0 / self._config.rate_hz
         due_s = loop.time()
         while True:
-            # A late tick delays those that follow: the rate is the highest, not the average.
-            due_s = max(due_s + period_s, loop.time())
-            await asyncio.sleep(due_s - loop.time())
+            due_s += period_s
+            await asyncio.sleep(max(0.0, due_s - loop.time()))
+            # What is late is left out: the rate is the highest, not made up for.
+            due_s = max(due_s, loop.time())
             try:
                 self._hub.tick()
             except Exception:
