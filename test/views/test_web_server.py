@@ -511,11 +511,14 @@ def test_the_picture_is_shown_to_those_who_ask_where_it_is_allowed(serve):
     expected = cv2.resize(boxes, (320, 180), interpolation=cv2.INTER_AREA)
     assert jpeg.shape == expected.shape
 
+    # Where the face's box is.
+    place = np.abs(expected.astype(int) - IMAGE[::2, ::2]).sum(axis=2) > 100
+    assert place.any()
+
     def distance(image):
-        return np.abs(cv2.cvtColor(jpeg, cv2.COLOR_BGR2RGB).astype(int) - image).mean()
+        return np.abs(cv2.cvtColor(jpeg, cv2.COLOR_BGR2RGB).astype(int) - image)[place].mean()
 
     # The colours are right, and the boxes are drawn.
-    assert distance(expected) < 4.0
     assert distance(expected) < 0.5 * distance(IMAGE[::2, ::2])
 
 
