@@ -11,7 +11,7 @@ from pathlib import Path
 
 from social_perception.cli.annotation import Annotator, Job, Wanted
 from social_perception.cli.corpus import Ledger, outcome_of_earlier, plan
-from social_perception.cli.engines import run_in_processes, run_serially
+from social_perception.cli.engines import free_memory, run_in_processes, run_serially, workers_that_pay
 from social_perception.cli.manifest import Origin, make_origin
 from social_perception.cli.options import add_pipeline_settings, not_negative, pipeline_settings
 from social_perception.cli.progress import Display
@@ -55,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _add_engine(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("several videos at once")
     group.add_argument(
-        "--jobs", type=_count, metavar="N", help="videos at a time (default: one for each two cores)"
+        "--jobs", type=_count, metavar="N", help="videos at a time (default: one per core and GiB of memory)"
     )
     group.add_argument(
         "--threads",
@@ -127,7 +127,7 @@ def _annotate(
         run_on_ray(jobs, annotator, display, options.jobs, options.threads)
         return
     cores = len(os.sched_getaffinity(0))
-    workers = min(options.jobs or max(1, cores // 2), len(jobs))
+    workers = min(options.jobs or workers_that_pay(len(jobs), cores, free_memory()), len(jobs))
     if workers == 1:
         run_serially(jobs, partial(annotator, threads=options.threads or 0), display)
     else:

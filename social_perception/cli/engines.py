@@ -32,6 +32,9 @@ PROGRESS_S = 0.25
 
 _GRACE_S = 5.0
 
+_WORKER_BYTES = 1 << 30
+"""Memory set aside for a worker, which takes 0.5 GB for a video of 1280x720 and 0.7 for 1920x1080."""
+
 Annotate = Callable[[Job, Progress], Outcome]
 MakeAnnotate = Callable[[], AbstractContextManager[Annotate]]
 """Makes what annotates; it is pickled and called in each worker."""
@@ -123,6 +126,31 @@ class _Worker:
     process: subprocess.Popen[bytes]
     connection: Connection
     job: Job | None = None
+
+
+def workers_that_pay(videos: int, cores: int, free_bytes: int | None) -> int:
+    """How many videos at a time are the fastest: one per core, as far as the memory goes.
+
+    One thread for each of two videos does the same with half the processor time that two threads for one
+    after the other take, which wait for each other at every layer.
+
+    Args:
+        videos: that are to be done.
+        cores: that this process may use.
+        free_bytes: of memory; None: not known.
+    """
+    room = cores if free_bytes is None else free_bytes // _WORKER_BYTES
+    return max(1, min(videos, cores, room))
+
+
+def free_memory() -> int | None:
+    """The memory in bytes that new processes can have; None where the system does not say (not Linux)."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            fields = dict(line.split(":") for line in file)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
 
 
 def run_in_processes(jobs: Sequence[Job], make: MakeAnnotate, listener: Listener, workers: int) -> None:

@@ -125,6 +125,8 @@ def write_elan(
     for face in faces if clock is not None else ():
         _add_tier(eaf, face, level_runs(face, clock, shortest_s))
     _link(eaf, Path(video).resolve(), Path(path).resolve())
+    # ELAN numbers what is added by hand from here on; pympi writes another name, which ELAN does not know.
+    eaf.properties[:] = [("lastUsedAnnotationId", eaf.maxaid)]
     eaf.to_file(str(path))
 
 

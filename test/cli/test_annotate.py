@@ -50,7 +50,7 @@ def test_a_broken_video_among_good_ones_does_not_stop_them(tmp_path, pipelines, 
     good = write_video(tmp_path / "good.mp4", frames=3)
     output = tmp_path / "out"
     argv = ["annotate", str(tmp_path / "broken.mp4"), str(good), "--output", str(output), "--no-video"]
-    assert main(argv) == 1
+    assert main([*argv, "--jobs", "1"]) == 1
     assert sorted(os.listdir(output)) == ["corpus.csv", "good"]
     assert "broken.mp4 is not a video that can be read" in capsys.readouterr().err
 
@@ -104,7 +104,7 @@ def test_a_missing_model_stops_annotate_at_once(tmp_path, monkeypatch, capsys, w
 
     monkeypatch.setattr("social_perception.pipeline.make_pipeline", make)
     videos = [str(write_video(tmp_path / f"{name}.mp4", frames=2)) for name in "ab"]
-    assert main(["annotate", *videos, "--output", str(tmp_path / "out")]) == 1
+    assert main(["annotate", *videos, "--output", str(tmp_path / "out"), "--jobs", "1"]) == 1
     assert capsys.readouterr().err == "social-perception: error: no smile network\n"
 
 

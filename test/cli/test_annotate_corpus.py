@@ -88,7 +88,8 @@ def corpus(tmp_path, write_video):
 
 def annotate(corpus, *more):
     output = corpus.parent / "out"
-    return main(["annotate", str(corpus), "--output", str(output), "--no-video", "--no-plot", *more])
+    argv = ["annotate", str(corpus), "--output", str(output), "--no-video", "--no-plot", "--jobs", "1", *more]
+    return main(argv)
 
 
 def statuses(corpus):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from social_perception.cli.annotation import Job
-from social_perception.cli.engines import run_in_processes, run_serially
+from social_perception.cli.engines import free_memory, run_in_processes, run_serially, workers_that_pay
 from social_perception.core.errors import SocialPerceptionError
 
 
@@ -60,6 +60,19 @@ engines = pytest.mark.parametrize(
     "engine",
     [run_serially, in_processes, pytest.param(on_ray, marks=[needs_ray, pytest.mark.slow, slow_start])],
 )
+
+
+@pytest.mark.parametrize(
+    ("videos", "cores", "free_gib", "workers"),
+    [(1, 8, 16, 1), (9, 8, 16, 8), (9, 8, 3, 3), (9, 8, 0, 1), (9, 4, None, 4), (3, 8, 16, 3)],
+)
+def test_as_many_workers_as_cores_videos_and_memory_allow(videos, cores, free_gib, workers):
+    free = None if free_gib is None else free_gib << 30
+    assert workers_that_pay(videos, cores, free) == workers
+
+
+def test_the_free_memory_is_known_on_linux():
+    assert (free_memory() is not None) == sys.platform.startswith("linux")
 
 
 @engines

@@ -106,6 +106,8 @@ def test_the_document_keeps_to_the_schemas_order_and_references(written):
     slots = {slot.get("TIME_SLOT_ID"): int(slot.get("TIME_VALUE")) for slot in root.iter("TIME_SLOT")}
     ids = [each.get("ANNOTATION_ID") for each in root.iter("ALIGNABLE_ANNOTATION")]
     assert len(set(ids)) == len(ids) > 100
+    assert head[1].get("NAME") == "lastUsedAnnotationId"
+    assert int(head[1].text) == max(int(each.removeprefix("a")) for each in ids)
     assert all(re.fullmatch(r"[A-Za-z_][\w.-]*", each) for each in [*ids, *slots])  # xsd:ID
     for each in root.iter("ALIGNABLE_ANNOTATION"):
         assert slots[each.get("TIME_SLOT_REF1")] < slots[each.get("TIME_SLOT_REF2")]
