@@ -78,13 +78,13 @@ class NormalizedRoi:
         return cls(left, top, right, bottom, float(seen))
 
     def box(self, width: int, height: int) -> Box:
-        """The rectangle in px of an image of this size."""
-        return Box(
-            self.left * width,
-            self.top * height,
-            (self.right - self.left) * width,
-            (self.bottom - self.top) * height,
-        )
+        """The rectangle in px of an image of this size, to a hundredth.
+
+        What float32 adds to whole px would move the edges of a crop by one.
+        """
+        left, right = (round(edge * width, 2) for edge in (self.left, self.right))
+        top, bottom = (round(edge * height, 2) for edge in (self.top, self.bottom))
+        return Box(left, top, max(right - left, 0.01), max(bottom - top, 0.01))
 
 
 @dataclass(frozen=True, slots=True)

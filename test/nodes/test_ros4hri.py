@@ -35,6 +35,7 @@ from social_perception.views import ros4hri as values
 WIDTH, HEIGHT = 320, 240
 BOXES = {"abcde": Box(40, 50, 60, 60), "fghij": Box(200, 80, 48, 52)}
 HUMANS = {"humans": "humans"}  # in the test's own namespace
+OUR_BOXES = {"crop_margin": 1.25}
 
 
 @pytest.fixture(scope="module")
@@ -366,7 +367,7 @@ def assert_same_boxes(message: TrackedFaceArray, boxes=BOXES) -> None:
 
 
 def test_cropped_pictures_become_crops(ros, photo) -> None:
-    ros.start(Ros4HriFacesNode, HUMANS)
+    ros.start(Ros4HriFacesNode, {**HUMANS, **OUR_BOXES})
     info = ros.publisher(CameraInfo, "camera_info")
     info.publish(CameraInfo(width=WIDTH, height=HEIGHT))
     feed = Feed(ros, Detector(ros, photo))
@@ -388,7 +389,7 @@ def test_cropped_pictures_become_crops(ros, photo) -> None:
 
 
 def test_from_the_image_the_crops_are_exactly_ours(ros, photo) -> None:
-    ros.start(Ros4HriFacesNode, {**HUMANS, "crops": "image"})
+    node = ros.start(Ros4HriFacesNode, {**HUMANS, **OUR_BOXES, "crops": "image"})
     images = ros.publisher(Image, "image")
     detector = Detector(ros, photo, pictures=False)
 
@@ -397,17 +398,21 @@ def test_from_the_image_the_crops_are_exactly_ours(ros, photo) -> None:
             images.publish(encode(photo, header(sec)))
             detector.publish(sec, boxes, **about)
 
-    message = Feed(ros, WithImage()).until(all_seen)
+    feed = Feed(ros, WithImage())
+    message = feed.until(all_seen)
     assert (message.image_width, message.image_height) == (WIDTH, HEIGHT)
     assert_same_boxes(message)
     np.testing.assert_array_equal(crops_of(message), crop_faces(photo, list(BOXES.values())))
+    assert ros.set(node, "crop_margin", 1.5).successful
+    wider = crop_faces(photo, list(BOXES.values()), margin=1.5)
+    feed.until(lambda each: np.array_equal(crops_of(each), wider), what="wider crops")
 
 
 def test_ours_come_back_with_the_same_ids_and_boxes(ros, photo) -> None:
     ros.start(Ros4HriNode, {**HUMANS, "publish_cropped": True})
     remap = ["--ros-args", "-r", "tracked_faces:=from_ros4hri"]
     size = {"assumed_width_px": WIDTH, "assumed_height_px": HEIGHT}
-    ros.start(Ros4HriFacesNode, {**HUMANS, **size}, cli_args=remap)
+    ros.start(Ros4HriFacesNode, {**HUMANS, **OUR_BOXES, **size}, cli_args=remap)
     smiles = ros.publisher(FaceAffectArray, "face_affect")
     crops = ros.publisher(TrackedFaceArray, "tracked_faces")
 
