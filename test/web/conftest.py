@@ -119,9 +119,12 @@ class Log:
             self.warnings.append(message.text)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """One Chromium for all tests."""
+    """One Chromium for all tests of a file.
+
+    Not for the session: playwright keeps an event loop running, and other tests run their own.
+    """
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if path is None:
         message = "no Chromium on this machine: apt-get install chromium"

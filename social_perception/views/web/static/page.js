@@ -70,9 +70,11 @@ function greet(hello) {
 const shortName = (source) => (source.includes("://") ? source : source.split("/").at(-1));
 
 function takeState(message) {
+  const first = state === null;
   state = message;
   history.add(message);
   if (!document.hidden) showState();
+  if (first) showTable();
 }
 
 function showState() {
