@@ -430,9 +430,19 @@ def test_ours_come_back_with_the_same_ids_and_boxes(ros, photo) -> None:
     feed.until(lambda each: not each.faces, {}, "the empty room")
 
 
-def test_a_hidden_face_is_passed_on_as_not_visible(ros, photo) -> None:
-    ros.start(Ros4HriFacesNode, {**HUMANS, "assumed_width_px": WIDTH, "assumed_height_px": HEIGHT})
-    feed = Feed(ros, Detector(ros, photo))
+@pytest.mark.parametrize("crops", ["cropped", "image"])
+def test_a_hidden_face_is_passed_on_as_not_visible(crops: str, ros, photo) -> None:
+    size = {"assumed_width_px": WIDTH, "assumed_height_px": HEIGHT}
+    ros.start(Ros4HriFacesNode, {**HUMANS, **size, "crops": crops})
+    detector = Detector(ros, photo)
+    images = ros.node.create_publisher(Image, "image", 10)
+
+    class WithImage:
+        def publish(self, sec, boxes, **about) -> None:
+            images.publish(encode(photo, header(sec)))
+            detector.publish(sec, boxes, **about)
+
+    feed = Feed(ros, WithImage())
     feed.until(all_seen)
     one = {"abcde": BOXES["abcde"]}
     message = feed.until(lambda each: len(each.faces) == 2 and not all_seen(each), one, listed=list(BOXES))

@@ -101,7 +101,9 @@ def test_who_sends_ahead_is_still_waited_for_when_an_older_group_leaves(groups) 
     groups.add_roi("h3", 3, "b", "b3", 1.05)  # b is there, though not in the second image
     groups.add_ids("h3", 3, ["a", "b"], 1.05)
     assert [group.stamp_ns for group in groups.take(1.0 + WAIT_S)] == [2]
-    send(groups, 3, 1.11, rois="a", pictures="ab", listed=False)
+    send(groups, 3, 1.11, rois="a", pictures="a", listed=False)
+    assert groups.take(1.11) == []
+    send(groups, 3, 1.11, pictures="b", listed=False)
     assert groups.take(1.11)[0].faces == (whole("a", 3), whole("b", 3))
 
 
