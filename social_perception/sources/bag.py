@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from social_perception.core.errors import ImageError, MissingDependencyError, SourceError
 from social_perception.core.types import Frame, ImageArray
 from social_perception.sources.images import decode_image
+from social_perception.sources.raw_images import decode_raw
 from social_perception.sources.source import Source
 
 _logger = logging.getLogger(__name__)
@@ -80,10 +79,10 @@ class BagSource(Source):
     def _decode(self, message: Any, connection: Any) -> ImageArray | None:
         try:
             if connection.msgtype == _COMPRESSED:
-                return decode_image(bytes(message.data), f"{self.name}: a picture")
-            return _decode_raw(message)
+                return decode_image(bytes(message.data), "a picture")
+            return decode_raw(message)
         except ImageError as error:
-            _logger.warning("%s; skipped", error)
+            _logger.warning("%s: %s; skipped", self.name, error)
             return None
 
     def close(self) -> None:
@@ -117,31 +116,6 @@ def _choose(reader: Any, topic: str, name: str) -> Any:
             return connection
     known = ", ".join(sorted({connection.topic for connection in pictures}))
     raise SourceError(f"{name} has no pictures of {topic}; it has {known}")
-
-
-def _decode_raw(message: Any) -> ImageArray:
-    try:
-        from rosbags.image import message_to_cvimage
-    except ImportError as error:
-        raise MissingDependencyError(
-            "pictures in bags need rosbags-image: pip install rosbags-image"
-        ) from error
-    try:
-        _remove_padding(message)
-        image = np.ascontiguousarray(message_to_cvimage(message, "rgb8"), np.uint8)
-    except Exception as error:
-        raise ImageError(f"a picture in the bag cannot be decoded: {_in_one_line(error)}") from error
-    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise ImageError(f"a picture in the bag has the shape {image.shape}")
-    return image
-
-
-def _remove_padding(message: Any) -> None:
-    """Cut what is beyond the width from each row: rosbags-image does not look at the step."""
-    row_bytes = message.width * (message.step // message.width)
-    if row_bytes != message.step:
-        rows = message.data[: message.height * message.step].reshape(message.height, message.step)
-        message.data = rows[:, :row_bytes].ravel()
 
 
 def _in_one_line(error: Exception) -> str:

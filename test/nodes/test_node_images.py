@@ -11,7 +11,7 @@ from PIL import Image as PillowImage
 from sensor_msgs.msg import CompressedImage, Image
 
 from social_perception.core.errors import ImageError
-from social_perception.nodes.images import BYTES_PER_PIXEL, decode, encode, image_header
+from social_perception.nodes.images import decode, encode, image_header
 
 
 def message_of(encoding: str, pixels: np.ndarray, *, padding: int = 0, big_endian: bool = False) -> Image:
@@ -66,47 +66,6 @@ def test_colours_come_out_as_rgb(encoding: str, padding: int, picture: np.ndarra
 def test_gray_is_repeated_in_three_channels(encoding, prepare, big_endian, picture) -> None:
     decoded = decode(message_of(encoding, prepare(picture), padding=6, big_endian=big_endian))
     np.testing.assert_allclose(decoded.astype(int), np.dstack([gray(picture)] * 3), atol=1)
-
-
-@pytest.mark.parametrize(
-    ("encoding", "order"), [("yuv422", "UYVY"), ("uyvy", "UYVY"), ("yuv422_yuy2", "YUYV")]
-)
-def test_yuv422(encoding: str, order: str) -> None:
-    rgb = np.full((4, 6, 3), (200, 60, 30), np.uint8)
-    # BT.601 with limited range, as cameras deliver it.
-    luma = round(16 + 0.257 * 200 + 0.504 * 60 + 0.098 * 30)
-    u, v = (
-        round(128 - 0.148 * 200 - 0.291 * 60 + 0.439 * 30),
-        round(128 + 0.439 * 200 - 0.368 * 60 - 0.071 * 30),
-    )
-    pair = {"UYVY": [u, luma, v, luma], "YUYV": [luma, u, luma, v]}[order]
-    pixels = np.tile(np.array(pair, np.uint8), (4, 3)).reshape(4, 6, 2)
-    np.testing.assert_allclose(decode(message_of(encoding, pixels)).astype(int), rgb, atol=3)
-
-
-@pytest.mark.parametrize("encoding", [name for name in BYTES_PER_PIXEL if name.startswith("bayer")])
-def test_bayer_mosaics_give_the_colour(encoding: str) -> None:
-    color = {"r": 200, "g": 90, "b": 20}
-    pattern = encoding[6:10]
-    tile = np.array(
-        [[color[pattern[0]], color[pattern[1]]], [color[pattern[2]], color[pattern[3]]]], np.uint8
-    )
-    mosaic = np.tile(tile, (8, 8))
-    mosaic = wide(mosaic) if encoding.endswith("16") else mosaic
-    decoded = decode(message_of(encoding, mosaic))
-    np.testing.assert_allclose(
-        decoded[4:12, 4:12].reshape(-1, 3).astype(int), np.tile([200, 90, 20], (64, 1)), atol=1
-    )
-
-
-@pytest.mark.parametrize("encoding", BYTES_PER_PIXEL)
-def test_every_encoding_of_the_table_is_decoded(encoding: str) -> None:
-    message = Image(
-        height=4, width=6, encoding=encoding, step=6 * BYTES_PER_PIXEL[encoding],
-        data=array.array("B", bytes(24 * BYTES_PER_PIXEL[encoding])),
-    )  # fmt: skip
-    decoded = decode(message)
-    assert (decoded.shape, decoded.dtype) == ((4, 6, 3), np.uint8)
 
 
 @pytest.mark.parametrize(
