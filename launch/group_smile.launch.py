@@ -9,6 +9,7 @@ from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
 from social_perception.core.config import DEVICES, SmileConfig, WebConfig
+from social_perception.nodes.launching import needs
 
 PACKAGE = "social_perception"
 CAMERA = "/camera/camera/color/image_raw"
@@ -170,4 +171,5 @@ def generate_launch_description() -> LaunchDescription:
             RVIZ,
         ]
     )
-    return LaunchDescription([*ARGUMENTS, nodes])
+    rviz = needs("rviz2", "rviz:=true", condition=IfCondition(LaunchConfiguration("rviz")))
+    return LaunchDescription([*ARGUMENTS, rviz, nodes])

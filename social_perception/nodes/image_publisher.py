@@ -25,7 +25,8 @@ from social_perception.sources.factory import default_source, open_source
 from social_perception.sources.source import Source
 
 FRAME_ID = "camera_color_optical_frame"
-_DISCOVERY_S = 5.0
+DISCOVERY_S = 5.0
+"""Time in s that the first picture waits for somebody who subscribes it."""
 
 
 class ImagePublisher(Node):
@@ -55,14 +56,22 @@ class Player(threading.Thread):
         spec: of the source, to open it again for the next round.
         loop: whether it begins again at its end.
         rate_hz: pictures per second; None: as recorded. Live sources have their own.
+        patience_s: how long the first picture waits for somebody who subscribes it.
     """
 
     def __init__(
-        self, publisher: ImagePublisher, source: Source, spec: str, *, loop: bool, rate_hz: float | None
+        self,
+        publisher: ImagePublisher,
+        source: Source,
+        spec: str,
+        *,
+        loop: bool,
+        rate_hz: float | None,
+        patience_s: float = DISCOVERY_S,
     ) -> None:
         super().__init__(name="player", daemon=True)
         self._publisher, self._source, self._spec = publisher, source, spec
-        self._loop, self._rate_hz = loop, rate_hz
+        self._loop, self._rate_hz, self._patience_s = loop, rate_hz, patience_s
         self._stopping = threading.Event()
         # Ctrl-C during Thread.join() marks a running thread as ended (bpo-45274): wait for this.
         self.ended = threading.Event()
@@ -88,7 +97,7 @@ class Player(threading.Thread):
             self.ended.set()
 
     def _await_listener(self) -> None:
-        deadline = time.monotonic() + _DISCOVERY_S
+        deadline = time.monotonic() + self._patience_s
         while not self._publisher.has_listener() and time.monotonic() < deadline:
             if self._stopping.wait(0.05):
                 return
@@ -141,6 +150,13 @@ def main(args: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="image_publisher", description=__doc__)
     add_source_options(parser)
     parser.add_argument("--topic", default="image", help="topic of the images (default: %(default)s)")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=DISCOVERY_S,
+        metavar="SECONDS",
+        help="how long the first picture waits for somebody who subscribes it (default: %(default)g)",
+    )
     options = parse(parser, args)
     return exit_status(lambda: _publish(options, args))
 
@@ -151,7 +167,9 @@ def _publish(options: argparse.Namespace, args: Sequence[str] | None) -> None:
     prefer_large_images()
     with source, running([lambda: ImagePublisher(options.topic)], args) as program:
         publisher = program.nodes[0]
-        player = Player(publisher, source, spec, loop=options.loop, rate_hz=options.rate)
+        player = Player(
+            publisher, source, spec, loop=options.loop, rate_hz=options.rate, patience_s=options.wait
+        )
         publisher.get_logger().info(f"publishing {source.name}")
         player.start()
         try:

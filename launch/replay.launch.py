@@ -1,0 +1,77 @@
+"""A recording played to the nodes of group_smile.launch.py, whose arguments it takes too."""
+
+from pathlib import Path
+
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    Shutdown,
+)
+from launch.conditions import IfCondition
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PythonExpression
+from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription
+from social_perception.nodes.launching import needs
+
+OURS = "image_publisher"
+ROS2_BAG = "ros2_bag"
+PATIENCE_S = "60"
+
+PLAYS_BAG = PythonExpression(["'", LaunchConfiguration("player"), f"' == '{ROS2_BAG}'"])
+
+ARGUMENTS = [
+    DeclareLaunchArgument(
+        "source",
+        default_value="sample",
+        description="what is played: a video, a bag, a folder of images, or sample",
+    ),
+    DeclareLaunchArgument(
+        "player",
+        default_value=OURS,
+        choices=[OURS, ROS2_BAG],
+        description="image_publisher is ours and plays the images alone; ros2_bag plays all of a bag's "
+        "topics, the images on the image_topic",
+    ),
+    DeclareLaunchArgument(
+        "loop",
+        default_value="false",
+        choices=["true", "false"],
+        description="whether it begins again at its end",
+    ),
+    DeclareLaunchArgument(
+        "delay",
+        default_value="10",
+        description="time in s for which ros2_bag waits for the nodes to be ready",
+    ),
+    DeclareLaunchArgument(
+        "use_sim_time",
+        default_value=PLAYS_BAG,
+        description="take the time from /clock, which ros2_bag publishes; by default with that player",
+    ),
+]
+
+
+def play(context: LaunchContext) -> list[Node | ExecuteProcess]:
+    """The player; when it ends, so does the launch."""
+    given = context.launch_configurations
+    loop = ["--loop"] if given["loop"] == "true" else []
+    about = {"output": "screen", "emulate_tty": True, "on_exit": Shutdown(reason="the recording has ended")}
+    if given["player"] == ROS2_BAG:
+        command = ["ros2", "bag", "play", given["source"], "--clock", "--delay", given["delay"], *loop]
+        return [ExecuteProcess(cmd=command, name="ros2_bag_play", **about)]
+    options = ["--source", given["source"], "--topic", given["image_topic"], "--wait", PATIENCE_S, *loop]
+    return [Node(package="social_perception", executable=OURS, name=OURS, arguments=options, **about)]
+
+
+NODES = IncludeLaunchDescription(
+    PythonLaunchDescriptionSource(str(Path(__file__).with_name("group_smile.launch.py")))
+)
+
+
+def generate_launch_description() -> LaunchDescription:
+    rosbag = needs("ros2bag", f"player:={ROS2_BAG}", condition=IfCondition(PLAYS_BAG))
+    return LaunchDescription([*ARGUMENTS, rosbag, NODES, OpaqueFunction(function=play)])

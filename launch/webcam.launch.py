@@ -1,0 +1,114 @@
+"""A webcam, and the nodes of group_smile.launch.py, whose arguments it takes too."""
+
+from pathlib import Path
+from typing import List  # noqa: UP035 - launch_ros knows no list[int]
+
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.conditions import IfCondition
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PythonExpression
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from launch import LaunchDescription
+from social_perception.nodes.launching import first_installed, needs
+
+DRIVERS = ["usb_cam", "v4l2_camera"]
+OURS = "image_publisher"
+IMAGES = "/webcam/image_raw"
+FRAME_ID = "camera_color_optical_frame"
+
+ARGUMENTS = [
+    DeclareLaunchArgument(
+        "driver",
+        default_value=first_installed(*DRIVERS, OURS),
+        choices=[*DRIVERS, OURS],
+        description="who reads the camera; by default the first that is installed, image_publisher is ours",
+    ),
+    DeclareLaunchArgument("video_device", default_value="/dev/video0", description="the camera"),
+    DeclareLaunchArgument("width", default_value="1280", description="in px; not for image_publisher"),
+    DeclareLaunchArgument("height", default_value="720", description="in px; not for image_publisher"),
+    DeclareLaunchArgument("rate", default_value="30", description="in Hz; not for image_publisher"),
+    DeclareLaunchArgument(
+        "respawn",
+        default_value="false",
+        choices=["true", "false"],
+        description="whether the driver is started again when it ends, as when the camera is unplugged",
+    ),
+    DeclareLaunchArgument("image_topic", default_value=IMAGES, description="topic of the camera's images"),
+]
+
+
+def chosen(driver: str) -> IfCondition:
+    return IfCondition(PythonExpression(["'", LaunchConfiguration("driver"), f"' == '{driver}'"]))
+
+
+def number(name: str, kind: type) -> ParameterValue:
+    return ParameterValue(LaunchConfiguration(name), value_type=kind)
+
+
+def numbers(*texts: object) -> ParameterValue:
+    return ParameterValue(PythonExpression(["[", *texts, "]"]), value_type=List[int])  # noqa: UP006
+
+
+COMMON = {
+    "namespace": "webcam",
+    "output": "screen",
+    "emulate_tty": True,
+    "respawn": LaunchConfiguration("respawn"),
+    "respawn_delay": 2.0,
+    "remappings": [("image_raw", LaunchConfiguration("image_topic"))],
+}
+
+USB_CAM = Node(
+    package="usb_cam",
+    executable="usb_cam_node_exe",
+    name="usb_cam",
+    condition=chosen("usb_cam"),
+    parameters=[
+        {
+            "video_device": LaunchConfiguration("video_device"),
+            "image_width": number("width", int),
+            "image_height": number("height", int),
+            "framerate": number("rate", float),
+            # What a webcam sends at 1280x720 and 30 Hz; raw images are too large for USB 2.
+            "pixel_format": "mjpeg2rgb",
+            "frame_id": FRAME_ID,
+        }
+    ],
+    **COMMON,
+)
+
+V4L2_CAMERA = Node(
+    package="v4l2_camera",
+    executable="v4l2_camera_node",
+    name="v4l2_camera",
+    condition=chosen("v4l2_camera"),
+    parameters=[
+        {
+            "video_device": LaunchConfiguration("video_device"),
+            "image_size": numbers(LaunchConfiguration("width"), ", ", LaunchConfiguration("height")),
+            "time_per_frame": numbers("1, ", LaunchConfiguration("rate")),
+            "camera_frame_id": FRAME_ID,
+        }
+    ],
+    **COMMON,
+)
+
+IMAGE_PUBLISHER = Node(
+    package="social_perception",
+    executable=OURS,
+    name=OURS,
+    condition=chosen(OURS),
+    arguments=["--source", LaunchConfiguration("video_device"), "--topic", "image_raw"],
+    **COMMON,
+)
+
+NODES = IncludeLaunchDescription(
+    PythonLaunchDescriptionSource(str(Path(__file__).with_name("group_smile.launch.py")))
+)
+
+
+def generate_launch_description() -> LaunchDescription:
+    missing = [needs(driver, f"driver:={driver}", condition=chosen(driver)) for driver in DRIVERS]
+    return LaunchDescription([*ARGUMENTS, *missing, USB_CAM, V4L2_CAMERA, IMAGE_PUBLISHER, NODES])
