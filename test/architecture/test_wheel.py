@@ -1,4 +1,4 @@
-"""What ``pip install .`` brings: modules, the command and the weights."""
+"""What ``pip install .`` brings: modules, the command, the weights and the messages' definitions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_wheel_holds_the_weights_the_web_page_and_the_command(tmp_path):
+def test_the_wheel_holds_the_weights_the_web_page_the_messages_and_the_command(tmp_path):
     # A copy, because a build leaves folders behind.
     source = tmp_path / "source"
     source.mkdir()
@@ -21,6 +21,7 @@ def test_the_wheel_holds_the_weights_the_web_page_and_the_command(tmp_path):
         "README.md",
         "LICENSE",
         "NOTICE",
+        "msg",
         "social_perception",
     ):
         (source / name).symlink_to(ROOT / name)
@@ -37,6 +38,10 @@ def test_the_wheel_holds_the_weights_the_web_page_and_the_command(tmp_path):
         "social_perception/cli/main.py",
     ):
         assert expected in names
+    messages = {path.name for path in (ROOT / "msg").glob("*.msg")}
+    assert messages == {
+        name.rpartition("/")[2] for name in names if "/data/share/social_perception/msg/" in name
+    }
     (entry_points,) = (name for name in names if name.endswith("entry_points.txt"))
     text = zipfile.ZipFile(wheel).read(entry_points).decode()
     assert "social-perception = social_perception.cli.main:main" in text
