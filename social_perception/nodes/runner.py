@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import sys
 import threading
@@ -83,6 +84,9 @@ def running(factories: Sequence[NodeFactory], args: Sequence[str] | None = None)
         executor.shutdown(timeout_sec=5.0)
         if thread.is_alive():
             thread.join(timeout=5.0)
+        # The process ends: five searches of torch's objects for memory to return would outlast the
+        # five seconds that launch grants.
+        gc.freeze()
         for node in reversed(nodes):
             node.destroy_node()
         rclpy.try_shutdown()
