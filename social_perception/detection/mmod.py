@@ -87,6 +87,16 @@ class MmodTorchDetector:
         """The arithmetic of the network."""
         return self._network.dtype
 
+    @property
+    def device(self) -> str:
+        """Where the network runs."""
+        return str(self._device)
+
+    @property
+    def precision(self) -> str:
+        """The arithmetic of the network, by the name that the setting has."""
+        return str(self.dtype).removeprefix("torch.")
+
     def detect(self, image: ImageArray) -> tuple[Face, ...]:
         """Return the faces of an RGB image (H, W, 3) uint8, surest first.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage
 
@@ -35,9 +34,10 @@ _WISHES_PERIOD_S = 0.25
 class AffectDashboardNode(Stage):
     """Serves the page from configure to cleanup; while it is not active, the page says so."""
 
+    task = "smiles to web page"
+
     def __init__(self, **node_options: Any) -> None:
         self.dashboard: Dashboard | None = None
-        self._timer: Any = None
         self._pictures: Subscription | None = None
         self._group: GroupAffect | None = None
         self._index = 0
@@ -63,14 +63,9 @@ class AffectDashboardNode(Stage):
             origin="smile_intensity",
             in_worker=False,
         )
-        # Steady, so that a simulation clock that stands still keeps nobody waiting.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(_WISHES_PERIOD_S, self._follow_wishes, clock=steady)
+        self.every(_WISHES_PERIOD_S, self._follow_wishes)
 
     def close(self) -> None:
-        if self._timer is not None:
-            self.destroy_timer(self._timer)
-            self._timer = None
         self._end_pictures()
         if self.dashboard is not None:
             self.dashboard.say_stale("the node affect_dashboard is not active")

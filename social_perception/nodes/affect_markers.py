@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
@@ -33,9 +32,10 @@ _LISTENERS_PERIOD_S = 0.25
 class AffectMarkersNode(Stage):
     """Draws a ball at each face, its level and intensity above it, and the group's above all."""
 
+    task = "smiles to markers"
+
     def __init__(self, **node_options: Any) -> None:
         self._publisher: Any = None
-        self._timer: Any = None
         self._numbers = Numbers()
         self._forget()
         super().__init__("affect_markers", (MarkersConfig,), **node_options)
@@ -45,14 +45,9 @@ class AffectMarkersNode(Stage):
 
     def open(self) -> None:
         self._follow_listeners()
-        # Steady, so that a simulation clock that stands still keeps nobody waiting.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(_LISTENERS_PERIOD_S, self._follow_listeners, clock=steady)
+        self.every(_LISTENERS_PERIOD_S, self._follow_listeners)
 
     def close(self) -> None:
-        if self._timer is not None:
-            self.destroy_timer(self._timer)
-            self._timer = None
         if self._header is not None and self.context.ok():
             self._publish([removal_of_all(self._header)])
         self._forget()

@@ -14,7 +14,6 @@ from typing import Any
 import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
-from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -63,10 +62,11 @@ class _Picture:
 class AffectOverlayNode(Stage):
     """Draws boxes, levels, traces and the group's figures into the camera's images."""
 
+    task = "images to overlay"
+
     def __init__(self, **node_options: Any) -> None:
         self._raw: Any = None
         self._compressed: Any = None
-        self._timer: Any = None
         self._traces = Traces()
         self._index = 0
         super().__init__("affect_overlay", (ImageInputConfig, OverlayConfig), **node_options)
@@ -80,14 +80,9 @@ class AffectOverlayNode(Stage):
 
     def open(self) -> None:
         self._follow_viewers()
-        # Steady, so that a simulation clock that stands still keeps nobody waiting.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(_VIEWERS_PERIOD_S, self._follow_viewers, clock=steady)
+        self.every(_VIEWERS_PERIOD_S, self._follow_viewers)
 
     def close(self) -> None:
-        if self._timer is not None:
-            self.destroy_timer(self._timer)
-            self._timer = None
         self._forget()
 
     def unload(self) -> None:
@@ -130,6 +125,7 @@ class AffectOverlayNode(Stage):
             reliable_qos=reliable_qos if config.reliability == "auto" else None,
             noun="images",
             origin="the camera",
+            parameter="reliability",
             in_worker=True,
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from social_perception.core.config import Checked, setting
 from social_perception.core.errors import ConfigurationError
+from social_perception.nodes.load import Limits
 from social_perception.views.traces import DEFAULT_SPAN_S
 
 
@@ -26,6 +27,22 @@ class NodeConfig(Checked):
     )
     diagnostics_period_s: float = setting(
         1.0, "time in s from one message on /diagnostics to the next", low=0.1, high=60.0
+    )
+    warn_dropped_share: float = setting(
+        Limits().dropped_share,
+        "share of the messages of the last 5 s, dropped or lost, above which /diagnostics warns that the "
+        "node falls behind; 1: never",
+        low=0.0,
+        high=1.0,
+        dynamic=True,
+    )
+    warn_age_s: float = setting(
+        Limits().age_s,
+        "median age in s of the results of the last 5 s, since the header stamp, above which /diagnostics "
+        "warns that the node falls behind",
+        low=0.01,
+        high=3600.0,
+        dynamic=True,
     )
 
 

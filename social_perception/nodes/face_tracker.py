@@ -13,6 +13,7 @@ from social_perception.nodes.config import ImageInputConfig, TrackedFacesConfig
 from social_perception.nodes.images import decode
 from social_perception.nodes.messages import TrackedFaceArray, in_picture, seconds, tracked_faces_message
 from social_perception.nodes.qos import RESULT_QOS, image_qos
+from social_perception.nodes.resources import Equipment
 from social_perception.nodes.runner import run
 from social_perception.nodes.stage import Stage
 
@@ -34,6 +35,8 @@ class FaceTrackerNode(Stage):
         make: builds the tracking; tests give a fake.
         node_options: passed on to rclpy.
     """
+
+    task = "images to tracked faces"
 
     def __init__(
         self, make: Callable[[PipelineConfig], FaceTracking] = _make_tracking, **node_options: Any
@@ -61,6 +64,7 @@ class FaceTrackerNode(Stage):
             reliable_qos=image_qos(reliable=True) if config.reliability == "auto" else None,
             noun="images",
             origin="the camera",
+            parameter="reliability",
             in_worker=True,
         )
 
@@ -75,6 +79,11 @@ class FaceTrackerNode(Stage):
 
     def restart(self) -> None:
         self._tracking.reset()
+
+    def equipment(self) -> Equipment:
+        # Detectors of dlib run on the CPU and have one arithmetic.
+        detector = getattr(getattr(self._tracking, "detection", None), "detector", None)
+        return Equipment(getattr(detector, "device", "cpu"), getattr(detector, "precision", ""))
 
     def process(self, message: Image | CompressedImage) -> int:
         if self._config is not self._applied:

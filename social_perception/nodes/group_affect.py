@@ -32,6 +32,8 @@ class GroupAffectNode(Stage):
     Who smiles with whom is published beside it, at a lower rate.
     """
 
+    task = "smiles to group affect"
+
     def __init__(self, **node_options: Any) -> None:
         self._aggregator: GroupAggregator | None = None
         super().__init__("group_affect", (GroupConfig, DynamicsConfig), **node_options)
@@ -56,16 +58,10 @@ class GroupAffectNode(Stage):
             origin="smile_intensity",
             in_worker=False,
         )
-        rates_hz = (
-            (self.parameters[GroupConfig].publish_rate_hz, self._publish_current),
-            (self.parameters[DynamicsConfig].dynamics_rate_hz, self._publish_dynamics),
-        )
-        self._clockwork = [self.create_timer(1.0 / rate_hz, publish) for rate_hz, publish in rates_hz]
-
-    def close(self) -> None:
-        for timer in getattr(self, "_clockwork", ()):
-            self.destroy_timer(timer)
-        self._clockwork = []
+        # By the node's clock: a simulation that stands still has no news.
+        group, dynamics = self.parameters[GroupConfig], self.parameters[DynamicsConfig]
+        self.every(1.0 / group.publish_rate_hz, self._publish_current, steady=False)
+        self.every(1.0 / dynamics.dynamics_rate_hz, self._publish_dynamics, steady=False)
 
     def unload(self) -> None:
         if self._aggregator is not None:
@@ -81,6 +77,7 @@ class GroupAffectNode(Stage):
     def restart(self) -> None:
         self._aggregator.reset()
         self._dynamics.reset()
+        self._header = None
 
     def process(self, message: FaceAffectArray) -> int:
         before = set(self._aggregator.current(0.0).face_ids) if self._header is not None else None
@@ -114,6 +111,8 @@ class GroupAffectNode(Stage):
         if self._header is not None and not self._told:
             self._told = True
             self.note_published(header.stamp)
+        else:
+            self.health.published()
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -1,36 +1,75 @@
-"""What a node says about itself on /diagnostics; plain counting, no ROS clock."""
+"""What a node says about itself on /diagnostics; plain counting, time is passed in."""
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from social_perception.nodes.load import Limits, Load, LoadWatch
+
 _LONGEST_LATENCY_S = 3600.0
 """A stamp older than this is of another clock than ours, for example a recorded one."""
+_YEAR_2000_S = 946_684_800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a node knows at the time of a report, beside what was counted.
+
+    Attributes:
+        state: of the life cycle.
+        resting: why nothing is expected to come in; empty: something is.
+        silence: why nothing comes in although it should; empty: something does.
+        warnings: what else is wrong, such as clocks that jump.
+        dropped: messages replaced by newer ones since the node was activated.
+        lost: messages lost by the middleware since then.
+        time_s: by the node's clock.
+        values: what else is told, by name: device, memory.
+    """
+
+    state: str = "active"
+    resting: str = ""
+    silence: str = ""
+    warnings: Sequence[str] = ()
+    dropped: int = 0
+    lost: int = 0
+    time_s: float = 0.0
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class _Counts:
     received: int = 0
     processed: int = 0
+    published: int = 0
     faces: int = 0
+    batch: int | None = None
     latencies_s: list[float] = field(default_factory=list)
     error: str = ""
+    warnings: list[str] = field(default_factory=list)
 
 
 class Health:
-    """Counts between two reports; callbacks and the worker thread may both call it."""
+    """Counts between two reports; callbacks and the worker thread may both call it.
 
-    def __init__(self) -> None:
+    Args:
+        now_s: by a clock that never jumps, as in :meth:`report`.
+    """
+
+    def __init__(self, now_s: float = 0.0) -> None:
         self._lock = threading.Lock()
         self._counts = _Counts()
-        self._dropped = 0
-        self._last_error = ""
+        self._load = LoadWatch()
+        self._reported_s = now_s
+        self._dropped = self._lost = 0
+        self._last_error = self._last_error_time = ""
+        self._broken = ""
 
     def received(self) -> None:
         """Note that a message came in."""
@@ -43,52 +82,116 @@ class Health:
             self._counts.processed += 1
             self._counts.faces = faces
 
-    def published(self, age_s: float) -> None:
+    def scored(self, faces: int) -> None:
+        """Note that so many faces went through the network as one batch."""
+        with self._lock:
+            self._counts.batch = max(faces, self._counts.batch or 0)
+
+    def published(self, age_s: float = math.nan) -> None:
         """Note that a result was published, and how old the image's header stamp then was.
 
         A stamp from the future or from very long ago is of another clock: its age says nothing.
         """
-        if 0.0 <= age_s < _LONGEST_LATENCY_S:
-            with self._lock:
+        with self._lock:
+            self._counts.published += 1
+            if 0.0 <= age_s < _LONGEST_LATENCY_S:
                 self._counts.latencies_s.append(age_s)
 
     def failed(self, text: str) -> None:
         """Note that a message could not be worked on, and why."""
         with self._lock:
             self._counts.error = self._last_error = text
+            self._last_error_time = ""
+
+    def warned(self, text: str) -> None:
+        """Note something odd that does not keep the node from working; told in the next report."""
+        with self._lock:
+            if text not in self._counts.warnings:
+                self._counts.warnings.append(text)
+
+    def broke(self, text: str) -> None:
+        """Note that a transition of the life cycle failed; it is an error until one succeeds."""
+        with self._lock:
+            self._broken = self._last_error = text
+            self._last_error_time = ""
+
+    def mended(self) -> None:
+        """Note that a transition succeeded."""
+        with self._lock:
+            self._broken = ""
 
     def report(
-        self, name: str, period_s: float, *, dropped: int, lost: int, silence: str
+        self, name: str, now_s: float, situation: Situation, limits: Limits, hardware_id: str = ""
     ) -> DiagnosticStatus:
         """Return the status since the last report.
 
         Args:
-            name: of the node.
-            period_s: time in s since the last report.
-            dropped: messages replaced by newer ones since the node was activated.
-            lost: messages lost by the middleware since then.
-            silence: why nothing comes in; empty: something does.
+            name: of the status.
+            now_s: by a clock that never jumps.
+            situation: of the node.
+            limits: from when on it falls behind.
+            hardware_id: what it runs on.
         """
         with self._lock:
             counts, self._counts = self._counts, _Counts()
-        level, text = DiagnosticStatus.OK, "running"
-        if silence:
-            level, text = DiagnosticStatus.ERROR, silence
-        elif counts.error:
-            # Some images fail: a warning. All of them do: the node is useless.
-            level = DiagnosticStatus.WARN if counts.processed else DiagnosticStatus.ERROR
-            text = counts.error
+            if self._last_error and not self._last_error_time:
+                self._last_error_time = _time_text(situation.time_s)
+            error_time, broken = self._last_error_time, self._broken
+        period_s, self._reported_s = max(now_s - self._reported_s, 1e-3), now_s
+        behind = self._behind(now_s, counts, situation, limits)
+        problems = [*_problems(counts, broken, behind, situation)]
+        level = max((level for level, _ in problems), default=DiagnosticStatus.OK)
+        worst_first = sorted(problems, key=lambda each: each[0], reverse=True)
+        text = "; ".join(text for _, text in worst_first) or situation.resting or "running"
         values = {
+            "state": situation.state,
             "input rate (Hz)": f"{counts.received / period_s:.1f}",
-            "output rate (Hz)": f"{counts.processed / period_s:.1f}",
-            "dropped": str(dropped),
-            "lost": str(lost),
-            "faces": str(counts.faces),
+            "output rate (Hz)": f"{counts.published / period_s:.1f}",
             **_latency_values(counts.latencies_s),
+            "dropped": str(situation.dropped),
+            "lost": str(situation.lost),
+            "faces": str(counts.faces),
+            **({} if counts.batch is None else {"batch": str(counts.batch)}),
+            **situation.values,
             "last error": self._last_error,
+            "last error time": error_time,
         }
         pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
-        return DiagnosticStatus(level=level, name=name, message=text, hardware_id="", values=pairs)
+        return DiagnosticStatus(level=level, name=name, message=text, hardware_id=hardware_id, values=pairs)
+
+    def _behind(self, now_s: float, counts: _Counts, situation: Situation, limits: Limits) -> str:
+        dropped, self._dropped = _grown(self._dropped, situation.dropped), situation.dropped
+        lost, self._lost = _grown(self._lost, situation.lost), situation.lost
+        if situation.resting or situation.silence:
+            self._load.forget()
+            return ""
+        self._load.add(now_s, Load(counts.received, dropped, lost, tuple(counts.latencies_s)))
+        return self._load.problem(now_s, limits)
+
+
+def _grown(before: int, now: int) -> int:
+    # A counter that is smaller than before was begun anew: the node was activated again.
+    return now - before if now >= before else now
+
+
+def _problems(counts: _Counts, broken: str, behind: str, situation: Situation) -> Iterable[tuple[bytes, str]]:
+    if broken:
+        yield DiagnosticStatus.ERROR, broken
+    if situation.silence:
+        yield DiagnosticStatus.ERROR, situation.silence
+    if counts.error and counts.error != broken:
+        # Some images fail: a warning. All of them do: the node is useless.
+        yield (DiagnosticStatus.WARN if counts.processed else DiagnosticStatus.ERROR), counts.error
+    for text in (behind, *counts.warnings, *situation.warnings):
+        if text:
+            yield DiagnosticStatus.WARN, text
+
+
+def _time_text(time_s: float) -> str:
+    """Time of day, or the seconds of a simulation, which begins at 0."""
+    if time_s < _YEAR_2000_S:
+        return f"{time_s:.1f} s"
+    return datetime.fromtimestamp(time_s, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _latency_values(latencies_s: Sequence[float]) -> dict[str, str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import difflib
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -11,7 +13,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from social_perception.core.config import Setting, from_mapping, settings_of
+from social_perception.core.config import Checked, Setting, from_mapping, settings_of
 from social_perception.core.errors import ConfigurationError
 
 Config = TypeVar("Config")
@@ -68,6 +70,7 @@ class Parameters:
             for kind in kinds
         }
         node.add_on_set_parameters_callback(self._set)
+        _warn_of_unknown(node, self._settings)
 
     def __getitem__(self, kind: type[Config]) -> Config:
         """The configuration of this kind as it is now."""
@@ -77,16 +80,19 @@ class Parameters:
         # rclpy has refused what is read-only; before Iron it does so only after this callback.
         frozen = [item.name for item in parameters if not self._may_change(item.name)]
         if frozen:
-            return SetParametersResult(successful=False, reason=f"{frozen[0]} is read-only")
+            reason = f"{frozen[0]} is read-only: it is read when the node starts"
+            return SetParametersResult(successful=False, reason=reason)
         ours = {item.name: item.value for item in parameters if item.name in self._settings}
+        before = self._configs
         try:
             for name, value in ours.items():
                 self._settings[name].check(value)
-            self._configs = {kind: _replaced(config, ours) for kind, config in self._configs.items()}
+            self._configs = {kind: _replaced(config, ours) for kind, config in before.items()}
+            if ours:
+                self._changed()
         except ConfigurationError as error:
+            self._configs = before
             return SetParametersResult(successful=False, reason=str(error))
-        if ours:
-            self._changed()
         return SetParametersResult(successful=True)
 
     def _may_change(self, name: str) -> bool:
@@ -103,3 +109,28 @@ def _declare(node: Node, item: Setting) -> Any:
 def _replaced(config: Any, values: dict[str, Any]) -> Any:
     changes = {item.name: values[item.name] for item in settings_of(config) if item.name in values}
     return dataclasses.replace(config, **changes) if changes else config
+
+
+_ROS_OWN = re.compile(r"use_sim_time|start_type_description_service|(qos_overrides|diagnostic_updater)\..*")
+
+
+def _warn_of_unknown(node: Node, known: Iterable[str]) -> None:
+    """Name what was set but no node of the package has: rclpy ignores a wrongly spelt parameter silently.
+
+    What another node of the package has is let pass, because a file's ``/**`` and the arguments of
+    a process with several nodes reach all of them.
+    """
+    everywhere = _names_of(Checked) | set(known)
+    # rclpy has no public word for them.
+    for name in sorted(getattr(node, "_parameter_overrides", {})):
+        if name in everywhere or node.has_parameter(name) or _ROS_OWN.fullmatch(name):
+            continue
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"ros2 param list {node.get_fully_qualified_name()}"
+        node.get_logger().warning(f"parameter {name} is set but unknown, and has no effect; {hint}")
+
+
+def _names_of(kind: type) -> set[str]:
+    """The settings of all configurations that derive from a class."""
+    names = {item.name for item in settings_of(kind)} if dataclasses.is_dataclass(kind) else set()
+    return names.union(*(_names_of(each) for each in kind.__subclasses__()))

@@ -6,8 +6,16 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy, qos_policy_name_from_kind
+from rclpy.qos import (
+    QoSCompatibility,
+    QoSHistoryPolicy,
+    QoSProfile,
+    QoSReliabilityPolicy,
+    qos_check_compatible,
+    qos_policy_name_from_kind,
+)
 from rclpy.subscription import Subscription
 
 try:
@@ -36,6 +44,40 @@ def all_reliable(publishers: Sequence[Any]) -> bool:
     """Whether there are publishers and every one of them (TopicEndpointInfo) offers reliability."""
     offered = [each.qos_profile.reliability for each in publishers]
     return bool(offered) and all(policy == QoSReliabilityPolicy.RELIABLE for policy in offered)
+
+
+_FOREVER_S = 1e9
+"""The middlewares write an infinite deadline as one of many years."""
+
+
+def in_words(profile: QoSProfile) -> str:
+    """What of a profile decides whether a publisher and a subscription match."""
+    words = [f"{name} {_spoken(getattr(profile, name))}" for name in ("reliability", "durability")]
+    words.append(f"deadline {_duration(profile.deadline)}")
+    lease = _duration(profile.liveliness_lease_duration)
+    words.append(f"liveliness {_spoken(profile.liveliness)}{'' if lease == 'none' else f' within {lease}'}")
+    return ", ".join(words)
+
+
+def _spoken(policy: Any) -> str:
+    # What the system's default is, is automatic with every middleware; of the other two we set one always.
+    return "automatic" if policy.name == "SYSTEM_DEFAULT" else str(policy.name).lower().replace("_", " ")
+
+
+def _duration(duration: Duration) -> str:
+    time_s = duration.nanoseconds * 1e-9
+    return "none" if time_s <= 0.0 or time_s > _FOREVER_S else f"{time_s:g} s"
+
+
+def mismatches(requested: QoSProfile, publishers: Sequence[Any]) -> tuple[str, ...]:
+    """Who of the publishers (TopicEndpointInfo) cannot be heard with a profile, with theirs, in words."""
+    found = []
+    for each in publishers:
+        compatibility, _ = qos_check_compatible(each.qos_profile, requested)
+        if compatibility == QoSCompatibility.ERROR:
+            node = f"{each.node_namespace.rstrip('/')}/{each.node_name}"
+            found.append(f"{node} offers {in_words(each.qos_profile)}")
+    return tuple(found)
 
 
 def subscribe(

@@ -88,6 +88,8 @@ class FaceInputs:
 class Ros4HriFacesNode(Stage):
     """Turns the faces of another ROS4HRI node into tracked faces with crops."""
 
+    task = "faces of ROS4HRI to tracked faces"
+
     def __init__(self, **node_options: Any) -> None:
         self._publisher: Any = None
         self._timer: Any = None
@@ -177,6 +179,7 @@ class Ros4HriFacesNode(Stage):
             reliable_qos=image_qos(reliable=True) if config.reliability == "auto" else None,
             noun="images",
             origin="the camera",
+            parameter="reliability",
         )
 
     def _on_roi(self, face_id: str, message: NormalizedRegionOfInterest2D) -> None:

@@ -86,6 +86,8 @@ class FaceTopics:
 class Ros4HriNode(Stage):
     """Publishes faces and expressions as ROS4HRI has them."""
 
+    task = "smiles to ROS4HRI"
+
     def __init__(self, **node_options: Any) -> None:
         self._topics: dict[str, FaceTopics] = {}
         self._tracked: Any = None

@@ -15,6 +15,7 @@ from social_perception.nodes.messages import (
     tracks_of,
 )
 from social_perception.nodes.qos import NEWEST_RESULT_QOS, RESULT_QOS
+from social_perception.nodes.resources import Equipment
 from social_perception.nodes.runner import run
 from social_perception.nodes.stage import Stage
 from social_perception.smile.scorer import Scorer
@@ -34,6 +35,8 @@ class SmileIntensityNode(Stage):
         make: builds the scorer; tests give a fake.
         node_options: passed on to rclpy.
     """
+
+    task = "tracked faces to smiles"
 
     def __init__(self, make: Callable[[SmileConfig], Scorer] = _make_scorer, **node_options: Any) -> None:
         self._make = make
@@ -63,11 +66,15 @@ class SmileIntensityNode(Stage):
     def restart(self) -> None:
         self._scorer.reset()
 
+    def equipment(self) -> Equipment:
+        return Equipment(getattr(self._scorer, "device", "cpu"), getattr(self._scorer, "precision", ""))
+
     def process(self, message: TrackedFaceArray) -> int:
         if self.parameters[SmileConfig] is not self._applied:
             self._applied = self.parameters[SmileConfig]
             self._scorer.config = self._applied
         smiles = self._scorer.score(tracks_of(message), crops_of(message), seconds(message.header.stamp))
+        self.health.scored(sum(face.confidence > 0.0 for face in message.faces))
         self._publisher.publish(face_affect_message(message, smiles))
         self.note_published(message.header.stamp)
         return len(smiles)

@@ -6,29 +6,29 @@ releases. A node fills in :meth:`Stage.load`, ``open``, ``close`` and ``unload``
 
 from __future__ import annotations
 
-import gc
-import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.subscription import Subscription
+from rclpy.timer import Timer
 
 from social_perception.core.errors import SocialPerceptionError
+from social_perception.nodes.clocks import StampWatch, in_words
 from social_perception.nodes.config import NodeConfig
-from social_perception.nodes.health import Health
+from social_perception.nodes.health import Health, Situation
 from social_perception.nodes.messages import seconds
 from social_perception.nodes.parameters import Parameters
+from social_perception.nodes.reporting import Reporter
+from social_perception.nodes.resources import Equipment, give_back
 from social_perception.nodes.topic_input import TopicInput
 from social_perception.nodes.worker import Worker
 
 _THROTTLE_S = 5.0
-JUMP_BACK_S = 0.5
-"""Stamps that go back further than this begin anew: a bag is played again."""
 
 
 class Stage(LifecycleNode):
@@ -39,26 +39,35 @@ class Stage(LifecycleNode):
         kinds: configuration dataclasses whose settings become parameters.
         node_options: passed on to rclpy.
 
+    Attributes:
+        task: what the node does, in the name of its status on /diagnostics.
+
     Raises:
         ConfigurationError: a parameter given at start is illegal.
     """
+
+    task = "messages"
 
     def __init__(self, name: str, kinds: Sequence[type], **node_options: Any) -> None:
         # First, because a node that is refused its parameters is destroyed too.
         self.input: TopicInput | None = None
         self.worker: Worker[Any] | None = None
-        self._loaded = False
-        self._opened = False
+        self._loaded = self._opened = self._has_worked = False
+        self._told_of_offset = False
         self._others: list[Subscription] = []
+        self._timers_of_ours: list[Timer] = []
+        self._stamps = StampWatch()
         super().__init__(name, **node_options)
         self.parameters = Parameters(self, (NodeConfig, *kinds), self.reconfigure)
-        self.health = Health()
-        self._newest_stamp_s = float("-inf")
-        self._report_period_s = self.parameters[NodeConfig].diagnostics_period_s
-        self._reports = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        # Steady, so that a simulation clock that stands still is reported too.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._report_timer = self.create_timer(self._report_period_s, self._report, clock=steady)
+        self.health = Health(time.monotonic())
+        self._reporter = Reporter(
+            self,
+            self.task,
+            self.health,
+            lambda: self.parameters[NodeConfig],
+            self._situation,
+            self.equipment,
+        )
 
     # What a node fills in.
 
@@ -82,7 +91,11 @@ class Stage(LifecycleNode):
         raise NotImplementedError
 
     def restart(self) -> None:
-        """Forget what was seen: time has jumped back."""
+        """Forget what was seen: time has jumped back, or the node was inactive meanwhile."""
+
+    def equipment(self) -> Equipment:
+        """What the node computes with, for its reports."""
+        return Equipment()
 
     # What a node uses.
 
@@ -115,6 +128,15 @@ class Stage(LifecycleNode):
 
         self._others.append(self.create_subscription(kind, topic, take, qos))
 
+    def every(self, period_s: float, work: Callable[[], None], *, steady: bool = True) -> None:
+        """Do something again and again until the node is deactivated; its failures are reported.
+
+        A steady timer runs on while a simulation clock stands still.
+        """
+        clock = Clock(clock_type=ClockType.STEADY_TIME) if steady else None
+        timer = self.create_timer(period_s, lambda: self._guarded(work), clock=clock)
+        self._timers_of_ours.append(timer)
+
     def unsubscribe(self) -> None:
         """Take back what ``subscribe`` and ``listen`` made; deactivating does it, too."""
         if self.input is not None:
@@ -128,7 +150,7 @@ class Stage(LifecycleNode):
 
     def note_published(self, stamp: Time) -> None:
         """Report the latency of a result, from this header stamp of its image until now."""
-        self.health.published(self.get_clock().now().nanoseconds * 1e-9 - seconds(stamp))
+        self.health.published(self._now_s() - seconds(stamp))
 
     def fail(self, text: str) -> None:
         """Report a failure that concerns one message."""
@@ -141,29 +163,35 @@ class Stage(LifecycleNode):
         return self._attempt("configured", self._load, super().on_configure, state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._attempt("activated", self._open, super().on_activate, state)
+        result = self._attempt("activated", self._open, super().on_activate, state)
+        if result == TransitionCallbackReturn.FAILURE:
+            self._try(self._close)
+            super().on_deactivate(state)
+        return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._close()
-        return super().on_deactivate(state)
+        return self._attempt("deactivated", self._close, super().on_deactivate, state, ending=True)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._unload()
-        return super().on_cleanup(state)
+        return self._attempt("cleaned up", self._unload, super().on_cleanup, state, ending=True)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._close()
-        self._unload()
-        return super().on_shutdown(state)
+        def end() -> None:
+            self._close()
+            self._unload()
+
+        return self._attempt("shut down", end, super().on_shutdown, state, ending=True)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._close()
-        self._unload()
-        return super().on_error(state)
+        # Whatever is left: the node is unconfigured afterwards, and can be configured again.
+        self._try(self._close)
+        self._try(self._unload)
+        self.get_logger().info(f"{self.get_name()} is unconfigured again after the error")
+        return TransitionCallbackReturn.SUCCESS
 
     def destroy_node(self) -> None:
-        self._close()
-        self._unload()
+        self._try(self._close)
+        self._try(self._unload)
         super().destroy_node()
 
     def _attempt(
@@ -172,24 +200,41 @@ class Stage(LifecycleNode):
         step: Callable[[], None],
         managed: Callable[[LifecycleState], TransitionCallbackReturn],
         state: LifecycleState,
+        *,
+        ending: bool = False,
     ) -> TransitionCallbackReturn:
-        # rclpy turns an exception into an error state without a word: say it here.
+        """Do a transition; rclpy alone would turn an exception into an error state without a word.
+
+        What begins can be refused, and the node stays what it was. What ends cannot: half of it is
+        done, so that the rest is left to ``on_error``.
+        """
         try:
-            result = managed(state)
+            # Publishers are enabled before the first message comes and disabled after the last.
+            result = TransitionCallbackReturn.SUCCESS if ending else managed(state)
             step()
-        except SocialPerceptionError as error:
-            self.get_logger().error(f"{self.get_name()} cannot be {done}: {error}")
-            self.health.failed(str(error))
-            self._close()
-            return TransitionCallbackReturn.FAILURE
-        except Exception:
-            self.get_logger().error(f"{self.get_name()} cannot be {done}:\n{traceback.format_exc()}")
-            return TransitionCallbackReturn.ERROR
+            result = managed(state) if ending else result
+        except Exception as error:
+            refused = isinstance(error, SocialPerceptionError)
+            cause = str(error) if refused else f"{type(error).__name__}: {error}"
+            told = cause if refused else f"\n{traceback.format_exc()}"
+            self.get_logger().error(f"{self.get_name()} cannot be {done}: {told}")
+            self.health.broke(f"cannot be {done}: {cause}")
+            return (
+                TransitionCallbackReturn.FAILURE if refused and not ending else TransitionCallbackReturn.ERROR
+            )
+        self.health.mended()
         self.get_logger().info(f"{self.get_name()} is {done}")
         return result
 
+    def _try(self, step: Callable[[], None]) -> None:
+        """Do a step of cleaning up that must not keep the next one from being done."""
+        try:
+            step()
+        except Exception:
+            self.get_logger().error(traceback.format_exc())
+
     def _load(self) -> None:
-        self._loaded = True
+        self._loaded, self._has_worked = True, False
         try:
             self.load()
         except Exception:
@@ -197,24 +242,30 @@ class Stage(LifecycleNode):
             raise
 
     def _open(self) -> None:
-        self._newest_stamp_s = float("-inf")
+        self._stamps.forget()
+        self._told_of_offset = False
+        if self._has_worked:
+            self.restart()
         self.open()
         self._opened = True
 
     def _close(self) -> None:
         self._opened = False
-        self.unsubscribe()
-        self.close()
+        while self._timers_of_ours:
+            self.destroy_timer(self._timers_of_ours.pop())
+        try:
+            self.unsubscribe()
+        finally:
+            self.close()
 
     def _unload(self) -> None:
         if not self._loaded:
             return
         self._loaded = False
-        self.unload()
-        gc.collect()
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        try:
+            self.unload()
+        finally:
+            give_back()
 
     # One message.
 
@@ -237,30 +288,42 @@ class Stage(LifecycleNode):
             self.get_logger().error(traceback.format_exc(), throttle_duration_sec=_THROTTLE_S)
 
     def _note_time(self, stamp: Time) -> None:
-        stamp_s = seconds(stamp)
-        if stamp_s < self._newest_stamp_s - JUMP_BACK_S:
-            self.get_logger().warning(
-                f"header stamps went back by {self._newest_stamp_s - stamp_s:.1f} s: starting anew"
-            )
+        jump_s = self._stamps.note(seconds(stamp), self._now_s(), time.monotonic())
+        if jump_s:
+            text = f"header stamps went {'back' if jump_s < 0.0 else 'forward'} by {in_words(abs(jump_s))}"
+            text += ": starting anew" if jump_s < 0.0 else ""
+            self.get_logger().warning(text)
+            self.health.warned(text)
+        if jump_s < 0.0:
             self.restart()
-        self._newest_stamp_s = stamp_s
+        self._has_worked = True
+        if self._stamps.problem and not self._told_of_offset:
+            self._told_of_offset = True
+            self.get_logger().warning(self._stamps.problem)
 
-    def _report(self) -> None:
-        silence, lost = "", 0
+    def _now_s(self) -> float:
+        return float(self.get_clock().now().nanoseconds) * 1e-9
+
+    def _situation(self) -> Situation:
+        silence, lost, resting = "", 0, ""
         if self.input is not None:
             lost = self.input.lost
             silence = self.input.check(self.parameters[NodeConfig].silent_after_s)
-        dropped = self.worker.dropped if self.worker is not None else 0
-        status = self.health.report(
-            self.get_fully_qualified_name(),
-            self._report_period_s,
-            dropped=dropped,
-            lost=lost,
+        else:
+            resting = "idle: nobody subscribes the results" if self._opened else self._state
+        return Situation(
+            state=self._state,
+            resting=resting,
             silence=silence,
+            warnings=(self._stamps.problem,) if not (silence or resting) else (),
+            dropped=self.worker.dropped if self.worker is not None else 0,
+            lost=lost,
         )
-        if self.input is None and status.message == "running":
-            status.message = "idle: nobody subscribes the results" if self._opened else "inactive"
-        stamp = self.get_clock().now().to_msg()
-        report = DiagnosticArray(status=[status])
-        report.header.stamp = stamp
-        self._reports.publish(report)
+
+    @property
+    def _state(self) -> str:
+        # rclpy tells it to services alone.
+        machine = getattr(self, "_state_machine", None)
+        if machine is not None:
+            return str(machine.current_state[1])
+        return "active" if self._opened else "inactive" if self._loaded else "unconfigured"

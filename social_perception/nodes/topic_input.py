@@ -10,7 +10,7 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
 from social_perception.nodes.health import SilenceWatch
-from social_perception.nodes.qos import all_reliable, subscribe
+from social_perception.nodes.qos import all_reliable, in_words, mismatches, subscribe
 from social_perception.nodes.transport import PROFILE
 
 _LOSS_COUNT = 30
@@ -30,6 +30,7 @@ class TopicInput:
         origin: whence it comes, for log lines: ``the camera``.
         reliable_qos: if given, the subscription changes to it while all publishers are reliable,
             and back to ``qos`` when one is not.
+        parameter: of the node, with which the reliability is set; empty: there is none.
     """
 
     def __init__(
@@ -43,10 +44,10 @@ class TopicInput:
         noun: str,
         origin: str,
         reliable_qos: QoSProfile | None = None,
+        parameter: str = "",
     ) -> None:
         self._node, self._kind, self._noun, self._origin = node, kind, noun, origin
-        self._callback = callback
-        self._mismatch = ""
+        self._callback, self._parameter = callback, parameter
         self._watch = SilenceWatch(self._now_s())
         self.lost = 0
         self._taken = 0
@@ -119,14 +120,12 @@ class TopicInput:
         self._node.get_logger().warning(
             f"most {self._noun} on {self.topic} are lost on the way ({self.lost} of "
             f"{self.lost + self._taken}): start the publisher with the Fast DDS profile {PROFILE} of this "
-            "package, or set the parameter reliability to reliable"
+            f"package{f', or set the parameter {self._parameter} to reliable' if self._parameter else ''}"
         )
 
     def _on_incompatible(self, policy: str) -> None:
-        self._mismatch = policy
-        self._node.get_logger().warning(
-            f"a publisher on {self.topic} does not match in its {policy}; set the parameter reliability"
-        )
+        text = self._mismatch() or f"a publisher does not match in its {policy}"
+        self._node.get_logger().warning(f"{self._noun} on {self.topic}: {text}")
 
     def _reason(self) -> str:
         publishers = self._node.get_publishers_info_by_topic(self.topic)
@@ -136,9 +135,19 @@ class TopicInput:
             return f"nobody publishes there; check {self._origin} and the name of the topic"
         if len(others) == len({each.topic_type for each in publishers}):
             return f"what is published there is {', '.join(sorted(others))}, not {wanted}"
-        if self._mismatch:
-            return f"the publisher does not match in its {self._mismatch}; set the parameter reliability"
-        return f"there is a publisher, but it is silent; check {self._origin}"
+        return self._mismatch() or f"there is a publisher, but it is silent; check {self._origin}"
+
+    def _mismatch(self) -> str:
+        """Who cannot be heard, and why; empty: there is nobody like that."""
+        asked = self._reliable_qos if self._is_reliable and self._reliable_qos is not None else self._qos
+        offers = mismatches(asked, self._node.get_publishers_info_by_topic(self.topic))
+        if not offers:
+            return ""
+        remedy = f"; set the parameter {self._parameter}, or" if self._parameter else ";"
+        return (
+            f"incompatible QoS: {self._node.get_name()} asks for {in_words(asked)}; "
+            f"{'; '.join(offers)}{remedy} change the publisher"
+        )
 
     def _now_s(self) -> float:
         return self._node.get_clock().now().nanoseconds * 1e-9

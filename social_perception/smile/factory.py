@@ -22,7 +22,7 @@ def make_scorer(config: SmileConfig) -> StreamingScorer:
     # Imported here: torch takes seconds to load, and only who scores needs it.
     import torch
 
-    from social_perception.smile.precision import in_precision
+    from social_perception.smile.precision import chosen_precision, in_precision
     from social_perception.smile.streaming import StreamingScorer
     from social_perception.smile.weights import load_network, shipped_path
 
@@ -32,4 +32,6 @@ def make_scorer(config: SmileConfig) -> StreamingScorer:
     on_gpu = config.device == "cuda" or (config.device == "auto" and config.precision != "int8")
     device = "cuda" if has_gpu and on_gpu else "cpu"
     path = Path(config.model).expanduser() if config.model else shipped_path()
-    return StreamingScorer(in_precision(load_network(path), config.precision, device), config, device)
+    network = load_network(path)
+    precision = chosen_precision(config.precision, network, device)
+    return StreamingScorer(in_precision(network, precision, device), config, device, precision)

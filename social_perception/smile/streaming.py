@@ -31,10 +31,18 @@ class StreamingScorer:
         network: in evaluation mode, on the device.
         config: ``warmup_frames``, ``max_gap_s`` and ``max_faces`` are read.
         device: where the network is.
+        precision: arithmetic of the network's convolutions, for who asks.
     """
 
-    def __init__(self, network: Network, config: SmileConfig, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        network: Network,
+        config: SmileConfig,
+        device: torch.device | str = "cpu",
+        precision: str = "float32",
+    ) -> None:
         self.config = config
+        self.precision = precision
         self._device = torch.device(device)
         self._network = network.to(self._device, memory_format=torch.channels_last)
         self._tracks = TrackStates(config.max_faces)
@@ -44,6 +52,11 @@ class StreamingScorer:
     def network(self) -> Network:
         """The network, ready for inference on the device."""
         return self._network
+
+    @property
+    def device(self) -> str:
+        """Where the network runs."""
+        return str(self._device)
 
     @torch.inference_mode()
     def score(self, tracks: Sequence[Track], crops: ImageArray, stamp_s: float) -> tuple[Smile, ...]:

@@ -96,13 +96,26 @@ class RosHarness:
         from diagnostic_msgs.msg import DiagnosticArray
 
         found = self.collect(DiagnosticArray, "/diagnostics")
-        name = node.get_fully_qualified_name()
+        name = f"{node.get_fully_qualified_name()}: {node.task}"
 
         def told():
             statuses = [status for report in found for status in report.status if status.name == name]
             return [{pair.key: pair.value for pair in status.values} for status in statuses]
 
         return told
+
+    def statuses(self, node):
+        """A list that grows with what a node says of itself on /diagnostics."""
+        from diagnostic_msgs.msg import DiagnosticArray
+
+        found = []
+        name = f"{node.get_fully_qualified_name()}: {node.task}"
+
+        def take(report):
+            found.extend(status for status in report.status if status.name == name)
+
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", take, 10)
+        return found
 
     def set(self, node, name, value):
         """Set a parameter as ``ros2 param set`` does; returns the result."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import array
 import io
+import re
 import threading
 
 import numpy as np
@@ -115,7 +116,13 @@ def test_reliability_is_a_parameter(reliability, ros, tracking, image_message) -
 def test_a_publisher_that_does_not_match_is_named(ros, tracking, image_message) -> None:
     node = start(ros, tracking, {"reliability": "reliable", "silent_after_s": 0.1})
     ros.node.create_publisher(Image, "image", qos_profile_sensor_data)
-    ros.until(lambda: "RELIABILITY" in node.input.check(0.1), "the reason of the silence")
+    ros.until(lambda: "incompatible QoS" in node.input.check(0.1), "the reason of the silence")
+    (cause,) = re.findall("incompatible QoS: .*", node.input.check(0.1))
+    assert cause == (
+        "incompatible QoS: face_tracker asks for reliability reliable, durability volatile, deadline none, "
+        f"liveliness automatic; {ros.namespace}/tester offers reliability best effort, durability volatile, "
+        "deadline none, liveliness automatic; set the parameter reliability, or change the publisher"
+    )
 
 
 def test_results_are_reliable(ros, tracking) -> None:
@@ -260,15 +267,21 @@ def test_missing_weights_leave_the_node_unconfigured(ros) -> None:
     reports = ros.collect(DiagnosticArray, "/diagnostics")
     assert node.trigger_configure().name == "FAILURE"
     assert node._state_machine.current_state[1] == "unconfigured"
-    ros.until(lambda: any(report.status[0].message == "weights.dat is missing" for report in reports))
+    problem = "cannot be configured: weights.dat is missing"
+    ros.until(lambda: any(report.status[0].message == problem for report in reports))
 
 
 def test_a_camera_that_stops_and_returns_is_reported(ros, tracking, image_message) -> None:
-    start(ros, tracking, {"diagnostics_period_s": 0.1, "silent_after_s": 0.3})
+    # Sent as fast as they can be, some are dropped.
+    start(ros, tracking, {"diagnostics_period_s": 0.1, "silent_after_s": 0.3, "warn_dropped_share": 1.0})
     reports = ros.collect(DiagnosticArray, "/diagnostics")
 
     def newest():
         return reports[-1].status[0] if reports else DiagnosticStatus()
+
+    def send():
+        stamp = ros.stamp(0.0)
+        publisher.publish(image_message(sec=stamp.sec, nanosec=stamp.nanosec))
 
     ros.until(lambda: f"no images on {ros.namespace}/image for" in newest().message)
     assert newest().level == DiagnosticStatus.ERROR
@@ -276,11 +289,11 @@ def test_a_camera_that_stops_and_returns_is_reported(ros, tracking, image_messag
     publisher = ros.publisher(Image, "image")
 
     def runs():
-        publisher.publish(image_message())
+        send()
         return newest().message == "running"
 
     ros.until(runs, "images again")
-    assert newest().name == f"{ros.namespace}/face_tracker"
+    assert newest().name == f"{ros.namespace}/face_tracker: images to tracked faces"
     ros.until(lambda: "there is a publisher, but it is silent" in newest().message)
 
 

@@ -130,7 +130,7 @@ def test_an_inactive_node_publishes_no_dynamics(ros) -> None:
     node, found, _ = start(ros)
     ros.until(lambda: found)
     assert node.trigger_deactivate().name == "SUCCESS"
-    assert node._clockwork == []
+    assert node._timers_of_ours == []
     assert node.trigger_activate().name == "SUCCESS"
     count = len(found)
     ros.until(lambda: len(found) > count, "dynamics again")

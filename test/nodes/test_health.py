@@ -3,38 +3,59 @@ from __future__ import annotations
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from social_perception.nodes.health import Health, SilenceWatch
+from social_perception.nodes.health import Health, SilenceWatch, Situation
+from social_perception.nodes.load import Limits
 
 
 def values(status: DiagnosticStatus) -> dict[str, str]:
     return {pair.key: pair.value for pair in status.values}
 
 
+def report(health: Health, now_s: float = 1.0, **situation) -> DiagnosticStatus:
+    return health.report("n", now_s, Situation(**situation), Limits())
+
+
 def test_rates_are_those_since_the_last_report() -> None:
-    health = Health()
+    health = Health(100.0)
     for _ in range(30):
         health.received()
     for _ in range(10):
         health.processed(3)
-    status = health.report("/face_tracker", 2.0, dropped=20, lost=4, silence="")
-    assert (status.level, status.name, status.message) == (DiagnosticStatus.OK, "/face_tracker", "running")
+        health.published()
+    situation = Situation(state="active", dropped=8, lost=4, values={"device": "cpu"})
+    status = health.report("/face_tracker: images", 102.0, situation, Limits(), "cpu")
+    assert (status.level, status.message) == (DiagnosticStatus.OK, "running")
+    assert (status.name, status.hardware_id) == ("/face_tracker: images", "cpu")
     assert values(status) == {
+        "state": "active",
         "input rate (Hz)": "15.0",
         "output rate (Hz)": "5.0",
-        "dropped": "20",
-        "lost": "4",
-        "faces": "3",
         "latency median (ms)": "unknown",
         "latency p95 (ms)": "unknown",
         "latency max (ms)": "unknown",
+        "dropped": "8",
+        "lost": "4",
+        "faces": "3",
+        "device": "cpu",
         "last error": "",
+        "last error time": "",
     }
-    again = values(health.report("/face_tracker", 2.0, dropped=20, lost=4, silence=""))
-    assert (again["input rate (Hz)"], again["faces"]) == ("0.0", "0")
+    again = values(report(health, 103.0))
+    assert (again["input rate (Hz)"], again["output rate (Hz)"], again["faces"]) == ("0.0", "0.0", "0")
+
+
+def test_the_batch_is_the_largest_since_the_last_report() -> None:
+    health = Health()
+    for faces in (2, 5, 3):
+        health.scored(faces)
+    assert values(report(health))["batch"] == "5"
+    health.scored(0)
+    assert values(report(health, 2.0))["batch"] == "0"
+    assert "batch" not in values(report(health, 3.0))
 
 
 def latencies(health: Health) -> list[str]:
-    told = values(health.report("n", 1.0, dropped=0, lost=0, silence=""))
+    told = values(report(health))
     return [told[f"latency {name} (ms)"] for name in ("median", "p95", "max")]
 
 
@@ -64,15 +85,69 @@ def test_an_error_is_reported_with_its_cause(processed: int, level: bytes) -> No
     health.failed("image is truncated")
     for _ in range(processed):
         health.processed(0)
-    status = health.report("n", 1.0, dropped=0, lost=0, silence="")
+    status = report(health, time_s=1_700_000_000.0)
     assert (status.level, status.message) == (level, "image is truncated")
-    later = health.report("n", 1.0, dropped=0, lost=0, silence="")
+    later = report(health, 2.0, time_s=1_700_000_005.0)
     assert (later.level, values(later)["last error"]) == (DiagnosticStatus.OK, "image is truncated")
+    assert values(later)["last error time"] == "2023-11-14 22:13:20 UTC"
+
+
+def test_the_time_of_an_error_in_a_simulation_is_the_simulations() -> None:
+    health = Health()
+    health.failed("image is truncated")
+    assert values(report(health, time_s=12.34))["last error time"] == "12.3 s"
 
 
 def test_silence_is_an_error() -> None:
-    status = Health().report("n", 1.0, dropped=0, lost=0, silence="no images on /image for 3.0 s")
+    status = report(Health(), silence="no images on /image for 3.0 s")
     assert (status.level, status.message) == (DiagnosticStatus.ERROR, "no images on /image for 3.0 s")
+
+
+def test_a_failed_transition_is_an_error_until_one_succeeds() -> None:
+    health = Health()
+    health.broke("cannot be configured: weights.dat is missing")
+    for now_s in (1.0, 2.0):
+        status = report(health, now_s, state="unconfigured", resting="unconfigured")
+        assert status.level == DiagnosticStatus.ERROR
+        assert status.message == "cannot be configured: weights.dat is missing"
+    health.mended()
+    status = report(health, 3.0, state="inactive", resting="inactive")
+    assert (status.level, status.message) == (DiagnosticStatus.OK, "inactive")
+    assert values(status)["last error"] == "cannot be configured: weights.dat is missing"
+
+
+def test_the_worst_comes_first() -> None:
+    health = Health()
+    health.warned("the clock jumped")
+    status = report(health, silence="no images", warnings=("stamps are off", ""))
+    assert (status.level, status.message) == (
+        DiagnosticStatus.ERROR,
+        "no images; the clock jumped; stamps are off",
+    )
+    later = report(health, 2.0)
+    assert (later.level, later.message) == (DiagnosticStatus.OK, "running")
+
+
+def test_a_node_that_drops_is_falling_behind_until_it_keeps_up() -> None:
+    health, dropped, said = Health(), 0, []
+    for second in range(1, 13):
+        dropped += 6 if second < 5 else 0
+        for _ in range(10):
+            health.received()
+        status = report(health, float(second), dropped=dropped)
+        said.append((status.level, status.message))
+    assert said[0] == (DiagnosticStatus.WARN, "falling behind: 6 of the last 10 messages were dropped")
+    assert said[3][1] == "falling behind for 3 s: 24 of the last 40 messages were dropped"
+    assert said[8:] == [(DiagnosticStatus.OK, "running")] * 4
+
+
+def test_a_counter_that_begins_anew_is_no_drop_of_its_own() -> None:
+    health = Health()
+    for now_s, dropped in ((1.0, 1000), (20.0, 1)):
+        for _ in range(10):
+            health.received()
+        status = report(health, now_s, dropped=dropped)
+    assert (status.level, status.message) == (DiagnosticStatus.OK, "running")
 
 
 def test_silence_is_told_once_and_its_end_once() -> None:

@@ -1,0 +1,71 @@
+"""The memory of the process: how much it has, how it is given back, how it stays flat."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import gc
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_STATM = Path("/proc/self/statm")
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What a node computes with.
+
+    Attributes:
+        device: ``cpu`` or ``cuda``.
+        precision: arithmetic of its network; empty: it has none.
+    """
+
+    device: str = "cpu"
+    precision: str = ""
+
+
+@functools.cache
+def hardware_id(device: str) -> str:
+    """The device, a GPU with its name."""
+    torch = sys.modules.get("torch")
+    if torch is None or not device.startswith("cuda"):
+        return device
+    return f"{device} ({torch.cuda.get_device_name(device)})"
+
+
+def resident_mb() -> float | None:
+    """Resident memory of this process in MB (1e6 bytes); None where the system does not say."""
+    try:
+        pages = int(_STATM.read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE") * 1e-6
+
+
+def cuda_mb() -> float | None:
+    """GPU memory in MB that torch holds in this process; None: it does not use a GPU."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return float(torch.cuda.memory_reserved()) * 1e-6
+
+
+def give_back() -> None:
+    """Return freed memory to the system: Python's cycles, torch's cache on the GPU, glibc's heaps."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    trim = _glibc("malloc_trim")
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
+
+
+def _glibc(name: str) -> ctypes._NamedFuncPointer | None:
+    """A function of the C library, or None where it is another one than glibc."""
+    try:
+        return getattr(ctypes.CDLL(None), name)
+    except (AttributeError, OSError, TypeError):
+        return None
