@@ -5,6 +5,11 @@ Transactions on Affective Computing 6(1), 2015, weighted group expression model 
 counts in proportion to its size relative to the group's mean, reduced by its distance from the
 group's centroid. Here the distance is relative to the farthest person, and the weights are
 normalised, so that the result stays in the range of the single intensities.
+
+With depth, distance replaces size: a child in front counts more than an adult behind, though the child's
+face may be the smaller one in the image. Depth fails for single people, who are hidden, at the image's
+rim or before a window. Their distance is then estimated from the size of their face, measured by those
+whose distance and size are both known; nobody's weight changes for want of another's depth.
 """
 
 from __future__ import annotations
@@ -17,13 +22,14 @@ import numpy.typing as npt
 from social_perception.core.types import FaceAffect, Track
 
 FloatArray = npt.NDArray[np.float64]
+NpBools = npt.NDArray[np.bool_]
 
 
 def person_weights(faces: Sequence[FaceAffect], size_exponent: float, center_weight: float) -> FloatArray:
     """Weights of N people, shape (N,), summing to 1 (empty for nobody).
 
     Args:
-        faces: the people. If all have a 3-D position, its distance replaces the size in the image.
+        faces: the people. Where 3-D positions are known, distance replaces the size in the image.
         size_exponent: power of the relative size; 0 makes sizes irrelevant.
         center_weight: share of weight lost by the person farthest from the centroid, in [0, 1].
     """
@@ -41,10 +47,49 @@ def person_weights(faces: Sequence[FaceAffect], size_exponent: float, center_wei
 
 
 def _geometry(tracks: Sequence[Track]) -> tuple[FloatArray, FloatArray]:
-    """Places (N, 2 or 3) and sizes (N,), in metres if every track has a position, else in px."""
-    positions = [track.position for track in tracks if track.position is not None]
-    if len(positions) == len(tracks) and all(position.z > 0 for position in positions):
-        places = np.array([(position.x, position.y, position.z) for position in positions])
-        # The area that a face of one size takes in the image falls with the square of its distance.
-        return places, 1.0 / np.linalg.norm(places, axis=1) ** 2
-    return np.array([track.box.center for track in tracks]), np.array([track.box.area for track in tracks])
+    """Places (N, 2 or 3) and sizes (N,): in metres as far as positions are known, else in px."""
+    centers = np.array([track.box.center for track in tracks])
+    areas = np.array([track.box.area for track in tracks])
+    positions = np.array([_known_position(track) for track in tracks])
+    known = ~np.isnan(positions[:, 2])
+    if not known.any():
+        return centers, areas
+    places, rays = positions, _rays(centers, positions, known)
+    if not known.all() and rays is None:
+        distances = _completed(np.linalg.norm(positions, axis=1), areas)
+        return centers, 1.0 / distances**2
+    if rays is not None:
+        depths = _completed(positions[:, 2], areas)
+        places = np.where(known[:, None], positions, rays * depths[:, None])
+    # The area that a face of one size takes in the image falls with the square of its distance.
+    return places, 1.0 / np.linalg.norm(places, axis=1) ** 2
+
+
+def _completed(distances: FloatArray, areas: FloatArray) -> FloatArray:
+    """Distances (N,), with those that are NaN estimated from the areas of the faces."""
+    # The width of a face in the image falls with its distance; people's faces differ little.
+    widths = np.sqrt(areas)
+    return np.where(np.isnan(distances), np.nanmedian(distances * widths) / widths, distances)
+
+
+def _known_position(track: Track) -> tuple[float, float, float]:
+    position = track.position
+    if position is None or not position.z > 0:
+        return (np.nan, np.nan, np.nan)
+    return position.x, position.y, position.z
+
+
+def _rays(centers: FloatArray, positions: FloatArray, known: NpBools) -> FloatArray | None:
+    """Where each face's centre would lie at a depth of 1 m, (N, 3), from what is known of others.
+
+    The camera's matrix is not known here, but two people with a pixel and a position give it:
+    x / z = scale * u + offset, and likewise for y with the same scale, by least squares. None for fewer.
+    """
+    pixels, middle = centers[known], centers[known].mean(axis=0)
+    spread = np.square(pixels - middle).sum()
+    if spread == 0.0:
+        return None
+    slopes = positions[known, :2] / positions[known, 2:]
+    center = slopes.mean(axis=0)
+    scale = ((pixels - middle) * (slopes - center)).sum() / spread
+    return np.column_stack([center + scale * (centers - middle), np.ones(len(centers))])

@@ -73,6 +73,67 @@ def test_depth_replaces_size():
     assert person_weights([small_but_near, large_but_far], 1.0, 0.0) == pytest.approx([0.8, 0.2])
 
 
+FOCAL_PX, CENTER_PX = 600.0, (640.0, 360.0)
+
+
+def seen(name, place, *, face_m=0.16, has_depth=True):
+    """A person at a place in m, as a camera sees them."""
+    x, y, z = place
+    side = face_m * FOCAL_PX / z
+    u, v = CENTER_PX[0] + FOCAL_PX * x / z, CENTER_PX[1] + FOCAL_PX * y / z
+    box = Box(u - side / 2, v - side / 2, side, side)
+    return person(name, 0.5, box=box, position=Position(x, y, z) if has_depth else None)
+
+
+def test_a_child_in_front_counts_more_though_the_face_is_smaller():
+    child, adult = (0.3, 0.2, 1.0), (-0.2, 0.0, 1.2)
+    faces = [seen("child", child, face_m=0.11), seen("adult", adult, face_m=0.16)]
+    assert faces[0].track.box.area < faces[1].track.box.area
+    by_depth = person_weights(faces, 1.0, 0.0)
+    assert by_depth[0] > by_depth[1]
+    flat = [seen("child", child, face_m=0.11, has_depth=False), seen("adult", adult, has_depth=False)]
+    by_size = person_weights(flat, 1.0, 0.0)
+    assert by_size[0] < by_size[1]
+
+
+GROUP = [(-0.9, 0.1, 1.4), (0.2, -0.1, 1.1), (0.9, 0.0, 2.0), (1.4, 0.1, 2.4)]
+
+
+@pytest.mark.parametrize("unknown", [(0,), (1,), (3,), (0, 2), (1, 3)])
+def test_a_missing_depth_changes_nobodys_weight(unknown):
+    complete = [seen(str(i), place) for i, place in enumerate(GROUP)]
+    partly = [seen(str(i), place, has_depth=i not in unknown) for i, place in enumerate(GROUP)]
+    expected = person_weights(complete, 1.0, 0.5)
+    assert person_weights(partly, 1.0, 0.5) == pytest.approx(expected, rel=1e-6)
+    by_size = person_weights([seen(str(i), place, has_depth=False) for i, place in enumerate(GROUP)], 1, 0.5)
+    assert np.abs(by_size - expected).max() > 0.01, "the test tells the ways apart"
+
+
+@pytest.mark.parametrize("known", range(4))
+def test_one_known_depth_serves_all(known):
+    partly = [seen(str(i), place, has_depth=i == known) for i, place in enumerate(GROUP)]
+    weights = person_weights(partly, 1.0, 0.0)
+    depths = np.array([z for _, _, z in GROUP])
+    expected = depths**-2.0 / (depths**-2.0).sum()
+    assert weights == pytest.approx(expected, rel=0.2)
+    assert np.argsort(weights).tolist() == np.argsort(expected).tolist()
+
+
+def test_one_odd_face_does_not_spoil_the_estimate():
+    places = [(-1.0, 0.0, 1.5), (-0.4, 0.0, 1.5), (0.2, 0.0, 1.5), (0.8, 0.0, 1.5)]
+    faces = [seen(str(i), place, face_m=0.5 if i == 0 else 0.16) for i, place in enumerate(places[:3])]
+    faces.append(seen("3", places[3], has_depth=False))
+    complete = [*faces[:3], seen("3", places[3])]
+    assert person_weights(faces, 1.0, 0.5) == pytest.approx(person_weights(complete, 1.0, 0.5), rel=1e-6)
+
+
+@pytest.mark.parametrize("z", [0.0, -1.0, math.nan])
+def test_a_position_behind_the_camera_is_none(z):
+    known, odd = seen("a", (0.0, 0.0, 1.0)), seen("b", (0.5, 0.0, 1.0), has_depth=False)
+    other = person("b", 0.5, box=odd.track.box, position=Position(0.0, 0.0, z))
+    assert person_weights([known, other], 1.0, 0.5) == pytest.approx(person_weights([known, odd], 1.0, 0.5))
+
+
 def run(aggregator, curves, rate_hz=30.0):
     group = None
     for index in range(len(next(iter(curves.values())))):
