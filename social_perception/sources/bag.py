@@ -1,14 +1,15 @@
-"""A rosbag2 recording (or a ROS 1 bag) as a source, read by rosbags: no ROS is needed."""
+"""A rosbag2 recording (or a ROS 1 bag) as a source: no ROS is needed."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from social_perception.core.errors import ImageError, MissingDependencyError, SourceError
+from social_perception.core.errors import ImageError, SourceError
 from social_perception.core.types import Frame, ImageArray
+from social_perception.sources.bag_files import Topic, in_one_line, message_reader, open_recording
 from social_perception.sources.images import decode_image
 from social_perception.sources.raw_images import decode_raw
 from social_perception.sources.source import Source
@@ -16,6 +17,8 @@ from social_perception.sources.source import Source
 _logger = logging.getLogger(__name__)
 
 _RAW, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+_NOT_FOR_FACES = ("depth", "disparity", "infra", "confidence", "mask", "overlay")
+"""Words in the names of images that are taken only when asked for."""
 
 
 class BagSource(Source):
@@ -28,95 +31,88 @@ class BagSource(Source):
 
         Args:
             path: a rosbag2 folder, an .mcap, .db3 or .bag file.
-            topic: of sensor_msgs Image or CompressedImage; empty: the first one in the bag.
+            topic: of sensor_msgs Image or CompressedImage; empty: the first one in the bag whose name
+                does not speak of depth, infrared and the like.
 
         Raises:
             SourceError: the bag cannot be read or has no such pictures.
             MissingDependencyError: rosbags is not installed.
         """
         self.name = str(path)
-        self._reader = _open(path)
-        self._is_open = True
+        self._recording = open_recording(path)
         try:
-            connection = _choose(self._reader, topic, self.name)
-            self.frame_count: int | None = connection.msgcount
-            duration_s = self._reader.duration * 1e-9
-            self.rate_hz: float | None = self.frame_count / duration_s if duration_s > 0 else None
-            self._frames = self._read(connection)
+            self.topic = _choose(self._recording.topics, topic, self.name)
         except BaseException:
-            self._reader.close()
+            self._recording.close()
             raise
+        self.frame_count: int | None = self.topic.count
+        duration_s = self._recording.duration_s
+        self.rate_hz: float | None = self.topic.count / duration_s if duration_s > 0 else None
+        self._read_message = message_reader(path)
+        self._skipped = 0
+        self._frames = self._read()
 
     def __next__(self) -> Frame:
         return next(self._frames)
 
-    def _read(self, connection: Any) -> Iterator[Frame]:
+    def _read(self) -> Iterator[Frame]:
         index = 0
-        for stamp_ns, image in self._images(connection):
-            yield Frame(image, stamp_ns * 1e-9, index)
+        for stamp_s, image in self._images():
+            yield Frame(image, stamp_s, index)
             index += 1
+        if self._skipped > 1:
+            _logger.warning("%s: %d pictures in all were skipped", self.name, self._skipped)
         if index == 0:
-            raise SourceError(f"{self.name}: no picture of {connection.topic} can be read")
+            raise SourceError(f"{self.name}: no picture of {self.topic.name} can be read")
 
-    def _images(self, connection: Any) -> Iterator[tuple[int, ImageArray]]:
-        messages = self._reader.messages([connection])
-        while True:
+    def _images(self) -> Iterator[tuple[float, ImageArray]]:
+        for entry in self._recording.messages(self.topic):
             try:
-                entry = next(messages, None)
-                if entry is None:
-                    return
-                _, received_ns, data = entry
-                message = self._reader.deserialize(data, connection.msgtype)
-            # rosbags, sqlite and zstandard each have their own errors, with no base in common.
-            except Exception as error:
-                _logger.warning("%s is damaged: %s", self.name, _in_one_line(error))
-                return
-            image = self._decode(message, connection)
-            if image is not None:
-                stamp = message.header.stamp
-                yield stamp.sec * 1_000_000_000 + stamp.nanosec or received_ns, image
+                message = self._message(entry.data)
+                image = self._decode(message)
+            except ImageError as error:
+                self._skip(error)
+                continue
+            stamp = message.header.stamp
+            # As the nodes compute it, to the last bit.
+            stamp_s = stamp.sec + stamp.nanosec * 1e-9
+            yield stamp_s or entry.time_ns * 1e-9, image
 
-    def _decode(self, message: Any, connection: Any) -> ImageArray | None:
+    def _message(self, data: bytes) -> Any:
         try:
-            if connection.msgtype == _COMPRESSED:
-                return decode_image(bytes(message.data), "a picture")
-            return decode_raw(message)
-        except ImageError as error:
+            return self._read_message(data, self.topic.kind)
+        # rosbags has an error of its own; what it takes apart by struct and numpy have theirs.
+        except Exception as error:
+            raise ImageError(f"a message is damaged: {in_one_line(error)}") from error
+
+    def _decode(self, message: Any) -> ImageArray:
+        if self.topic.kind == _COMPRESSED:
+            return decode_image(bytes(message.data), "a picture")
+        return decode_raw(message)
+
+    def _skip(self, error: ImageError) -> None:
+        # A topic that cannot be decoded has thousands of them.
+        if not self._skipped:
             _logger.warning("%s: %s; skipped", self.name, error)
-            return None
+        self._skipped += 1
 
     def close(self) -> None:
         self._frames = iter(())
-        if self._is_open:
-            self._is_open = False
-            self._reader.close()
+        self._recording.close()
 
 
-def _open(path: Path) -> Any:
-    try:
-        from rosbags.highlevel import AnyReader
-        from rosbags.typesys import Stores, get_typestore
-    except ImportError as error:
-        raise MissingDependencyError(f"{path} needs rosbags: pip install rosbags rosbags-image") from error
-    try:
-        # Bags recorded before Iron do not say what their messages look like.
-        reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
-        reader.open()
-    except Exception as error:
-        raise SourceError(f"{path} is not a bag that can be read: {_in_one_line(error)}") from error
-    return reader
-
-
-def _choose(reader: Any, topic: str, name: str) -> Any:
-    pictures = [c for c in reader.connections if c.msgtype in (_RAW, _COMPRESSED) and c.msgcount]
+def _choose(topics: Sequence[Topic], wanted: str, name: str) -> Topic:
+    pictures = [each for each in topics if each.kind in (_RAW, _COMPRESSED) and each.count]
     if not pictures:
         raise SourceError(f"{name} has no pictures (sensor_msgs Image or CompressedImage)")
-    for connection in pictures:
-        if topic in ("", connection.topic):
-            return connection
-    known = ", ".join(sorted({connection.topic for connection in pictures}))
-    raise SourceError(f"{name} has no pictures of {topic}; it has {known}")
-
-
-def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    names = ", ".join(sorted({each.name for each in pictures}))
+    if wanted:
+        found = [each for each in pictures if each.name.strip("/") == wanted.strip("/")]
+        if not found:
+            raise SourceError(f"{name} has no pictures of {wanted}; it has {names}")
+        return found[0]
+    # Stable: among equals the first one in the bag.
+    chosen = min(pictures, key=lambda each: any(word in each.name.lower() for word in _NOT_FOR_FACES))
+    if len(pictures) > 1:
+        _logger.warning("%s has pictures of %s; %s is taken, --topic takes another", name, names, chosen.name)
+    return chosen

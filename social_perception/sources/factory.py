@@ -7,11 +7,12 @@ from pathlib import Path
 
 from social_perception.core.config import SourceConfig, from_mapping
 from social_perception.core.errors import SourceError
+from social_perception.sources.bag_files import is_bag
 from social_perception.sources.images import EXTENSIONS
 from social_perception.sources.source import Source
 
 _CAMERA = re.compile(r"(?:/dev/video)?(\d{1,3})")
-_BAG_EXTENSIONS = frozenset({".db3", ".mcap", ".bag"})
+_TOPIC = "?topic="
 _KINDS = "a camera index, a video file, a folder of images, tcp://HOST:PORT, a bag, or sample"
 
 
@@ -20,8 +21,8 @@ def open_source(spec: str, config: SourceConfig | None = None) -> Source:
 
     Args:
         spec: ``0`` or ``/dev/video0`` (a camera), ``tcp://HOST:PORT`` (listen there), ``sample`` or
-            ``sample?people=8``, a folder of images, an image, a video file, or a rosbag2 folder,
-            optionally with the topic: ``BAG?topic=/camera/image_raw``.
+            ``sample?people=8``, a folder of images, an image, a video file, or a bag (a rosbag2 folder,
+            an .mcap, .db3 or .bag file), optionally with the topic: ``BAG?topic=/camera/image_raw``.
         config: settings; None: the defaults.
 
     Raises:
@@ -58,14 +59,16 @@ def _open_sample(spec: str, config: SourceConfig) -> Source:
 
 
 def _open_path(spec: str, config: SourceConfig) -> Source:
-    place, _, topic = spec.partition("?topic=")
+    place, _, topic = spec.partition(_TOPIC)
     path = Path(place).expanduser()
     if not path.exists():
         raise SourceError(f"{place} does not exist; a source is {_KINDS}")
-    if path.suffix.lower() in _BAG_EXTENSIONS or (path / "metadata.yaml").is_file():
+    if is_bag(path):
         from social_perception.sources.bag import BagSource
 
         return BagSource(path, topic)
+    if topic:
+        raise SourceError(f"{place} is no bag: it has no topics")
     if path.is_dir() or path.suffix.lower() in EXTENSIONS:
         from social_perception.sources.image_folder import ImageFolderSource
 
@@ -73,6 +76,11 @@ def _open_path(spec: str, config: SourceConfig) -> Source:
     from social_perception.sources.video import VideoSource
 
     return VideoSource(path)
+
+
+def with_topic(spec: str, topic: str | None) -> str:
+    """The source that is this topic of a bag; without a topic the source as it is."""
+    return spec if topic is None else f"{spec}{_TOPIC}{topic}"
 
 
 def default_source(config: SourceConfig | None = None) -> str:

@@ -1,0 +1,243 @@
+"""The messages of a bag, read by rosbags; of one that is damaged or incomplete what can be had of it.
+
+A recorder that was killed leaves a folder without metadata.yaml, and an mcap file without an index.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from social_perception.core.errors import MissingDependencyError, SourceError
+from social_perception.sources.mcap_scan import Message, scan_mcap
+
+_logger = logging.getLogger(__name__)
+
+SUFFIXES = frozenset({".db3", ".mcap", ".bag"})
+_ROSBAG2_SUFFIXES = (".mcap", ".db3")
+
+ReadMessage = Callable[[bytes, str], Any]
+"""From a message's bytes and kind to an object with its fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic of a bag; count is how many messages it has."""
+
+    name: str
+    kind: str
+    count: int
+
+
+class Recording(Protocol):
+    """An open bag.
+
+    Attributes:
+        topics: in the order of the bag; one that changes its kind is there for each.
+        duration_s: from the first message to the last.
+    """
+
+    topics: tuple[Topic, ...]
+    duration_s: float
+
+    def messages(self, topic: Topic) -> Iterator[Message]:
+        """Yield a topic's messages by the time at which they were recorded; damage is told."""
+
+    def close(self) -> None:
+        """Release the files."""
+
+
+def is_bag(path: Path) -> bool:
+    """Whether this is a bag's file, or a folder of rosbag2, complete or not.
+
+    A folder that has no metadata.yaml yet is known by its files, which are named after it.
+    """
+    if not path.is_dir():
+        return path.suffix.lower() in SUFFIXES
+    if (path / "metadata.yaml").is_file():
+        return True
+    name = re.compile(re.escape(path.resolve().name) + r"(_\d+)?")
+    files = storage_files(path)
+    return bool(files) and all(name.fullmatch(file.stem) for file in files)
+
+
+def storage_files(folder: Path) -> tuple[Path, ...]:
+    """The files with the messages of a rosbag2 folder, as they follow one another: bag_2 before bag_10."""
+
+    def order(path: Path) -> tuple[int, str]:
+        number = re.search(r"_(\d+)$", path.stem)
+        return (int(number[1]) if number else 0, path.name)
+
+    try:
+        found = [path for path in folder.iterdir() if path.suffix.lower() in _ROSBAG2_SUFFIXES]
+    except OSError as error:
+        raise SourceError(f"{folder} cannot be read: {error.strerror or error}") from error
+    return tuple(sorted(found, key=order))
+
+
+def open_recording(path: Path) -> Recording:
+    """Open a bag: a rosbag2 folder, or an .mcap, .db3 or .bag file.
+
+    Raises:
+        SourceError: nothing can be read of it.
+        MissingDependencyError: rosbags is not installed.
+    """
+    _need_rosbags(path)
+    for log in (each.with_name(each.name + "-wal") for each in _files(path) if each.suffix.lower() == ".db3"):
+        if log.is_file() and log.stat().st_size:
+            _logger.warning("%s holds messages that are not read: the recorder was not stopped", log)
+    try:
+        return _Read([path])
+    # rosbags, sqlite, yaml and zstandard each have their own errors, with no base in common.
+    except Exception as error:
+        reason = in_one_line(error)
+        recording = _open_in_part(path, reason)
+        if recording is None:
+            raise SourceError(f"{path} is not a bag that can be read: {reason}") from error
+    _logger.warning("%s is not a complete bag (%s): what can be read of it is", path, reason)
+    return recording
+
+
+def message_reader(path: Path) -> ReadMessage:
+    """What turns messages of this bag into objects; those of sensor_msgs are the same in all versions."""
+    from rosbags.typesys import Stores, get_typestore
+
+    if path.suffix.lower() == ".bag":
+        return get_typestore(Stores.ROS1_NOETIC).deserialize_ros1
+    return get_typestore(Stores.ROS2_HUMBLE).deserialize_cdr
+
+
+def in_one_line(error: Exception) -> str:
+    """The text of an error, or its kind where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _need_rosbags(path: Path) -> None:
+    try:
+        import rosbags.rosbag1
+        import rosbags.rosbag2
+        import rosbags.typesys  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(f"{path} needs rosbags: pip install rosbags rosbags-image") from error
+
+
+def _files(path: Path) -> tuple[Path, ...]:
+    return storage_files(path) if path.is_dir() else (path,)
+
+
+def _open_in_part(path: Path, reason: str) -> Recording | None:
+    """Open what the whole could not be opened for: file by file, and those without an index by a scan."""
+    if path.is_dir():
+        parts = [part for file in storage_files(path) if (part := _open_if_readable(file)) is not None]
+        return _Joined(parts) if any(part.topics for part in parts) else None
+    if path.suffix.lower() != ".mcap":
+        return None
+    try:
+        scan = _Scan(path)
+    except SourceError:
+        return None
+    return scan if scan.topics else None
+
+
+def _open_if_readable(file: Path) -> Recording | None:
+    try:
+        return open_recording(file)
+    except SourceError as error:
+        _logger.warning("%s", error)
+        return None
+
+
+class _Read:
+    """A bag as rosbags reads it."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        from rosbags.rosbag1 import Reader as Reader1
+        from rosbags.rosbag2 import Reader as Reader2
+
+        (self._path,) = paths
+        self._reader: Any = (Reader1 if self._path.suffix.lower() == ".bag" else Reader2)(self._path)
+        self._reader.open()
+        self._open = True
+        counts: Counter[tuple[str, str]] = Counter()
+        for connection in self._reader.connections:
+            counts[connection.topic, connection.msgtype] += connection.msgcount
+        self.topics = tuple(Topic(*name, count) for name, count in counts.items())
+        self.duration_s = max(0, self._reader.duration) * 1e-9 if any(counts.values()) else 0.0
+
+    def messages(self, topic: Topic) -> Iterator[Message]:
+        connections = [
+            each
+            for each in self._reader.connections
+            if (each.topic, each.msgtype) == (topic.name, topic.kind)
+        ]
+        last_ns = -1
+        try:
+            for _, time_ns, data in self._reader.messages(connections):
+                yield Message(topic.name, topic.kind, time_ns, data)
+                last_ns = time_ns
+        except Exception as error:
+            _logger.warning("%s is damaged: %s", self._path, in_one_line(error))
+            yield from self._after_damage(topic, last_ns)
+
+    def _after_damage(self, topic: Topic, last_ns: int) -> Iterator[Message]:
+        """What lies behind the damage: the chunks of mcap files stand alone."""
+        for file in _files(self._path):
+            if file.suffix.lower() == ".mcap":
+                yield from (each for each in _Scan(file).messages(topic) if each.time_ns > last_ns)
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            self._reader.close()
+
+
+class _Scan:
+    """An mcap file that is read from its beginning, once to see what there is, and once more for it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        counts: Counter[tuple[str, str]] = Counter()
+        times_ns = [1 << 63, 0]
+        for message in scan_mcap(path):
+            counts[message.topic, message.kind] += 1
+            times_ns = [min(times_ns[0], message.time_ns), max(times_ns[1], message.time_ns)]
+        self.topics = tuple(Topic(*name, count) for name, count in counts.items())
+        self.duration_s = max(0, times_ns[1] - times_ns[0]) * 1e-9
+
+    def messages(self, topic: Topic) -> Iterator[Message]:
+        def tell(text: str) -> None:
+            _logger.warning("%s: %s", self._path, text)
+
+        for message in scan_mcap(self._path, tell):
+            if (message.topic, message.kind) == (topic.name, topic.kind):
+                yield message
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+
+class _Joined:
+    """The files of a folder that does not say what belongs to it, one after the other."""
+
+    def __init__(self, parts: list[Recording]) -> None:
+        self._parts = parts
+        counts: Counter[tuple[str, str]] = Counter()
+        for topic in (topic for part in parts for topic in part.topics):
+            counts[topic.name, topic.kind] += topic.count
+        self.topics = tuple(Topic(*name, count) for name, count in counts.items())
+        self.duration_s = sum(part.duration_s for part in parts)
+
+    def messages(self, topic: Topic) -> Iterator[Message]:
+        for part in self._parts:
+            yield from part.messages(topic)
+
+    def close(self) -> None:
+        with ExitStack() as stack:
+            for part in self._parts:
+                stack.callback(part.close)
