@@ -19,7 +19,10 @@ Config = TypeVar("Config")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: what ROS calls a parameter with its descriptor."""
+    """One setting: what ROS calls a parameter with its descriptor.
+
+    ``type`` is bool, int, float, str or tuple; a tuple holds texts.
+    """
 
     name: str
     type: type
@@ -32,6 +35,10 @@ class Setting:
 
     def check(self, value: Any) -> None:
         """Raise ConfigurationError, naming the setting, the value and the rule, if value is illegal."""
+        if self.type is tuple:
+            if not isinstance(value, (tuple, list)) or not all(isinstance(each, str) for each in value):
+                raise ConfigurationError(f"{self.name} must be a list of texts, got {value!r}")
+            return
         allowed: Any = (int, float) if self.type is float else self.type
         if not isinstance(value, allowed) or (isinstance(value, bool) and self.type is not bool):
             raise ConfigurationError(f"{self.name} must be of type {self.type.__name__}, got {value!r}")
@@ -72,7 +79,9 @@ def from_mapping(kind: type[Config], values: Mapping[str, Any]) -> Config:
     unknown = sorted(set(values) - known)
     if unknown:
         raise ConfigurationError(f"unknown setting {unknown[0]}; known are {', '.join(sorted(known))}")
-    return kind(**values)
+    # What is read from files and parameters has lists where a frozen object has tuples.
+    frozen = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return kind(**frozen)
 
 
 class Checked:
@@ -133,6 +142,11 @@ class DetectionConfig(Checked):
         "arithmetic of mmod-torch; auto: dlib's own for stills, faster for video",
         choices=("auto", "float32", "bfloat16"),
     )
+    reproducible: bool = setting(
+        False,
+        "whether each image waits for the search that is due in it, so that the same images give the same "
+        "results in every run; false: a camera's images are searched in the background",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +173,16 @@ class TrackingConfig(Checked):
     confirm_detections: int = setting(
         1, "detections that must agree before a new face gets an id", low=1, high=10, dynamic=True
     )
+    id_prefix: str = setting(
+        "",
+        "up to 8 lower-case letters before the random letters of each id; one for each of several cameras "
+        "keeps their ids apart",
+    )
+
+    def __post_init__(self) -> None:
+        Checked.__post_init__(self)
+        if not re.fullmatch("[a-z]{0,8}", self.id_prefix):
+            raise ConfigurationError(f"id_prefix must be up to 8 lower-case letters, got {self.id_prefix!r}")
 
 
 @dataclass(frozen=True, slots=True)

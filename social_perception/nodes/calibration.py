@@ -8,11 +8,17 @@ from social_perception.core.camera import Intrinsics
 from social_perception.core.errors import CalibrationError
 
 
-def intrinsics_of(info: CameraInfo, width_px: int, height_px: int) -> Intrinsics:
-    """The camera of a raw image of this size; distortion is left out.
+def intrinsics_of(info: CameraInfo, width_px: int, height_px: int, *, rectified: bool = False) -> Intrinsics:
+    """The camera of an image of this size; the distortion of a raw image is left out.
 
     K is that of the whole sensor; a region of interest, binning and a later scaling of the image
     are taken into account.
+
+    Args:
+        info: of the camera.
+        width_px: of the image.
+        height_px: of the image.
+        rectified: whether the image is rectified, so that P holds for it instead of K.
 
     Raises:
         CalibrationError: K is zero (a camera that was never calibrated) or otherwise unusable.
@@ -23,8 +29,10 @@ def intrinsics_of(info: CameraInfo, width_px: int, height_px: int) -> Intrinsics
     else:
         left, top, width, height = 0, 0, info.width or width_px, info.height or height_px
     x_scale, y_scale = width_px / width, height_px / height
-    fx, _, cx, _, fy, cy = (float(each) for each in info.k[:6])
+    name, numbers = ("P", [*info.p[:3], *info.p[4:7]]) if rectified else ("K", info.k[:6])
+    fx, _, cx, _, fy, cy = (float(each) for each in numbers)
     try:
         return Intrinsics(fx * x_scale, fy * y_scale, (cx - left) * x_scale, (cy - top) * y_scale)
     except ValueError as error:
-        raise CalibrationError(f"K of camera_info cannot be used ({error}): calibrate the camera") from error
+        problem = f"{name} of camera_info cannot be used ({error}): calibrate the camera"
+        raise CalibrationError(problem) from error

@@ -64,6 +64,29 @@ class ImageInputConfig(Checked):
 
 
 @dataclass(frozen=True, slots=True)
+class DepthConfig(Checked):
+    """Whether and how faces get a 3-D position."""
+
+    use_depth: bool = setting(
+        True,
+        "whether depth (sensor_msgs/Image of 16UC1 in mm or 32FC1 in m, aligned with image) and camera_info "
+        "are subscribed, so that faces get a position in m while depth comes",
+    )
+    max_depth_age_s: float = setting(
+        0.1,
+        "longest time in s between the stamps of an image and of the depth image that is taken for it",
+        low=0.0,
+        high=5.0,
+        dynamic=True,
+    )
+    rectified: bool = setting(
+        False,
+        "whether image is rectified, so that P of camera_info is the camera's matrix instead of K",
+        dynamic=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class TrackedFacesConfig(Checked):
     """What face_tracker publishes beside the faces' places."""
 
@@ -134,6 +157,26 @@ class MarkersConfig(Checked):
 
 
 _NAMESPACE = re.compile(r"/?[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*")
+
+
+@dataclass(frozen=True, slots=True)
+class TrackersConfig(Checked):
+    """Whose faces smile_intensity scores."""
+
+    trackers: tuple[str, ...] = setting(
+        ("",),
+        "namespaces of the face_trackers whose faces are scored, those of all cameras as one batch; of each, "
+        "NAMESPACE/tracked_faces is taken and NAMESPACE/face_affect published; a relative name lies in the "
+        "node's own namespace, which an empty one stands for",
+    )
+
+    def __post_init__(self) -> None:
+        Checked.__post_init__(self)
+        if not self.trackers or len(set(self.trackers)) != len(self.trackers):
+            raise ConfigurationError(f"trackers must be different namespaces, got {list(self.trackers)}")
+        for name in self.trackers:
+            if name and not _NAMESPACE.fullmatch(name):
+                raise ConfigurationError(f"trackers must be namespaces such as left, got {name!r}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from social_perception.core.config import DetectionConfig, PipelineConfig, TrackingConfig
 from social_perception.core.types import Frame
-from social_perception.nodes.config import ImageInputConfig, TrackedFacesConfig
+from social_perception.nodes.config import DepthConfig, ImageInputConfig, TrackedFacesConfig
+from social_perception.nodes.depth_input import DepthInput
 from social_perception.nodes.images import decode
 from social_perception.nodes.messages import TrackedFaceArray, in_picture, seconds, tracked_faces_message
 from social_perception.nodes.qos import RESULT_QOS, image_qos
@@ -43,8 +44,9 @@ class FaceTrackerNode(Stage):
     ) -> None:
         self._make = make
         self._tracking: FaceTracking | None = None
+        self._depth: DepthInput | None = None
         self._index = 0
-        kinds = (DetectionConfig, TrackingConfig, ImageInputConfig, TrackedFacesConfig)
+        kinds = (DetectionConfig, TrackingConfig, ImageInputConfig, DepthConfig, TrackedFacesConfig)
         super().__init__("face_tracker", kinds, **node_options)
         self.reconfigure()
 
@@ -54,6 +56,8 @@ class FaceTrackerNode(Stage):
         self._publisher = self.create_lifecycle_publisher(TrackedFaceArray, "tracked_faces", RESULT_QOS)
 
     def open(self) -> None:
+        if self.parameters[DepthConfig].use_depth:
+            self._depth = DepthInput(self)
         config = self.parameters[ImageInputConfig]
         compressed = config.image_transport == "compressed"
         kind, topic = (CompressedImage, "image/compressed") if compressed else (Image, "image")
@@ -68,6 +72,11 @@ class FaceTrackerNode(Stage):
             in_worker=True,
         )
 
+    def close(self) -> None:
+        if self._depth is not None:
+            self._depth.close()
+            self._depth = None
+
     def unload(self) -> None:
         if self._tracking is not None:
             self._tracking.close()
@@ -79,6 +88,8 @@ class FaceTrackerNode(Stage):
 
     def restart(self) -> None:
         self._tracking.reset()
+        if self._depth is not None:
+            self._depth.forget()
 
     def equipment(self) -> Equipment:
         # Detectors of dlib run on the CPU and have one arithmetic.
@@ -92,6 +103,8 @@ class FaceTrackerNode(Stage):
         frame = Frame(decode(message), seconds(message.header.stamp), self._index)
         self._index += 1
         tracks = in_picture(self._tracking.update(frame), frame.width, frame.height)
+        if self._depth is not None:
+            tracks = self._depth.locate(tracks, frame, message.header)
         crops = None
         if self.parameters[TrackedFacesConfig].publish_crops:
             crops = _crop(frame, tracks)

@@ -23,6 +23,7 @@ _TYPES = {
     int: Parameter.Type.INTEGER,
     float: Parameter.Type.DOUBLE,
     str: Parameter.Type.STRING,
+    tuple: Parameter.Type.STRING_ARRAY,
 }
 
 

@@ -1,11 +1,18 @@
-"""Node smile_intensity: followed faces in, their smiles out."""
+"""Node smile_intensity: followed faces in, of one camera or of several, their smiles out."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from social_perception.core.config import SmileConfig
+from social_perception.core.errors import SocialPerceptionError
+from social_perception.core.types import ImageArray, Smile, Track
+from social_perception.nodes.clocks import StampWatch
+from social_perception.nodes.config import TrackersConfig
 from social_perception.nodes.messages import (
     FaceAffectArray,
     TrackedFaceArray,
@@ -14,10 +21,12 @@ from social_perception.nodes.messages import (
     seconds,
     tracks_of,
 )
-from social_perception.nodes.qos import NEWEST_RESULT_QOS, RESULT_QOS
+from social_perception.nodes.qos import RESULT_QOS
 from social_perception.nodes.resources import Equipment
 from social_perception.nodes.runner import run
 from social_perception.nodes.stage import Stage
+from social_perception.nodes.tracker_inputs import CommonTime, TrackerInputs, topic_of
+from social_perception.nodes.worker import Batches
 from social_perception.smile.scorer import Scorer
 
 
@@ -28,8 +37,18 @@ def _make_scorer(config: SmileConfig) -> Scorer:
     return make_scorer(config)
 
 
+class Part(NamedTuple):
+    """What one tracker gives to a batch; the tracks' ids are told apart from those of other trackers."""
+
+    tracker: str
+    message: TrackedFaceArray
+    tracks: tuple[Track, ...]
+    crops: ImageArray
+    stamp_s: float
+
+
 class SmileIntensityNode(Stage):
-    """Scores all faces of an image in one call.
+    """Scores all faces that wait, of one tracker or of several, in one call.
 
     Args:
         make: builds the scorer; tests give a fake.
@@ -41,43 +60,79 @@ class SmileIntensityNode(Stage):
     def __init__(self, make: Callable[[SmileConfig], Scorer] = _make_scorer, **node_options: Any) -> None:
         self._make = make
         self._scorer: Scorer | None = None
-        super().__init__("smile_intensity", (SmileConfig,), **node_options)
+        super().__init__("smile_intensity", (SmileConfig, TrackersConfig), **node_options)
 
     def load(self) -> None:
         self._applied = self.parameters[SmileConfig]
         self._scorer = self._make(self._applied)
-        self._publisher = self.create_lifecycle_publisher(FaceAffectArray, "face_affect", RESULT_QOS)
+        self._outputs = {
+            tracker: self.create_lifecycle_publisher(
+                FaceAffectArray, topic_of(tracker, "face_affect"), RESULT_QOS
+            )
+            for tracker in self.parameters[TrackersConfig].trackers
+        }
 
     def open(self) -> None:
-        self.subscribe(
-            TrackedFaceArray,
-            "tracked_faces",
-            NEWEST_RESULT_QOS,
-            noun="tracked faces",
-            origin="face_tracker",
-            in_worker=True,
-        )
+        self._common_time = CommonTime()
+        self._watches = {tracker: StampWatch() for tracker in self._outputs}
+        self.worker = Batches[TrackedFaceArray](self._work, self.get_name())
+        self.input = TrackerInputs(self, tuple(self._outputs), self._take)
 
     def unload(self) -> None:
         if self._scorer is not None:
             self._scorer = None
-            self.destroy_lifecycle_publisher(self._publisher)
+            for publisher in self._outputs.values():
+                self.destroy_lifecycle_publisher(publisher)
 
     def restart(self) -> None:
         self._scorer.reset()
+        self._common_time = CommonTime()
 
     def equipment(self) -> Equipment:
         return Equipment(getattr(self._scorer, "device", "cpu"), getattr(self._scorer, "precision", ""))
 
-    def process(self, message: TrackedFaceArray) -> int:
+    def _take(self, tracker: str, message: TrackedFaceArray) -> None:
+        self.health.received()
+        if self.worker is not None:
+            self.worker.put_at(tracker, message)
+
+    def _work(self, batch: dict[str, TrackedFaceArray]) -> None:
+        self._guarded(lambda: self._score(batch))
+
+    def _score(self, batch: dict[str, TrackedFaceArray]) -> None:
         if self.parameters[SmileConfig] is not self._applied:
             self._applied = self.parameters[SmileConfig]
             self._scorer.config = self._applied
-        smiles = self._scorer.score(tracks_of(message), crops_of(message), seconds(message.header.stamp))
-        self.health.scored(sum(face.confidence > 0.0 for face in message.faces))
-        self._publisher.publish(face_affect_message(message, smiles))
-        self.note_published(message.header.stamp)
-        return len(smiles)
+        parts = [part for each in batch.items() if (part := self._read(*each)) is not None]
+        if not parts:
+            return
+        tracks = tuple(track for part in parts for track in part.tracks)
+        crops = np.concatenate([part.crops for part in parts]) if len(parts) > 1 else parts[0].crops
+        smiles = self._scorer.score(tracks, crops, max(part.stamp_s for part in parts))
+        self.health.scored(sum(track.visible for track in tracks))
+        for part in parts:
+            count = len(part.tracks)
+            self._publish(part, smiles[:count])
+            smiles = smiles[count:]
+
+    def _read(self, tracker: str, message: TrackedFaceArray) -> Part | None:
+        """What a message gives to the batch; None, reported, if it cannot be used."""
+        try:
+            self._note_time(message.header.stamp, self._watches[tracker])
+            # Two cameras may give two people the same id; the states of their smiles must not mix.
+            tracks = tuple(
+                dataclasses.replace(track, id=topic_of(tracker, track.id)) for track in tracks_of(message)
+            )
+            stamp_s = self._common_time.of(tracker, seconds(message.header.stamp))
+            return Part(tracker, message, tracks, crops_of(message), stamp_s)
+        except SocialPerceptionError as error:
+            self.fail(f"{tracker}: {error}" if tracker else str(error))
+            return None
+
+    def _publish(self, part: Part, smiles: Sequence[Smile]) -> None:
+        self._outputs[part.tracker].publish(face_affect_message(part.message, smiles))
+        self.note_published(part.message.header.stamp)
+        self.health.processed(len(smiles))
 
 
 def main(args: Sequence[str] | None = None) -> int:

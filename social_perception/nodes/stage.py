@@ -287,8 +287,10 @@ class Stage(LifecycleNode):
             self.health.failed(f"{type(error).__name__}: {error}")
             self.get_logger().error(traceback.format_exc(), throttle_duration_sec=_THROTTLE_S)
 
-    def _note_time(self, stamp: Time) -> None:
-        jump_s = self._stamps.note(seconds(stamp), self._now_s(), time.monotonic())
+    def _note_time(self, stamp: Time, stamps: StampWatch | None = None) -> None:
+        """Compare a stamp with those before it: of the input, or of another sender with its own watch."""
+        stamps = self._stamps if stamps is None else stamps
+        jump_s = stamps.note(seconds(stamp), self._now_s(), time.monotonic())
         if jump_s:
             text = f"header stamps went {'back' if jump_s < 0.0 else 'forward'} by {in_words(abs(jump_s))}"
             text += ": starting anew" if jump_s < 0.0 else ""
@@ -297,9 +299,9 @@ class Stage(LifecycleNode):
         if jump_s < 0.0:
             self.restart()
         self._has_worked = True
-        if self._stamps.problem and not self._told_of_offset:
+        if stamps.problem and not self._told_of_offset:
             self._told_of_offset = True
-            self.get_logger().warning(self._stamps.problem)
+            self.get_logger().warning(stamps.problem)
 
     def _now_s(self) -> float:
         return float(self.get_clock().now().nanoseconds) * 1e-9

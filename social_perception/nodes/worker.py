@@ -55,3 +55,19 @@ class Worker(Generic[Item]):
                     return
                 item, self._item = self._item, None
             self._work(item)
+
+
+class Batches(Worker["dict[str, Item]"], Generic[Item]):
+    """A worker with a place for each of several senders.
+
+    What waits at all places when the thread is ready is one batch, so that a fast sender replaces its own
+    items only, and a slow one's is in the next batch.
+    """
+
+    def put_at(self, place: str, item: Item) -> None:
+        """Hand over an item of a sender; returns at once."""
+        with self._changed:
+            waiting = self._item or {}
+            self._dropped += place in waiting
+            self._item = {**waiting, place: item}
+            self._changed.notify()

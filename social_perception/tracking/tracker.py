@@ -39,7 +39,7 @@ class Tracker:
 
     def __init__(self, config: TrackingConfig, new_id: Callable[[], str] | None = None) -> None:
         self.config = config
-        self._new_id = new_id or RandomIds()
+        self._new_id = new_id or RandomIds(prefix=config.id_prefix)
         self.reset()
 
     def reset(self) -> None:

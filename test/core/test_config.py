@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
 from social_perception.core import config
@@ -33,6 +35,16 @@ def test_every_setting_is_described_and_its_default_is_legal(kind):
     [
         (config.TrackingConfig, {"min_iou": 1.5}, "min_iou must be in [0.01, 1], got 1.5"),
         (config.TrackingConfig, {"min_iou": float("nan")}, "min_iou must be in [0.01, 1], got nan"),
+        (
+            config.TrackingConfig,
+            {"id_prefix": "Left"},
+            "id_prefix must be up to 8 lower-case letters, got 'Left'",
+        ),
+        (
+            config.TrackingConfig,
+            {"id_prefix": "camerasone"},
+            "id_prefix must be up to 8 lower-case letters, got 'camerasone'",
+        ),
         (config.DetectionConfig, {"detection_interval": 0}, "detection_interval must be in [1, 300], got 0"),
         (
             config.DetectionConfig,
@@ -56,6 +68,22 @@ def test_wrong_values_are_refused_with_field_value_and_rule(kind, values, messag
     with pytest.raises(ConfigurationError) as caught:
         config.from_mapping(kind, values)
     assert message in str(caught.value)
+
+
+@dataclass(frozen=True)
+class Lists(config.Checked):
+    names: tuple = config.setting(("",), "some names")
+
+
+def test_a_setting_may_be_a_list_of_texts():
+    assert config.from_mapping(Lists, {"names": ["a", "b"]}).names == ("a", "b")
+    assert Lists().names == ("",)
+
+
+@pytest.mark.parametrize("value", ["a", 3, (1, 2), ["a", None]])
+def test_a_list_of_something_else_is_refused(value):
+    with pytest.raises(ConfigurationError, match="names must be a list of texts, got"):
+        Lists(value)
 
 
 def test_whole_numbers_are_legal_for_real_settings():

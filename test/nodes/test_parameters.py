@@ -14,19 +14,27 @@ from social_perception.nodes.affect_dashboard import AffectDashboardNode
 from social_perception.nodes.affect_markers import AffectMarkersNode
 from social_perception.nodes.affect_overlay import AffectOverlayNode
 from social_perception.nodes.config import (
+    DepthConfig,
     ImageInputConfig,
     MarkersConfig,
     NodeConfig,
     OverlayConfig,
     TrackedFacesConfig,
+    TrackersConfig,
 )
 from social_perception.nodes.face_tracker import FaceTrackerNode
 from social_perception.nodes.group_affect import GroupAffectNode
 from social_perception.nodes.smile_intensity import SmileIntensityNode
 
 NODES = {
-    FaceTrackerNode: (core.DetectionConfig, core.TrackingConfig, ImageInputConfig, TrackedFacesConfig),
-    SmileIntensityNode: (core.SmileConfig,),
+    FaceTrackerNode: (
+        core.DetectionConfig,
+        core.TrackingConfig,
+        ImageInputConfig,
+        DepthConfig,
+        TrackedFacesConfig,
+    ),
+    SmileIntensityNode: (core.SmileConfig, TrackersConfig),
     GroupAffectNode: (core.GroupConfig, core.DynamicsConfig),
     AffectOverlayNode: (ImageInputConfig, OverlayConfig),
     AffectMarkersNode: (MarkersConfig,),
@@ -38,7 +46,8 @@ NODES = {
 def test_each_setting_is_a_described_parameter_with_its_default(kind: type, ros) -> None:
     node = ros.create(kind)
     for item in (each for config in (NodeConfig, *NODES[kind]) for each in settings_of(config)):
-        assert node.get_parameter(item.name).value == item.default
+        value = node.get_parameter(item.name).value
+        assert (tuple(value) if item.type is tuple else value) == item.default
         said = node.describe_parameter(item.name)
         assert said.description == item.description
         assert said.read_only is not item.dynamic
@@ -103,6 +112,11 @@ def test_a_dynamic_change_reaches_the_configuration(ros) -> None:
         (FaceTrackerNode, {"reliability": "maybe"}, "must be one of auto, best_effort, reliable, got maybe"),
         (SmileIntensityNode, {"device": "tpu"}, "device must be one of auto, cpu, cuda, got tpu"),
         (GroupAffectNode, {"window_s": "long"}, "window_s"),
+        (FaceTrackerNode, {"id_prefix": "left camera"}, "id_prefix must be up to 8 lower-case letters"),
+        (SmileIntensityNode, {"trackers": "left"}, "trackers must be a list of texts, got 'left'"),
+        (SmileIntensityNode, {"trackers": [1, 2]}, "trackers must be a list of texts, got"),
+        (SmileIntensityNode, {"trackers": ["left", "left"]}, "trackers must be different namespaces"),
+        (SmileIntensityNode, {"trackers": ["left eye"]}, "namespaces such as left, got 'left eye'"),
     ],
 )
 def test_a_bad_value_at_start_is_refused_by_name(kind, given, problem, ros) -> None:

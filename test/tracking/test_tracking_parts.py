@@ -84,6 +84,21 @@ def test_ids_are_five_letters_and_never_repeat():
     assert all(len(name) == 5 and name.isalpha() and name.islower() for name in given)
 
 
+def test_ids_with_different_prefixes_are_never_equal():
+    names = {}
+    for prefix in ("", "l", "r", "le", "ri"):
+
+        class Alike:
+            """Draws the same letters for each camera."""
+
+            def choices(self, population, k):
+                return ["a"] * k
+
+        names[prefix] = RandomIds(Alike(), prefix)()
+    assert names == {"": "aaaaa", "l": "laaaaa", "r": "raaaaa", "le": "leaaaaa", "ri": "riaaaaa"}
+    assert len(set(names.values())) == len(names)
+
+
 # Flow -----------------------------------------------------------------------------------------
 
 
