@@ -103,8 +103,8 @@ class Pipeline:
 
 
 def make_tracking(config: PipelineConfig, *, live: bool) -> FaceTracking:
-    """Build detection and tracking; live ones detect in the background, others in line."""
-    schedule = BackgroundDetection if live else InlineDetection
+    """Build detection and tracking; live ones detect in the background, unless they are reproducible."""
+    schedule = BackgroundDetection if live and not config.detection.reproducible else InlineDetection
     detector = make_detector(config.detection, video=True)
     return FaceTracking(schedule(detector, config.detection.detection_interval), Tracker(config.tracking))
 

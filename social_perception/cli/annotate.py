@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from social_perception.cli.annotation import Annotator, Job, Wanted
+from social_perception.cli.annotation import RECORDING, Annotator, Job, Wanted
 from social_perception.cli.corpus import Ledger, outcome_of_earlier, plan
 from social_perception.cli.engines import free_memory, run_in_processes, run_serially, workers_that_pay
 from social_perception.cli.manifest import Origin, make_origin
@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="VIDEO",
-        help="a video, or a folder: all videos in it, however deep",
+        help="a video, a bag, or a folder: all videos and bags in it, however deep",
     )
     parser.add_argument(
         "--output",
@@ -36,6 +36,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-video", action="store_true", help="make no annotated video")
     parser.add_argument("--no-plot", action="store_true", help="make no plot")
     parser.add_argument("--no-report", action="store_true", help="make no report")
+    parser.add_argument(
+        "--mcap",
+        action="store_true",
+        help=f"results as ROS 2 messages in {RECORDING}, for Foxglove and ros2 bag (needs rosbags)",
+    )
+    parser.add_argument(
+        "--topic", default="", help="images to take from bags that have several (default: the first)"
+    )
     parser.add_argument(
         "--thumbnails", action="store_true", help="pictures in the report; without them it shows nobody"
     )
@@ -87,6 +95,8 @@ def run(options: argparse.Namespace) -> int:
         report=not options.no_report,
         thumbnails=options.thumbnails,
         shortest_s=options.shortest_annotation,
+        mcap=options.mcap,
+        topic=options.topic,
     )
     origin = make_origin(config, wanted)
     ledger = Ledger(jobs)

@@ -15,12 +15,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from social_perception import __version__
 from social_perception.cli.manifest import MANIFEST, Manifest, Origin, fingerprint, write_manifest
+from social_perception.cli.recording import Recording
 from social_perception.core.config import PipelineConfig
 from social_perception.core.errors import (
     MissingDependencyError,
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 FACES, GROUP, VIDEO, PLOT = "faces.csv", "group.csv", "annotated.mp4", "timeline.png"
-REPORT = "report.html"
+REPORT, RECORDING = "report.html", "results.mcap"
 PARQUET = {FACES: "faces.parquet", GROUP: "group.parquet"}
+
+Timed = TypeVar("Timed", Frame, FrameAffect)
 
 Progress = Callable[[int, "int | None"], None]
 """Called after each frame with the number of frames done and about how many there are."""
@@ -53,6 +56,8 @@ class Wanted:
     Attributes:
         thumbnails: pictures of the people in the report.
         shortest_s: annotations of the ELAN file that are shorter are given to their neighbours.
+        mcap: the results as ROS 2 messages.
+        topic: of the images in bags; empty: the first.
     """
 
     video: bool = True
@@ -60,11 +65,13 @@ class Wanted:
     report: bool = True
     thumbnails: bool = False
     shortest_s: float = 0.0
+    mcap: bool = False
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A video and the folder that its results go to; number counts the videos of a run from 0."""
+    """A video or bag and the folder that its results go to; number counts the videos of a run from 0."""
 
     number: int
     video: Path
@@ -75,16 +82,27 @@ class Job:
         """Where the results are until they are complete."""
         return self.folder.with_name(f".{self.folder.name}.part")
 
+    @property
+    def stem(self) -> str:
+        """What the video is called: a file without its ending; a folder's name may have any dots."""
+        return self.video.resolve().name if self.video.is_dir() else self.video.stem
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was found in a video; mean_intensity is over all faces and frames, NaN without a valid one."""
+    """What was found in a video.
+
+    Attributes:
+        mean_intensity: over all faces and frames, NaN without a valid one.
+        start_s: the stamp of a bag's first image, from which the tables count; 0 for videos.
+    """
 
     frames: int
     faces: int
     duration_s: float
     mean_intensity: float
     seconds: float
+    start_s: float = 0.0
 
 
 class Annotator:
@@ -112,20 +130,18 @@ class Annotator:
             SourceError: the video cannot be read or processed.
             SocialPerceptionError: what would hinder every other video, too.
         """
-        from social_perception.sources.video import VideoSource
-
         begun_s = time.monotonic()
         mark = fingerprint(job.video)
-        with VideoSource(job.video) as source:
+        with _open(job, self._wanted) as source:
             pipeline = self._restarted(mark)
             _make_fresh(job)
             try:
-                frames, faces = _write_frames(source, pipeline, job.part, self._wanted, progress)
+                frames, faces, start_s = _write_frames(source, pipeline, job, self._wanted, progress)
                 outcome = _write_views(job, frames, faces, self._wanted, self._origin)
             except BaseException:
                 _logger.warning("%s was not completed; what there is lies in %s", job.video, job.part)
                 raise
-        outcome = dataclasses.replace(outcome, seconds=time.monotonic() - begun_s)
+        outcome = dataclasses.replace(outcome, seconds=time.monotonic() - begun_s, start_s=start_s)
         _publish(job, mark, outcome, self._origin)
         return outcome
 
@@ -153,6 +169,14 @@ class Annotator:
         self.close()
 
 
+def _open(job: Job, wanted: Wanted) -> Source:
+    from social_perception.sources.bag import BagSource
+    from social_perception.sources.bag_files import is_bag
+    from social_perception.sources.video import VideoSource
+
+    return BagSource(job.video, wanted.topic) if is_bag(job.video) else VideoSource(job.video)
+
+
 def _use_threads(threads: int) -> None:
     import cv2
 
@@ -174,29 +198,47 @@ def _make_fresh(job: Job) -> None:
 
 
 def _write_frames(
-    source: Source, pipeline: Pipeline, folder: Path, wanted: Wanted, progress: Progress
-) -> tuple[int, int]:
-    """Walk through the video; return how many frames were processed and how many faces seen."""
+    source: Source, pipeline: Pipeline, job: Job, wanted: Wanted, progress: Progress
+) -> tuple[int, int, float]:
+    """Walk through the video; return how many frames were processed, how many faces seen, and its start.
+
+    A bag's stamps are times of day. Its tables and its annotated video begin at 0, as ELAN needs it.
+    """
+    from social_perception.sources.bag_files import is_bag
     from social_perception.views.tables import FaceTable, GroupTable
     from social_perception.views.video import VideoWriter
 
     frames = 0
+    start_s: float | None = None if is_bag(job.video) else 0.0
     people: set[str] = set()
+    folder = job.part
     with ExitStack() as stack:
         face_table = stack.enter_context(FaceTable(folder / FACES, in_place=True))
         group_table = stack.enter_context(GroupTable(folder / GROUP, in_place=True))
+        recording = stack.enter_context(Recording(folder / RECORDING)) if wanted.mcap else None
         drawing = None
         if wanted.video:
             writer = stack.enter_context(VideoWriter(folder / VIDEO, source.rate_hz))
             drawing = stack.enter_context(_Drawing(writer))
         for frame, affect in _processed(source, pipeline, progress):
+            if recording is not None:
+                recording.add(affect, frame.image)
+            if start_s is None:
+                start_s = affect.stamp_s
+            if start_s:
+                frame, affect = (_since(start_s, each) for each in (frame, affect))
             face_table.add(affect)
             group_table.add(affect)
             if drawing is not None:
                 drawing.add(frame, affect)
             frames += 1
             people.update(face.track.id for face in affect.faces)
-    return frames, len(people)
+    return frames, len(people), start_s or 0.0
+
+
+def _since(start_s: float, timed: Timed) -> Timed:
+    # A stamp that went back before the start cannot be told in a table.
+    return dataclasses.replace(timed, stamp_s=max(0.0, timed.stamp_s - start_s))
 
 
 class _Drawing:
@@ -268,26 +310,28 @@ def _write_views(job: Job, frames: int, faces: int, wanted: Wanted, origin: Orig
 
 
 def _draw_views(job: Job, people: tuple[Timeline, ...], group: GroupTimeline | None, wanted: Wanted) -> None:
+    from social_perception.sources.bag_files import is_bag
     from social_perception.views.elan import write_elan
     from social_perception.views.plots import plot_timeline
 
-    write_elan(job.part / f"{job.video.stem}.eaf", people, group, job.video, wanted.shortest_s)
+    # ELAN knows no bags: it plays what was drawn into the images.
+    media = job.folder.resolve() / VIDEO if is_bag(job.video) else None
+    write_elan(job.part / f"{job.stem}.eaf", people, group, job.video, wanted.shortest_s, media)
     if wanted.plot:
         plot_timeline(job.part / PLOT, people, group, title=job.video.name)
     if wanted.report:
-        _write_report(job, people, group, thumbnails=wanted.thumbnails)
+        _write_report(job, people, group, wanted)
 
 
 def _write_report(
-    job: Job, people: tuple[Timeline, ...], group: GroupTimeline | None, *, thumbnails: bool
+    job: Job, people: tuple[Timeline, ...], group: GroupTimeline | None, wanted: Wanted
 ) -> None:
-    from social_perception.sources.video import VideoSource
     from social_perception.views.report.page import write_report
     from social_perception.views.report.thumbnails import Thumbnail, take_thumbnails
 
     pictures: tuple[Thumbnail, ...] = ()
-    if thumbnails:
-        with VideoSource(job.video) as source:
+    if wanted.thumbnails:
+        with _open(job, wanted) as source:
             pictures = take_thumbnails(source, job.part / FACES, people, group)
     write_report(job.part / REPORT, people, group, video=job.video, thumbnails=pictures)
 
@@ -320,13 +364,13 @@ def _figures(people: tuple[Timeline, ...], group: Timeline | None) -> tuple[floa
 def _publish(job: Job, mark: str, outcome: Outcome, origin: Origin) -> None:
     """Move the results, each in one step, over those of an earlier run; files of others stay."""
     part, folder = job.part, job.folder
-    annotations = f"{job.video.stem}.eaf"
+    annotations = f"{job.stem}.eaf"
     made = tuple(sorted(path.name for path in part.iterdir()))
     try:
         folder.mkdir(exist_ok=True)
         # Written anew at the very end: while it is missing the results are not complete.
         (folder / MANIFEST).unlink(missing_ok=True)
-        for name in (VIDEO, PLOT, REPORT, *PARQUET.values()):
+        for name in (VIDEO, PLOT, REPORT, RECORDING, *PARQUET.values()):
             if name not in made:
                 (folder / name).unlink(missing_ok=True)
         earlier = folder / annotations

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from social_perception.cli.annotation import VIDEO, Job, Outcome
+from social_perception.cli.annotation import RECORDING, VIDEO, Job, Outcome
 from social_perception.cli.manifest import MANIFEST, Origin, read_manifest
 from social_perception.core.errors import ConfigurationError, OutputError, SourceError
+from social_perception.sources.bag_files import SUFFIXES as BAG_SUFFIXES
+from social_perception.sources.bag_files import is_bag
 
 CORPUS = "corpus.csv"
 COLUMNS = ("video", "folder", "status", "frames", "faces", "duration_s", "mean_intensity", "error")
@@ -27,23 +29,24 @@ def plan(videos: Sequence[Path], output: Path) -> tuple[Job, ...]:
 
     A file's go to ``output/STEM``; those of the files of a folder, however deep, lie as the files lie:
     ``FOLDER/a/talk.mp4`` goes to ``output/a/talk``. With several folders the folder's own name comes first.
+    A rosbag2 folder counts as one video, and keeps its whole name.
 
     Args:
-        videos: files and folders; a file may be missing, which is told when its turn comes.
+        videos: files, bags and folders; a file may be missing, which is told when its turn comes.
         output: where results go; videos in it are results and not taken from a folder.
 
     Raises:
         SourceError: a folder has no videos.
         ConfigurationError: two videos would go to the same folder.
     """
-    folders = [path for path in videos if path.is_dir()]
+    folders = [path for path in videos if path.is_dir() and not is_bag(path)]
     placed: dict[Path, Path] = {}
     for path in videos:
         if path in folders:
             above = Path(path.resolve().name) if len(folders) > 1 else Path()
             placed.update(_placed_in(path, above, output))
         else:
-            placed[path] = Path(path.stem)
+            placed[path] = Path(path.resolve().name if path.is_dir() else path.stem)
     _check_places(placed)
     return tuple(Job(n, video, output / place) for n, (video, place) in enumerate(placed.items()))
 
@@ -51,8 +54,8 @@ def plan(videos: Sequence[Path], output: Path) -> tuple[Job, ...]:
 def _placed_in(folder: Path, above: Path, output: Path) -> dict[Path, Path]:
     found = _videos_in(folder, output)
     if not found:
-        raise SourceError(f"{folder} has no videos ({' '.join(VIDEO_SUFFIXES)})")
-    places = {video: above / video.relative_to(folder).with_suffix("") for video in found}
+        raise SourceError(f"{folder} has no videos ({' '.join(VIDEO_SUFFIXES)}) and no bags")
+    places = {video: above / _without_ending(video).relative_to(folder) for video in found}
     count = Counter(places.values())
     # talk.mp4 beside talk.mov: both keep their endings.
     return {
@@ -60,21 +63,28 @@ def _placed_in(folder: Path, above: Path, output: Path) -> dict[Path, Path]:
     }
 
 
+def _without_ending(video: Path) -> Path:
+    return video if video.is_dir() else video.with_suffix("")
+
+
 def _videos_in(folder: Path, output: Path) -> list[Path]:
-    """The videos of a folder, however deep, by name; hidden ones and results are left out."""
+    """The videos and bags of a folder, however deep, by name; hidden ones and results are left out."""
     found: list[Path] = []
     for name, inner, files in os.walk(folder, onerror=_unreadable):
         here = Path(name)
         inner[:] = sorted(each for each in inner if not each.startswith("."))
         if here.resolve() == output.resolve() and here != folder:
             inner[:], files = [], []
+        bags = [here / each for each in inner if is_bag(here / each)]
+        found += bags
+        inner[:] = [each for each in inner if here / each not in bags]
         is_result = MANIFEST in files
         found += [
             here / file
             for file in sorted(files)
-            if Path(file).suffix.lower() in VIDEO_SUFFIXES
+            if Path(file).suffix.lower() in (*VIDEO_SUFFIXES, *BAG_SUFFIXES)
             and not file.startswith(".")
-            and not (is_result and file == VIDEO)
+            and not (is_result and file in (VIDEO, RECORDING))
         ]
     return found
 
@@ -106,6 +116,7 @@ def outcome_of_earlier(job: Job, origin: Origin) -> Outcome | None:
         results["duration_s"],
         float("nan") if mean is None else mean,
         results["seconds"],
+        results.get("start_s", 0.0),
     )
 
 

@@ -18,6 +18,7 @@ from social_perception.cli.options import (
     pipeline_settings,
     positive,
 )
+from social_perception.cli.recording import TolerantRecording, add_recording_options, open_recording
 from social_perception.core.config import SourceConfig, WebConfig
 from social_perception.core.errors import (
     MissingDependencyError,
@@ -56,11 +57,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="0 (a camera), a video, a folder of images, tcp://HOST:PORT (listen there), a bag, or sample; "
         "default: the first camera, or the sample where there is none",
     )
+    parser.add_argument(
+        "--topic", metavar="TOPIC", help="images to take from a bag that has several (default: the first)"
+    )
     parser.add_argument("--duration", type=positive, metavar="S", help="end after this time in s")
     parser.add_argument(
         "--web", type=_port, metavar="PORT", help="serve a live web page on this port; 0: any that is free"
     )
     parser.add_argument("--output", type=Path, metavar="EVENTS.CSV", help="write a row per face and frame")
+    add_recording_options(parser)
     parser.add_argument("--no-ros", action="store_true", help="do not publish on ROS 2")
     add_settings(parser, [SourceConfig])
     add_settings(parser, [WebConfig], leave_out=frozenset({"port"}), prefix=_WEB)
@@ -70,27 +75,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     # Imported here: torch takes seconds to load, and --help must not.
     from social_perception.pipeline import make_pipeline
-    from social_perception.sources.factory import default_source, open_source
+    from social_perception.sources.factory import default_source, open_source, with_topic
     from social_perception.sources.pacing import PacedSource
     from social_perception.views.tables import FaceTable
     from social_perception.views.terminal import live_display
 
-    config = given_settings(options, SourceConfig)
+    config, pipeline_config = given_settings(options, SourceConfig), pipeline_settings(options)
+    recording = None
     try:
         with ExitStack() as stack:
-            source = stack.enter_context(open_source(options.source or default_source(config), config))
+            spec = with_topic(options.source or default_source(config), options.topic)
+            source = stack.enter_context(open_source(spec, config))
             dashboard = None if options.web is None else stack.enter_context(_dashboard(options, source.name))
-            pipeline = stack.enter_context(make_pipeline(pipeline_settings(options), live=True))
+            pipeline = stack.enter_context(make_pipeline(pipeline_config, live=True))
             table = stack.enter_context(FaceTable(options.output, in_place=True)) if options.output else None
+            recording = open_recording(options)
+            if recording is not None:
+                stack.enter_context(recording)
             publisher = None if options.no_ros else _ros_publisher(live=source.live)
             if publisher is not None:
                 stack.callback(publisher.close)
             show = stack.enter_context(live_display())
-            paced = source if source.live else PacedSource(source)
-            _Session(pipeline, table, publisher, dashboard, show).run(paced, options.duration)
+            # Who wants the same results again gets every picture, however long it takes.
+            as_is = source.live or pipeline_config.detection.reproducible
+            paced = source if as_is else PacedSource(source)
+            _Session(pipeline, table, recording, publisher, dashboard, show).run(paced, options.duration)
     except KeyboardInterrupt:
         pass
-    return 0
+    return int(recording is not None and recording.failed)
 
 
 @dataclass(slots=True)
@@ -99,6 +111,7 @@ class _Session:
 
     pipeline: Pipeline
     table: Any
+    recording: TolerantRecording | None
     publisher: Publisher | None
     dashboard: Dashboard | None
     show: Show
@@ -140,6 +153,8 @@ class _Session:
         self.last = affect
         if self.table is not None and frame is not None:
             self.table.add(affect)
+        if self.recording is not None:
+            self.recording.add(affect, None if frame is None else frame.image)
         if self.publisher is not None:
             self.publisher.publish(affect, frame)
         if self.dashboard is not None and frame is not None:
@@ -153,6 +168,8 @@ class _Session:
         stale = replace(last, faces=(), group=group)
         if self.last is not None and self.publisher is not None:
             self.publisher.publish(stale, None)
+        if self.last is not None and self.recording is not None:
+            self.recording.add(stale, None)
         if self.dashboard is not None:
             self.dashboard.say_stale(str(error))
         self.show(stale, str(error))

@@ -55,12 +55,10 @@ class Manifest:
     def of(
         cls, video: Path, mark: str, origin: Origin, outputs: tuple[str, ...], results: dict[str, Any]
     ) -> Manifest:
-        status = video.stat()
         return cls(
             FORMAT,
             str(video.resolve()),
-            status.st_size,
-            status.st_mtime_ns,
+            *_extent(video),
             mark,
             origin.version,
             origin.settings,
@@ -80,26 +78,38 @@ class Manifest:
 
     def _is_of(self, video: Path) -> bool:
         try:
-            status = video.stat()
+            size, modified_ns = _extent(video)
         except OSError:
             return False
-        if status.st_size != self.bytes:
+        if size != self.bytes:
             return False
         # As rsync and make do: a file of this size and time is not read again; a copy is.
-        return status.st_mtime_ns == self.modified_ns or fingerprint(video) == self.fingerprint
+        return modified_ns == self.modified_ns or fingerprint(video) == self.fingerprint
 
 
 def _for_json(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
+def _files(video: Path) -> list[Path]:
+    """The video's file, or those of a bag's folder."""
+    return sorted(path for path in video.iterdir() if path.is_file()) if video.is_dir() else [video]
+
+
+def _extent(video: Path) -> tuple[int, int]:
+    """Size in bytes, and the time in ns at which the video was last written to."""
+    statuses = [path.stat() for path in _files(video)]
+    return sum(each.st_size for each in statuses), max((each.st_mtime_ns for each in statuses), default=0)
+
+
 def fingerprint(video: Path) -> str:
-    """The SHA-256 of the video file; empty if it cannot be read, which whoever opens it says."""
+    """The SHA-256 of the video's content; empty if it cannot be read, which whoever opens it says."""
     digest = hashlib.sha256()
     try:
-        with video.open("rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
+        for path in _files(video):
+            with path.open("rb") as file:
+                while block := file.read(_BLOCK_BYTES):
+                    digest.update(block)
     except OSError:
         return ""
     return digest.hexdigest()

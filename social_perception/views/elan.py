@@ -95,6 +95,7 @@ def write_elan(
     clock: Timeline | None,
     video: str | Path,
     shortest_s: float = 0.0,
+    media: Path | None = None,
 ) -> None:
     """Write the file; the video is linked, both by its place and relative to the file.
 
@@ -108,6 +109,7 @@ def write_elan(
         clock: every frame's time, for example the group's timeline; None: the video has no frames.
         video: what was annotated.
         shortest_s: see level_runs.
+        media: what is linked instead of a video that ELAN cannot play; the file will lie beside it.
 
     Raises:
         MissingDependencyError: pympi-ling is not installed.
@@ -124,7 +126,10 @@ def write_elan(
     eaf.remove_linguistic_type("default-lt")
     for face in faces if clock is not None else ():
         _add_tier(eaf, face, level_runs(face, clock, shortest_s))
-    _link(eaf, Path(video).resolve(), Path(path).resolve())
+    if media is None:
+        _link(eaf, Path(video).resolve(), Path(path).resolve())
+    else:
+        _link(eaf, media, media)
     # ELAN numbers what is added by hand from here on; pympi writes another name, which ELAN does not know.
     eaf.properties[:] = [("lastUsedAnnotationId", eaf.maxaid)]
     eaf.to_file(str(path))

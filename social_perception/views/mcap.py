@@ -58,7 +58,7 @@ class McapWriter:
     """A file of CDR messages with the profile ``ros2``; channels are known from the start.
 
     Args:
-        path: of the file; an earlier one is replaced.
+        path: of the file, which must not be there yet.
         channels: their numbers, for ``write``, count from 0.
         library: who writes.
 
@@ -83,7 +83,7 @@ class McapWriter:
         self._kinds = list(dict.fromkeys((each.kind, each.definition) for each in channels))
         self._channels = [self._channel(number, each) for number, each in enumerate(channels)]
         try:
-            self._file = path.open("wb", buffering=0)
+            self._file = path.open("xb", buffering=0)
         except OSError as error:
             raise _output_error(path, error) from error
         self._append(

@@ -51,7 +51,7 @@ class Recorder:
     """Takes what is said of each frame; use it as a context manager.
 
     Args:
-        path: ``FILE.mcap``, or a folder, which becomes a rosbag2 recording; a file is replaced.
+        path: ``FILE.mcap``, or a folder, which becomes a rosbag2 recording; neither may be there yet.
         images: whether the frames are recorded, too, as JPEG: everybody in them can be seen.
 
     Raises:
@@ -74,7 +74,6 @@ class Recorder:
     def _file(self) -> Path:
         if not self._is_folder:
             return self.path
-        # ros2 bag record refuses an existing folder, too: it may hold files of an earlier recording.
         try:
             self.path.mkdir(parents=True)
         except OSError as error:
