@@ -9,7 +9,7 @@ from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
 from social_perception.core.config import DEVICES, SmileConfig, WebConfig
-from social_perception.nodes.launching import needs
+from social_perception.nodes.launching import aligned_depth_beside, camera_info_beside, needs
 
 PACKAGE = "social_perception"
 CAMERA = "/camera/camera/color/image_raw"
@@ -19,10 +19,13 @@ ARGUMENTS = [
     DeclareLaunchArgument("image_topic", default_value=CAMERA, description="topic of the camera's images"),
     DeclareLaunchArgument(
         "camera_info_topic",
-        default_value=PythonExpression(
-            ["'/'.join([*'", LaunchConfiguration("image_topic"), "'.split('/')[:-1], 'camera_info'])"]
-        ),
+        default_value=camera_info_beside("image_topic"),
         description="topic of the camera's calibration; by default the camera_info beside image_topic",
+    ),
+    DeclareLaunchArgument(
+        "depth_topic",
+        default_value=aligned_depth_beside("image_topic"),
+        description="topic of depth that is aligned with the images; by default that of a RealSense",
     ),
     DeclareLaunchArgument(
         "namespace", default_value="", description="namespace of the nodes and their topics"
@@ -87,6 +90,7 @@ COMMON = {
     "remappings": [
         ("image", LaunchConfiguration("image_topic")),
         ("image/compressed", [LaunchConfiguration("image_topic"), "/compressed"]),
+        ("depth", LaunchConfiguration("depth_topic")),
         ("camera_info", LaunchConfiguration("camera_info_topic")),
     ],
 }

@@ -1,4 +1,4 @@
-"""What the launch files have in common: packages that may be missing."""
+"""What the launch files have in common: packages that may be missing, and topics beside each other."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import OpaqueFunction
+from launch.substitutions import LaunchConfiguration, PythonExpression
 
 
 class PackageMissing(RuntimeError):  # noqa: N818
@@ -43,3 +44,22 @@ def needs(package: str, wanted_for: str, **options: Any) -> OpaqueFunction:
             )
 
     return OpaqueFunction(function=check, **options)
+
+
+_COLOR, _ALIGNED_DEPTH = "color/image_raw", "aligned_depth_to_color/image_raw"
+
+
+def camera_info_beside(argument: str) -> PythonExpression:
+    """The topic camera_info beside the images whose topic a launch argument says."""
+    topic = LaunchConfiguration(argument)
+    return PythonExpression(["'/'.join([*'", topic, "'.split('/')[:-1], 'camera_info'])"])
+
+
+def aligned_depth_beside(argument: str) -> PythonExpression:
+    """The topic of the aligned depth beside a RealSense's colour images, whose topic a launch argument says.
+
+    Beside other images it is ``depth``, in the node's namespace.
+    """
+    topic = LaunchConfiguration(argument)
+    parts = ["'", topic, f"'[:-{len(_COLOR)}] + '{_ALIGNED_DEPTH}'", " if '", topic]
+    return PythonExpression([*parts, f"'.endswith('{_COLOR}') else 'depth'"])

@@ -42,6 +42,7 @@ ARGUMENTS = {
     "web_address": "127.0.0.1",
     "fixed_frame": FRAME_ID,
     "camera_info_topic": "/camera/camera/color/camera_info",
+    "depth_topic": "/camera/camera/aligned_depth_to_color/image_raw",
 }
 
 
@@ -105,18 +106,26 @@ def test_what_is_started(given, expected, description) -> None:
 
 
 @pytest.mark.parametrize(
-    ("image_topic", "expected"),
+    ("image_topic", "calibration", "depth"),
     [
-        ("/camera/camera/color/image_raw", "/camera/camera/color/camera_info"),
-        ("/image", "/camera_info"),
-        ("image", "camera_info"),
-        ("eye/image", "eye/camera_info"),
+        (
+            "/eye/eye/color/image_raw",
+            "/eye/eye/color/camera_info",
+            "/eye/eye/aligned_depth_to_color/image_raw",
+        ),
+        ("color/image_raw", "color/camera_info", "aligned_depth_to_color/image_raw"),
+        ("/image", "/camera_info", "depth"),
+        ("image", "camera_info", "depth"),
+        ("eye/image", "eye/camera_info", "depth"),
     ],
 )
-def test_the_calibration_is_that_beside_the_images(image_topic, expected, description) -> None:
+def test_calibration_and_depth_are_those_beside_the_images(
+    image_topic, calibration, depth, description
+) -> None:
     context = LaunchContext()
     declare(description, context, {"image_topic": image_topic})
-    assert context.launch_configurations["camera_info_topic"] == expected
+    assert context.launch_configurations["camera_info_topic"] == calibration
+    assert context.launch_configurations["depth_topic"] == depth
 
 
 @pytest.fixture
@@ -140,6 +149,9 @@ def parameters(tmp_path) -> Path:
     return path
 
 
+TWO_CAMERAS = PATH.with_name("two_cameras.launch.py")
+
+
 def parameter(ros, node: str, name: str):
     client = ros.node.create_client(GetParameters, f"{node}/get_parameters")
     ros.until(client.service_is_ready, f"{node}'s services", TIMEOUT_S)
@@ -153,10 +165,11 @@ def subscribers(ros, topic: str) -> list[str]:
 
 
 @contextmanager
-def launching(ros, given, **environment):
+def launching(ros, given, path=PATH, **environment):
     """The launch file as ros2 launch runs it."""
-    arguments = {"namespace": ros.namespace, "image_topic": f"{ros.namespace}/eye/image", **given}
-    command = ["ros2", "launch", str(PATH), *(f"{name}:={value}" for name, value in arguments.items())]
+    image = {"image_topic": f"{ros.namespace}/eye/image"} if path == PATH else {}
+    arguments = {"namespace": ros.namespace, **image, **given}
+    command = ["ros2", "launch", str(path), *(f"{name}:={value}" for name, value in arguments.items())]
     own = {"ROS_DOMAIN_ID": str(1 + os.getpid() % 100)}
     launched = subprocess.Popen(command, env={**os.environ, **own, **environment}, start_new_session=True)
     try:
@@ -171,10 +184,12 @@ def launching(ros, given, **environment):
 @pytest.mark.skipif(shutil.which("ros2") is None, reason="needs ros2 launch")
 @pytest.mark.parametrize("composed", ["true", "false"])
 def test_the_launched_nodes_are_configured_and_connected(composed, ros, parameters) -> None:
-    given = {"composed": composed, "params_file": str(parameters), "device": "cpu"}
+    depth = f"{ros.namespace}/eye/depth_raw"
+    given = {"composed": composed, "params_file": str(parameters), "device": "cpu", "depth_topic": depth}
     with launching(ros, given) as launched:
         topic = f"{ros.namespace}/eye/image"
         ros.until(lambda: ros.node.count_subscribers(topic) == 1, "face_tracker subscribes", TIMEOUT_S)
+        ros.until(lambda: subscribers(ros, depth) == ["face_tracker"], "and the depth", TIMEOUT_S)
         ros.until(lambda: ros.node.count_publishers("group_affect") == 1, "the group's topic", TIMEOUT_S)
         ros.until(lambda: ros.node.count_subscribers("face_affect") == 1, "the smiles' topic", TIMEOUT_S)
         assert parameter(ros, "face_tracker", "device") == "cpu", "the argument goes before the file"
@@ -195,6 +210,33 @@ def test_the_launched_nodes_are_configured_and_connected(composed, ros, paramete
         launched.send_signal(signal.SIGINT)
         assert launched.wait(TIMEOUT_S) == 0
         ros.until(lambda: ros.node.count_subscribers(topic) == 0, "nobody is left", TIMEOUT_S)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("ros2") is None, reason="needs ros2 launch")
+def test_two_cameras_have_a_tracker_and_a_group_each_and_share_the_scorer(ros, parameters) -> None:
+    eyes = {side: f"{ros.namespace}/{side}_eye/color/image_raw" for side in ("left", "right")}
+    images = {f"{side}_image_topic": topic for side, topic in eyes.items()}
+    given = {"params_file": str(parameters), "device": "cpu", **images}
+    with launching(ros, given, TWO_CAMERAS) as launched:
+        for side, image in eyes.items():
+            beside = image.replace("color/image_raw", "aligned_depth_to_color/image_raw")
+            info = image.replace("image_raw", "camera_info")
+            own = f"{ros.namespace}/{side}"
+            for topic, node in (
+                (image, "face_tracker"),
+                (beside, "face_tracker"),
+                (info, "face_tracker"),
+                (f"{own}/tracked_faces", "smile_intensity"),
+                (f"{own}/face_affect", "group_affect"),
+            ):
+                ros.until(lambda t=topic, n=node: subscribers(ros, t) == [n], f"{node} on {topic}", TIMEOUT_S)
+            assert parameter(ros, f"{side}/face_tracker", "id_prefix") == side[0]
+            ros.until(lambda o=own: ros.node.count_publishers(f"{o}/group_affect") == 1, "the group")
+        assert list(parameter(ros, "smile_intensity", "trackers")) == ["left", "right"]
+        assert parameter(ros, "smile_intensity", "warmup_frames") == 7
+        launched.send_signal(signal.SIGINT)
+        assert launched.wait(TIMEOUT_S) == 0
 
 
 FAKE_RVIZ = """#!{python}

@@ -1,0 +1,103 @@
+"""Two cameras: a tracker and a group for each, and one smile_intensity for the faces of both as one batch."""
+
+from launch.actions import DeclareLaunchArgument, GroupAction
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node, PushRosNamespace
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+from launch import LaunchDescription
+from social_perception.core.config import DEVICES, SmileConfig
+from social_perception.nodes.launching import aligned_depth_beside, camera_info_beside
+
+PACKAGE = "social_perception"
+CAMERAS = {
+    "left": "/camera1/camera1/color/image_raw",
+    "right": "/camera2/camera2/color/image_raw",
+}
+"""Their namespaces here, and the topics that realsense2_camera's rs_multi_camera_launch.py gives them."""
+
+
+def arguments_of(side: str) -> list[DeclareLaunchArgument]:
+    return [
+        DeclareLaunchArgument(
+            f"{side}_image_topic",
+            default_value=CAMERAS[side],
+            description=f"topic of the {side} camera's images",
+        ),
+        DeclareLaunchArgument(
+            f"{side}_depth_topic",
+            default_value=aligned_depth_beside(f"{side}_image_topic"),
+            description="topic of its depth, aligned with the images; by default that of a RealSense",
+        ),
+        DeclareLaunchArgument(
+            f"{side}_camera_info_topic",
+            default_value=camera_info_beside(f"{side}_image_topic"),
+            description="topic of its calibration; by default the camera_info beside the images",
+        ),
+    ]
+
+
+ARGUMENTS = [
+    *(argument for side in CAMERAS for argument in arguments_of(side)),
+    DeclareLaunchArgument(
+        "namespace", default_value="", description="namespace before left and right; empty: none"
+    ),
+    DeclareLaunchArgument(
+        "params_file",
+        default_value=PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "group_smile.yaml"]),
+        description="YAML file with parameters",
+    ),
+    DeclareLaunchArgument(
+        "device",
+        default_value=SmileConfig().device,
+        choices=list(DEVICES),
+        description="where the networks run; goes before params_file",
+    ),
+    DeclareLaunchArgument(
+        "use_sim_time", default_value="false", description="take the time from /clock (simulation, bag)"
+    ),
+]
+
+
+def node(program: str, remappings: tuple = (), **parameters) -> Node:
+    return Node(
+        package=PACKAGE,
+        executable=program,
+        name=program,
+        output="screen",
+        emulate_tty=True,
+        parameters=[
+            LaunchConfiguration("params_file"),
+            {
+                "device": ParameterValue(LaunchConfiguration("device"), value_type=str),
+                "use_sim_time": ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool),
+                **parameters,
+            },
+        ],
+        remappings=remappings,
+    )
+
+
+def camera(side: str) -> GroupAction:
+    image = LaunchConfiguration(f"{side}_image_topic")
+    topics = (
+        ("image", image),
+        ("image/compressed", [image, "/compressed"]),
+        ("depth", LaunchConfiguration(f"{side}_depth_topic")),
+        ("camera_info", LaunchConfiguration(f"{side}_camera_info_topic")),
+    )
+    # The ids of the left camera begin with l, those of the right one with r.
+    tracker = node("face_tracker", topics, id_prefix=side[0])
+    return GroupAction([PushRosNamespace(side), node("group_affect"), tracker])
+
+
+def generate_launch_description() -> LaunchDescription:
+    nodes = GroupAction(
+        [
+            PushRosNamespace(LaunchConfiguration("namespace")),
+            node("smile_intensity", trackers=list(CAMERAS)),
+            *(camera(side) for side in CAMERAS),
+        ]
+    )
+    return LaunchDescription([*ARGUMENTS, nodes])
