@@ -45,6 +45,13 @@ ARGUMENTS = [
         "use_sim_time", default_value="false", description="take the time from /clock (simulation, bag)"
     ),
     DeclareLaunchArgument(
+        "autostart",
+        default_value="true",
+        choices=YES_NO,
+        description="the nodes configure and activate themselves; false: ros2 lifecycle or a manager does; "
+        "goes before params_file",
+    ),
+    DeclareLaunchArgument(
         "composed", default_value="true", description="all nodes in one process, or one process each"
     ),
     DeclareLaunchArgument(
@@ -78,6 +85,7 @@ ARGUMENTS = [
 ]
 
 SIM_TIME = {"use_sim_time": ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)}
+AUTOSTART = {"autostart": ParameterValue(LaunchConfiguration("autostart"), value_type=bool)}
 
 COMMON = {
     "package": PACKAGE,
@@ -85,7 +93,7 @@ COMMON = {
     "emulate_tty": True,
     "parameters": [
         LaunchConfiguration("params_file"),
-        {"device": ParameterValue(LaunchConfiguration("device"), value_type=str), **SIM_TIME},
+        {"device": ParameterValue(LaunchConfiguration("device"), value_type=str), **AUTOSTART, **SIM_TIME},
     ],
     "remappings": [
         ("image", LaunchConfiguration("image_topic")),
@@ -138,6 +146,7 @@ WEB = Node(
         {
             "port": ParameterValue(LaunchConfiguration("web"), value_type=int),
             "address": ParameterValue(LaunchConfiguration("web_address"), value_type=str),
+            **AUTOSTART,
             **SIM_TIME,
         },
     ],

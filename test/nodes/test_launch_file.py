@@ -19,6 +19,8 @@ from launch.actions import DeclareLaunchArgument, GroupAction  # noqa: E402
 from launch.launch_description_sources import get_launch_description_from_python_launch_file  # noqa: E402
 from launch.utilities import perform_substitutions  # noqa: E402
 from launch_ros.actions import Node  # noqa: E402
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.parameter import parameter_value_to_python  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
@@ -34,6 +36,7 @@ ARGUMENTS = {
     "namespace": "",
     "device": "auto",
     "use_sim_time": "false",
+    "autostart": "true",
     "composed": "true",
     "overlay": "true",
     "markers": "true",
@@ -210,6 +213,35 @@ def test_the_launched_nodes_are_configured_and_connected(composed, ros, paramete
         launched.send_signal(signal.SIGINT)
         assert launched.wait(TIMEOUT_S) == 0
         ros.until(lambda: ros.node.count_subscribers(topic) == 0, "nobody is left", TIMEOUT_S)
+
+
+def change_state(ros, node: str, transition: int) -> bool:
+    """As ros2 lifecycle set does it."""
+    client = ros.node.create_client(ChangeState, f"{node}/change_state")
+    ros.until(client.service_is_ready, f"{node}'s services", TIMEOUT_S)
+    answer = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+    ros.until(answer.done, f"the transition of {node}", TIMEOUT_S)
+    return answer.result().success
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("ros2") is None, reason="needs ros2 launch")
+@pytest.mark.parametrize("composed", ["true", "false"])
+def test_without_autostart_the_nodes_wait_for_a_manager(composed, ros, parameters) -> None:
+    names = ("group_affect", "smile_intensity", "face_tracker")
+    given = {"composed": composed, "params_file": str(parameters), "device": "cpu", "autostart": "false"}
+    with launching(ros, given) as launched:
+        for name in names:
+            assert parameter(ros, name, "autostart") is False
+        topic = f"{ros.namespace}/eye/image"
+        assert ros.node.count_subscribers(topic) == 0
+        for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+            assert all(change_state(ros, name, transition) for name in names)
+        ros.until(lambda: subscribers(ros, topic) == ["face_tracker"], "the images", TIMEOUT_S)
+        assert change_state(ros, "face_tracker", Transition.TRANSITION_DEACTIVATE)
+        ros.until(lambda: ros.node.count_subscribers(topic) == 0, "no images any more", TIMEOUT_S)
+        launched.send_signal(signal.SIGINT)
+        assert launched.wait(TIMEOUT_S) == 0
 
 
 @pytest.mark.slow
