@@ -1,0 +1,192 @@
+"""realsense, webcam and replay: what they start, with stand-ins for the packages that are not here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytest.importorskip("launch_ros", reason="needs launch_ros")
+pytest.importorskip("social_perception.msg", reason="needs the messages: build the package and source it")
+
+LAUNCH = Path(__file__).parents[2] / "launch"
+TIMEOUT_S = 60.0
+STAND_IN = """#!{python}
+import pathlib, sys
+files = [path for option, path in zip(sys.argv, sys.argv[1:]) if option == "--params-file"]
+said = [*sys.argv[1:], "# parameters", *(pathlib.Path(file).read_text() for file in files)]
+pathlib.Path({told!r}).write_text("\\n".join(said))
+"""
+
+pytestmark = [
+    pytest.mark.ros,
+    pytest.mark.skipif(shutil.which("ros2") is None, reason="needs ros2 launch"),
+]
+
+
+class Prefix:
+    """An installation with programs that only tell how they were started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def package(self, name: str, program: str) -> None:
+        self.file(f"share/ament_index/resource_index/packages/{name}", "")
+        told = str(self.folder / f"{program}.told")
+        path = self.file(f"lib/{name}/{program}", STAND_IN.format(python=sys.executable, told=told))
+        path.chmod(0o755)
+
+    def told(self, program: str) -> str:
+        """How a program was started: its arguments and parameters; empty if it was not."""
+        path = self.folder / f"{program}.told"
+        return path.read_text() if path.exists() else ""
+
+    def file(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+
+@pytest.fixture
+def prefix(tmp_path) -> Prefix:
+    return Prefix(tmp_path / "prefix")
+
+
+@pytest.fixture
+def launch(prefix):
+    """Runs a launch file whose nodes of ours are stand-ins that end at once; returns what it said."""
+
+    def run(file: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        places = [str(prefix.folder), os.environ["AMENT_PREFIX_PATH"]]
+        environment = {
+            **os.environ,
+            "AMENT_PREFIX_PATH": os.pathsep.join(places),
+            "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
+        }
+        return subprocess.run(
+            ["ros2", "launch", str(LAUNCH / file), *arguments],
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=TIMEOUT_S, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def ours(prefix) -> None:
+    """Our package, with nodes that end at once."""
+    for name in ("social_perception_all", "image_publisher"):
+        prefix.package("social_perception", name)
+    prefix.file("share/social_perception/config/group_smile.yaml", "{}")
+
+
+@pytest.mark.parametrize(
+    ("file", "arguments", "missing"),
+    [
+        ("realsense.launch.py", (), "realsense.launch.py needs the package realsense2_camera"),
+        ("webcam.launch.py", ("driver:=usb_cam",), "driver:=usb_cam needs the package usb_cam"),
+        ("webcam.launch.py", ("driver:=v4l2_camera",), "driver:=v4l2_camera needs the package v4l2_camera"),
+        ("replay.launch.py", ("player:=ros2_bag",), "player:=ros2_bag needs the package ros2bag"),
+        ("group_smile.launch.py", ("rviz:=true",), "rviz:=true needs the package rviz2"),
+    ],
+)
+def test_a_missing_package_is_told_with_its_remedy(file, arguments, missing, launch) -> None:
+    from social_perception.nodes.launching import is_installed
+
+    package = missing.split()[-1]
+    if is_installed(package):
+        pytest.skip(f"{package} is installed")
+    run = launch(file, *arguments)
+    assert run.returncode == 1, run.stdout
+    assert f"{missing}, which is not installed: sudo apt install ros-$ROS_DISTRO-" in run.stdout
+    assert "process started" not in run.stdout
+
+
+FAKE_RS = """
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+NAMES = ("camera_name", "align_depth.enable", "rgb_camera.color_profile", "params_file")
+
+def generate_launch_description():
+    asked = [[f"{name}=", LaunchConfiguration(name)] for name in NAMES]
+    node = Node(package="realsense2_camera", executable="driver", arguments=asked)
+    return LaunchDescription([*(DeclareLaunchArgument(name, default_value="theirs") for name in NAMES), node])
+"""
+
+
+@pytest.mark.usefixtures("ours")
+@pytest.mark.parametrize(
+    ("arguments", "name", "camera"),
+    [
+        ((), "camera", "/camera/camera"),
+        (("camera_name:=left", "camera_namespace:=robot"), "left", "/robot/left"),
+    ],
+)
+def test_realsense_is_asked_for_aligned_depth(arguments, name, camera, launch, prefix) -> None:
+    prefix.package("realsense2_camera", "driver")
+    prefix.file("share/realsense2_camera/launch/rs_launch.py", FAKE_RS)
+    run = launch("realsense.launch.py", *arguments)
+    assert run.returncode == 0, run.stdout
+    asked = prefix.told("driver")
+    for text in (f"camera_name={name}", "align_depth.enable=true", "rgb_camera.color_profile=1280x720x30"):
+        assert text in asked
+    nodes = prefix.told("social_perception_all")
+    assert f"image:={camera}/color/image_raw" in nodes
+    assert f"camera_info:={camera}/color/camera_info" in nodes
+    assert "theirs" not in nodes, "the driver's arguments stay with the driver"
+
+
+@pytest.mark.usefixtures("ours")
+@pytest.mark.parametrize(
+    ("driver", "program", "parameters"),
+    [
+        (
+            "usb_cam",
+            "usb_cam_node_exe",
+            {"image_width": 640, "image_height": 480, "framerate": 15.0, "video_device": "/dev/video3"},
+        ),
+        (
+            "v4l2_camera",
+            "v4l2_camera_node",
+            {"image_size": [640, 480], "time_per_frame": [1, 15], "video_device": "/dev/video3"},
+        ),
+    ],
+)
+def test_a_webcams_driver_is_taken_when_it_is_installed(driver, program, parameters, launch, prefix) -> None:
+    prefix.package(driver, program)
+    run = launch("webcam.launch.py", "width:=640", "height:=480", "rate:=15", "video_device:=/dev/video3")
+    assert run.returncode == 0, run.stdout
+    told = prefix.told(program)
+    given = yaml.safe_load(told.partition("# parameters")[2])
+    assert parameters.items() <= next(iter(given.values()))["ros__parameters"].items()
+    assert not prefix.told("image_publisher")
+    assert "image:=/webcam/image_raw" in prefix.told("social_perception_all")
+
+
+@pytest.mark.usefixtures("ours")
+def test_without_a_driver_our_own_program_reads_the_webcam(launch, prefix) -> None:
+    run = launch("webcam.launch.py", "driver:=image_publisher", "video_device:=/dev/video3")
+    assert run.returncode == 0, run.stdout
+    started = prefix.told("image_publisher")
+    assert started.startswith("--source\n/dev/video3\n--topic\nimage_raw\n")
+    assert "image_raw:=/webcam/image_raw" in started
+    assert "image:=/webcam/image_raw" in prefix.told("social_perception_all")
+
+
+@pytest.mark.usefixtures("ours")
+def test_the_launch_ends_with_the_recording(launch, prefix) -> None:
+    run = launch("replay.launch.py", "source:=/some/clip.mp4", "loop:=true")
+    assert run.returncode == 0, run.stdout
+    started = prefix.told("image_publisher").splitlines()
+    assert started[:2] == ["--source", "/some/clip.mp4"]
+    assert "--loop" in started
+    assert "shutting down launched system" in run.stdout
