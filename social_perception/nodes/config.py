@@ -73,8 +73,9 @@ class DepthConfig(Checked):
         "are subscribed, so that faces get a position in m while depth comes",
     )
     max_depth_age_s: float = setting(
-        0.1,
-        "longest time in s between the stamps of an image and of the depth image that is taken for it",
+        0.25,
+        "longest time in s between the stamps of an image and of the depth image that is taken for it; the "
+        "nearest one is, and where depth comes after its image, that is the one of the image before",
         low=0.0,
         high=5.0,
         dynamic=True,

@@ -128,7 +128,7 @@ def test_depth_that_comes_after_its_image_serves_the_next_one(camera) -> None:
 
 @pytest.mark.parametrize(
     ("given", "stamp_s", "known"),
-    [({}, 100.1, True), ({}, 100.11, False), ({}, 99.89, False), ({"max_depth_age_s": 0.5}, 100.4, True)],
+    [({}, 100.25, True), ({}, 100.26, False), ({}, 99.74, False), ({"max_depth_age_s": 0.5}, 100.4, True)],
 )
 def test_stale_depth_is_not_used(given, stamp_s, known, ros, image_message) -> None:
     camera = Camera(ros, image_message, given)
