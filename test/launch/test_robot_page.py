@@ -1,0 +1,120 @@
+"""What docs/robot.md names is there: launch files and arguments, programs, parameters, topics, files."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("launch_ros", reason="needs launch_ros")
+pytest.importorskip("social_perception.msg", reason="needs the messages: build the package and source it")
+
+from launch.launch_description_sources import get_launch_description_from_python_launch_file
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "robot.md").read_text()
+
+
+def words(pattern: str, text: str = PAGE) -> list:
+    """Each match once, in the order of the page; fails when there is none, as the pattern is then wrong."""
+    found = list(dict.fromkeys(re.findall(pattern, text)))
+    assert found, f"the page has nothing like {pattern}"
+    return found
+
+
+def arguments_of(file: str) -> set[str]:
+    description = get_launch_description_from_python_launch_file(str(ROOT / "launch" / file))
+    return {argument.name for argument in description.get_launch_arguments()}
+
+
+def settings_of(node: str) -> set[str]:
+    """The parameters of a node: the fields of the configuration classes that its module names."""
+    module = importlib.import_module(f"social_perception.nodes.{node}")
+    stage = importlib.import_module("social_perception.nodes.stage")
+    kinds = [
+        value for place in (module, stage) for name, value in vars(place).items() if name.endswith("Config")
+    ]
+    return {
+        each.name for kind in kinds if dataclasses.is_dataclass(kind) for each in dataclasses.fields(kind)
+    }
+
+
+def table(heading: str) -> list[list[str]]:
+    """The cells of the table whose first heading is this."""
+    lines = PAGE[PAGE.index(f"| {heading} |") :].partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def names(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+@pytest.mark.parametrize("file", words(r"\w+\.launch\.py"))
+def test_launch_files_exist(file) -> None:
+    assert (ROOT / "launch" / file).is_file()
+
+
+@pytest.mark.parametrize(
+    ("file", "arguments"), words(r"ros2 launch social_perception (\w+\.launch\.py)((?: \w+:=\S+)+)")
+)
+def test_arguments_of_the_launch_commands_exist(file, arguments) -> None:
+    assert set(re.findall(r"(\w+):=", arguments)) <= arguments_of(file)
+
+
+def test_arguments_in_the_table_are_those_of_group_smile() -> None:
+    told = {name for row in table("argument") for name in names(row[0])}
+    told |= {"camera_info_topic", "depth_topic"}  # told beside image_topic
+    assert told == arguments_of("group_smile.launch.py")
+    for file in ("realsense.launch.py", "webcam.launch.py", "replay.launch.py"):
+        assert told <= arguments_of(file)
+
+
+@pytest.mark.parametrize("file", ["realsense.launch.py", "webcam.launch.py"])
+def test_arguments_that_a_camera_adds_are_told(file) -> None:
+    told = PAGE[PAGE.index(f"`{file}` adds") :].partition(" adds")[2].partition(". ")[0]
+    own = arguments_of(file) - arguments_of("group_smile.launch.py")
+    assert own <= set(names(told))
+
+
+def test_arguments_anywhere_exist() -> None:
+    known = set().union(*(arguments_of(path.name) for path in (ROOT / "launch").glob("*.launch.py")))
+    assert set(words(r"\b([a-z_]+):=")) <= known
+
+
+@pytest.mark.parametrize("program", words(r"ros2 run social_perception (\w+)"))
+def test_programs_are_installed(program) -> None:
+    assert f"install_program({program} " in (ROOT / "CMakeLists.txt").read_text()
+
+
+@pytest.mark.parametrize("row", table("parameter"), ids=lambda row: row[0])
+def test_parameters_in_the_table_exist(row) -> None:
+    parameters, (node,) = names(row[0]), names(row[1])
+    assert set(parameters) <= settings_of(node)
+
+
+@pytest.mark.parametrize(("node", "parameter"), words(r"ros2 param \w+ /(\w+) (\w+)"))
+def test_parameters_in_the_commands_exist(node, parameter) -> None:
+    assert parameter in settings_of(node)
+
+
+@pytest.mark.parametrize("row", table("topic"), ids=lambda row: row[0])
+def test_topics_in_the_table_are_published_by_their_nodes(row) -> None:
+    publishers = names(row[3]) or ["reporting"]
+    for node, topic in zip(publishers, names(row[0])):
+        source = (ROOT / "social_perception" / "nodes" / f"{node}.py").read_text()
+        assert f'"{topic}"' in source
+
+
+@pytest.mark.parametrize("path", [*words(r"\]\(([^)#]+)\)"), *words(r"(?<=[`/ ])config/[\w.]+")])
+def test_files_exist(path) -> None:
+    assert (ROOT / "docs" / path).is_file() or (ROOT / path).is_file()
+
+
+@pytest.mark.parametrize("option", words(r"`(--[a-z]+)`"))
+def test_options_exist(option) -> None:
+    ours = ("robot_check/program.py", "image_publisher.py")
+    sources = [(ROOT / "social_perception" / "nodes" / name).read_text() for name in ours]
+    assert option == "--break-system-packages" or any(f'"{option}"' in source for source in sources)
