@@ -49,8 +49,16 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         "use_sim_time",
-        default_value=PLAYS_BAG,
-        description="take the time from /clock, which ros2_bag publishes; by default with that player",
+        default_value="true",
+        description="keep the recorded stamps and take the time from /clock, which the player publishes; "
+        "false: image_publisher stamps its images now",
+    ),
+    DeclareLaunchArgument(
+        "lockstep",
+        default_value="false",
+        choices=["true", "false"],
+        description="whether image_publisher sends each image when the one before was answered; with the "
+        "parameter reproducible of face_tracker the same recording gives the same results",
     ),
 ]
 
@@ -64,6 +72,12 @@ def play(context: LaunchContext) -> list[Node | ExecuteProcess]:
         command = ["ros2", "bag", "play", given["source"], "--clock", "--delay", given["delay"], *loop]
         return [ExecuteProcess(cmd=command, name="ros2_bag_play", **about)]
     options = ["--source", given["source"], "--topic", given["image_topic"], "--wait", PATIENCE_S, *loop]
+    if given["use_sim_time"] == "true":
+        options += ["--stamps", "recorded", "--clock"]
+    if given["lockstep"] == "true":
+        options += ["--lockstep"]
+    # In the namespace of the nodes, whose answers it hears.
+    about |= {"namespace": given["namespace"]}
     return [Node(package="social_perception", executable=OURS, name=OURS, arguments=options, **about)]
 
 

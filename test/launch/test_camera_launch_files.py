@@ -183,10 +183,19 @@ def test_without_a_driver_our_own_program_reads_the_webcam(launch, prefix) -> No
 
 
 @pytest.mark.usefixtures("ours")
-def test_the_launch_ends_with_the_recording(launch, prefix) -> None:
-    run = launch("replay.launch.py", "source:=/some/clip.mp4", "loop:=true")
+@pytest.mark.parametrize(
+    ("arguments", "given", "left_out"),
+    [
+        ((), ["--stamps", "recorded", "--clock"], ["--loop", "--lockstep"]),
+        (("use_sim_time:=false",), [], ["--clock", "--stamps"]),
+        (("loop:=true", "lockstep:=true", "namespace:=/left"), ["--loop", "--lockstep", "__ns:=/left"], []),
+    ],
+)
+def test_the_launch_ends_with_the_recording(arguments, given, left_out, launch, prefix) -> None:
+    run = launch("replay.launch.py", "source:=/some/clip.mp4", *arguments)
     assert run.returncode == 0, run.stdout
     started = prefix.told("image_publisher").splitlines()
     assert started[:2] == ["--source", "/some/clip.mp4"]
-    assert "--loop" in started
+    assert set(given) <= set(started)
+    assert not set(left_out) & set(started)
     assert "shutting down launched system" in run.stdout

@@ -23,7 +23,7 @@ def test_a_clip_is_replayed(shared, tmp_path) -> None:
     report = tmp_path / "report.xml"
     run = subprocess.run(
         [
-            sys.executable, "-m", "launch_testing.launch_test", str(file), "--junit-xml", str(report),
+            sys.executable, "-m", "launch_testing.launch_test", "--junit-xml", str(report), str(file),
             f"source:={shared / 'clips' / 'single_face.mp4'}",
         ],
         env={**os.environ, "ROS_DOMAIN_ID": str(1 + os.getpid() % 100)},
