@@ -51,6 +51,7 @@ class TopicInput:
         self._watch = SilenceWatch(self._now_s())
         self.lost = 0
         self._taken = 0
+        self._lost_since_taken = 0
         self._told_of_loss = False
         self._topic, self._qos, self._reliable_qos = topic, qos, reliable_qos
         self._is_reliable = False
@@ -110,18 +111,24 @@ class TopicInput:
         if ended is not None:
             self._node.get_logger().info(f"{self._noun} on {self.topic} come again after {ended:.1f} s")
         self._taken += 1
+        self._lost_since_taken = 0
         self._callback(message)
 
     def _on_lost(self, count: int) -> None:
         self.lost += count
+        self._lost_since_taken += count
         if self._told_of_loss or self.lost < max(_LOSS_COUNT, self._taken):
             return
         self._told_of_loss = True
         self._node.get_logger().warning(
             f"most {self._noun} on {self.topic} are lost on the way ({self.lost} of "
-            f"{self.lost + self._taken}): start the publisher with the Fast DDS profile {PROFILE} of this "
-            f"package{f', or set the parameter {self._parameter} to reliable' if self._parameter else ''}"
+            f"{self.lost + self._taken}): {self._loss_remedy}"
         )
+
+    @property
+    def _loss_remedy(self) -> str:
+        reliable = f", or set the parameter {self._parameter} to reliable" if self._parameter else ""
+        return f"start the publisher with the Fast DDS profile {PROFILE} of this package{reliable}"
 
     def _on_incompatible(self, policy: str) -> None:
         text = self._mismatch() or f"a publisher does not match in its {policy}"
@@ -135,7 +142,11 @@ class TopicInput:
             return f"nobody publishes there; check {self._origin} and the name of the topic"
         if len(others) == len({each.topic_type for each in publishers}):
             return f"what is published there is {', '.join(sorted(others))}, not {wanted}"
-        return self._mismatch() or f"there is a publisher, but it is silent; check {self._origin}"
+        if mismatch := self._mismatch():
+            return mismatch
+        if self._lost_since_taken:
+            return f"they are lost on the way, the last {self._lost_since_taken}: {self._loss_remedy}"
+        return f"there is a publisher, but it is silent; check {self._origin}"
 
     def _mismatch(self) -> str:
         """Who cannot be heard, and why; empty: there is nobody like that."""

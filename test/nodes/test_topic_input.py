@@ -80,6 +80,18 @@ def test_heavy_loss_is_told_once_with_the_remedy(ros, log) -> None:
     assert topic.lost == 79
 
 
+def test_a_silence_that_is_loss_says_so_until_a_message_comes(ros, log, image_message) -> None:
+    taken = []
+    topic = subscribe(ros, taken.append, parameter="reliability")
+    publisher = ros.publisher(Image, "image")
+    topic._on_lost(7)
+    ros.until(lambda: "they are lost on the way, the last 7: start the publisher" in topic.check(0.05))
+    assert "or set the parameter reliability to reliable" in topic.check(0.05)
+    publisher.publish(image_message())
+    ros.until(lambda: taken)
+    ros.until(lambda: "there is a publisher, but it is silent" in topic.check(0.05))
+
+
 def test_light_loss_is_only_counted(ros, log) -> None:
     topic = subscribe(ros)
     topic._taken = 1000
