@@ -118,3 +118,13 @@ def test_options_exist(option) -> None:
     ours = ("robot_check/program.py", "image_publisher.py")
     sources = [(ROOT / "social_perception" / "nodes" / name).read_text() for name in ours]
     assert option == "--break-system-packages" or any(f'"{option}"' in source for source in sources)
+
+
+@pytest.mark.parametrize("row", table("symptom"), ids=lambda row: row[1])
+def test_what_diagnostics_are_said_to_tell_is_what_the_nodes_say(row) -> None:
+    sources = [path.read_text() for path in (ROOT / "social_perception" / "nodes").glob("*.py")]
+    for text in names(row[1]):
+        if text.endswith(".launch.py"):
+            continue
+        longest = max(text.split("..."), key=len).strip(" :")
+        assert any(longest in source for source in sources)
