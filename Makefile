@@ -20,7 +20,7 @@ demo: setup  ## the whole pipeline as ROS 2 nodes; SOURCE=0|VIDEO|DIR|sample DUR
 test: lint  ## style checks, then the tests; PYTEST_ARGS="-k tracker"
 	@. ./env.sh && export ROS_DOMAIN_ID=$$(( $$$$ % 101 + 1 )) && exec .venv/bin/pytest $(PYTEST_ARGS)
 
-bench: setup  ## measures speed on this machine, 15 minutes at most: runs/bench.json, runs/bench.png; BENCH_ARGS="--only scoring"
+bench: setup  ## measures speed on this machine, 20 minutes at most: runs/bench.json, runs/bench.png; BENCH_ARGS="--only scoring"
 	@. ./env.sh && exec .venv/bin/social-perception bench --json runs/bench.json --figure runs/bench.png $(BENCH_ARGS)
 
 lint: setup  ## ruff and mypy
