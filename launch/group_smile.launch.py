@@ -52,7 +52,9 @@ ARGUMENTS = [
         "goes before params_file",
     ),
     DeclareLaunchArgument(
-        "composed", default_value="true", description="all nodes in one process, or one process each"
+        "composed",
+        default_value="true",
+        description="all nodes but affect_overlay in one process, or one process each",
     ),
     DeclareLaunchArgument(
         "overlay",
@@ -103,15 +105,19 @@ COMMON = {
     ],
 }
 
+# In a process of its own: it subscribes the images when somebody looks. With Fast DDS 3.2, a second
+# subscription of a topic that comes and goes in one process can block the first for ever.
+OVERLAY = Node(
+    executable="affect_overlay",
+    name="affect_overlay",
+    condition=IfCondition(LaunchConfiguration("overlay")),
+    **COMMON,
+)
+
 ONE_PROCESS = [
     Node(
         executable="social_perception_all",
-        arguments=[
-            "--overlay",
-            LaunchConfiguration("overlay"),
-            "--markers",
-            LaunchConfiguration("markers"),
-        ],
+        arguments=["--overlay", "false", "--markers", LaunchConfiguration("markers")],
         **COMMON,
     )
 ]
@@ -121,12 +127,6 @@ ONE_PROCESS_EACH = [
         executable="affect_markers",
         name="affect_markers",
         condition=IfCondition(LaunchConfiguration("markers")),
-        **COMMON,
-    ),
-    Node(
-        executable="affect_overlay",
-        name="affect_overlay",
-        condition=IfCondition(LaunchConfiguration("overlay")),
         **COMMON,
     ),
     Node(executable="group_affect", name="group_affect", **COMMON),
@@ -178,6 +178,7 @@ def generate_launch_description() -> LaunchDescription:
     nodes = GroupAction(
         [
             PushRosNamespace(LaunchConfiguration("namespace")),
+            OVERLAY,
             GroupAction(ONE_PROCESS, condition=IfCondition(composed)),
             GroupAction(ONE_PROCESS_EACH, condition=UnlessCondition(composed)),
             WEB,

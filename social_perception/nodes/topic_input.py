@@ -54,13 +54,16 @@ class TopicInput:
         self._lost_since_taken = 0
         self._told_of_loss = False
         self._topic, self._qos, self._reliable_qos = topic, qos, reliable_qos
-        self._is_reliable = False
-        self._subscription = self._subscribe(qos)
+        self._full_name = node.resolve_topic_name(topic)
+        # Publishers that are known are followed from the start: of two subscriptions of a topic in one
+        # process, as there are while it changes, one can block the other (seen with Fast DDS 3.2).
+        self._is_reliable = self._can_be_reliable()
+        self._subscription = self._subscribe()
 
     @property
     def topic(self) -> str:
         """The full name of the topic, after remapping."""
-        return str(self._subscription.topic_name)
+        return self._full_name
 
     def silence_s(self) -> float:
         """Time in s since the last message, by the node's clock."""
@@ -81,12 +84,13 @@ class TopicInput:
         """Unsubscribe."""
         self._node.destroy_subscription(self._subscription)
 
-    def _subscribe(self, qos: QoSProfile) -> Subscription:
+    def _subscribe(self) -> Subscription:
+        reliable = self._is_reliable and self._reliable_qos is not None
         return subscribe(
             self._node,
             self._kind,
             self._topic,
-            qos,
+            self._reliable_qos if reliable else self._qos,
             self._take,
             on_incompatible=self._on_incompatible,
             on_lost=self._on_lost,
@@ -94,17 +98,20 @@ class TopicInput:
 
     def _follow_publishers(self) -> None:
         # Best effort suits any publisher, but loses most large images on their way through DDS.
-        if self._reliable_qos is None:
-            return
-        reliable = all_reliable(self._node.get_publishers_info_by_topic(self.topic))
+        reliable = self._can_be_reliable()
         if reliable == self._is_reliable:
             return
         self._is_reliable = reliable
         before = self._subscription
-        self._subscription = self._subscribe(self._reliable_qos if reliable else self._qos)
+        self._subscription = self._subscribe()
         self._node.destroy_subscription(before)
         how = "reliably, as all its publishers offer" if reliable else "best effort, as a publisher needs it"
         self._node.get_logger().info(f"{self.topic} is now subscribed {how}")
+
+    def _can_be_reliable(self) -> bool:
+        if self._reliable_qos is None:
+            return False
+        return all_reliable(self._node.get_publishers_info_by_topic(self.topic))
 
     def _take(self, message: Any) -> None:
         ended = self._watch.heard(self._now_s())

@@ -73,4 +73,4 @@ class TestWhileItPlays(unittest.TestCase):
 class TestAfterwards(unittest.TestCase):
     def test_every_process_ends_with_0_on_ctrl_c(self, proc_info) -> None:
         launch_testing.asserts.assertExitCodes(proc_info, allowable_exit_codes=[0])
-        assert len(proc_info.process_names()) == 2
+        assert len(proc_info.process_names()) == 3

@@ -91,12 +91,13 @@ THREE = ("group_affect", "smile_intensity", "face_tracker")
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, ["social_perception_all"]),
-        ({"composed": "false"}, ["affect_markers", "affect_overlay", *THREE]),
+        ({}, ["affect_overlay", "social_perception_all"]),
+        ({"overlay": "false"}, ["social_perception_all"]),
+        ({"composed": "false"}, ["affect_overlay", "affect_markers", *THREE]),
         ({"composed": "false", "markers": "false"}, ["affect_overlay", *THREE]),
         ({"composed": "false", "overlay": "false"}, ["affect_markers", *THREE]),
-        ({"rviz": "true"}, ["social_perception_all", "rviz2"]),
-        ({"web": "8080"}, ["social_perception_all", "affect_dashboard"]),
+        ({"rviz": "true"}, ["affect_overlay", "social_perception_all", "rviz2"]),
+        ({"web": "8080"}, ["affect_overlay", "social_perception_all", "affect_dashboard"]),
     ],
 )
 def test_what_is_started(given, expected, description) -> None:

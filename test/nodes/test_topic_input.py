@@ -59,6 +59,14 @@ def test_reliable_publishers_are_followed_and_others_are_not_shut_out(ros, image
     ros.until(lambda: taken, "the best-effort publisher's image")
 
 
+def test_reliable_publishers_that_are_known_are_followed_from_the_start(ros) -> None:
+    ros.node.create_publisher(Image, "image", image_qos(reliable=True))
+    ros.until(lambda: ros.node.count_publishers("image") == 1, "the publisher is known")
+    topic = subscribe(ros, reliable_qos=image_qos(reliable=True))
+    (info,) = ros.node.get_subscriptions_info_by_topic(topic.topic)
+    assert info.qos_profile.reliability.name == "RELIABLE"
+
+
 def test_without_a_reliable_profile_nothing_is_followed(ros) -> None:
     topic = subscribe(ros)
     ros.publisher(Image, "image")
