@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
+from rclpy.timer import Timer
 
 from social_perception.nodes.health import SilenceWatch
 from social_perception.nodes.qos import all_reliable, in_words, mismatches, subscribe
 from social_perception.nodes.transport import PROFILE
+
+_CHANGE_S = 0.25
+"""Time in s from the end of one subscription to the next, when the reliability changes."""
 
 _LOSS_COUNT = 30
 """Losses from which they are worth a warning, if they are more than what arrives."""
@@ -55,10 +60,10 @@ class TopicInput:
         self._told_of_loss = False
         self._topic, self._qos, self._reliable_qos = topic, qos, reliable_qos
         self._full_name = node.resolve_topic_name(topic)
-        # Publishers that are known are followed from the start: of two subscriptions of a topic in one
-        # process, as there are while it changes, one can block the other (seen with Fast DDS 3.2).
+        # Publishers that are known are followed from the start: every change is a moment of deafness.
         self._is_reliable = self._can_be_reliable()
-        self._subscription = self._subscribe()
+        self._subscription: Subscription | None = self._subscribe()
+        self._pause: Timer | None = None
 
     @property
     def topic(self) -> str:
@@ -82,7 +87,10 @@ class TopicInput:
 
     def close(self) -> None:
         """Unsubscribe."""
-        self._node.destroy_subscription(self._subscription)
+        self._end_pause()
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
 
     def _subscribe(self) -> Subscription:
         reliable = self._is_reliable and self._reliable_qos is not None
@@ -98,15 +106,29 @@ class TopicInput:
 
     def _follow_publishers(self) -> None:
         # Best effort suits any publisher, but loses most large images on their way through DDS.
-        reliable = self._can_be_reliable()
-        if reliable == self._is_reliable:
+        if self._pause is not None or self._can_be_reliable() == self._is_reliable:
             return
-        self._is_reliable = reliable
-        before = self._subscription
+        # Of two subscriptions of a topic in one process one can block the other for ever when one of them
+        # goes (seen with Fast DDS 3.2), and the old one goes only when the executor lets it go.
+        self.close()
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._pause = self._node.create_timer(_CHANGE_S, self._subscribe_anew, clock=steady)
+
+    def _subscribe_anew(self) -> None:
+        self._end_pause()
+        self._is_reliable = self._can_be_reliable()
         self._subscription = self._subscribe()
-        self._node.destroy_subscription(before)
-        how = "reliably, as all its publishers offer" if reliable else "best effort, as a publisher needs it"
+        how = (
+            "reliably, as all its publishers offer"
+            if self._is_reliable
+            else "best effort, as a publisher needs it"
+        )
         self._node.get_logger().info(f"{self.topic} is now subscribed {how}")
+
+    def _end_pause(self) -> None:
+        if self._pause is not None:
+            self._node.destroy_timer(self._pause)
+            self._pause = None
 
     def _can_be_reliable(self) -> bool:
         if self._reliable_qos is None:

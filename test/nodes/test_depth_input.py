@@ -70,7 +70,8 @@ class Camera:
 
     def __init__(self, ros, image_message, parameters=None, tracks=None) -> None:
         tracks = tracks or (Track("l", LEFT, 0.9), Track("r", RIGHT, 0.9))
-        given = {"diagnostics_period_s": 0.1, **(parameters or {})}
+        # Reliable from the start, because a subscription that follows the publishers can miss an image.
+        given = {"diagnostics_period_s": 0.1, "reliability": "reliable", **(parameters or {})}
         self.node = ros.start(FaceTrackerNode, given, make=lambda config: FakeTracking(*tracks))
         self.told = ros.statuses(self.node)
         self.results = ros.collect(TrackedFaceArray, "tracked_faces")

@@ -66,7 +66,9 @@ def tracking():
 
 
 def start(ros, tracking, parameters=None):
-    return ros.start(FaceTrackerNode, parameters, make=lambda config: tracking)
+    """A node whose subscription does not change with the publishers, because then images can be missed."""
+    given = {"reliability": "reliable", **(parameters or {})}
+    return ros.start(FaceTrackerNode, given, make=lambda config: tracking)
 
 
 def test_an_image_becomes_its_tracked_faces(ros, tracking, image_message, picture) -> None:
