@@ -61,6 +61,7 @@ class TopicInput:
         self._topic, self._qos, self._reliable_qos = topic, qos, reliable_qos
         self._full_name = node.resolve_topic_name(topic)
         # Publishers that are known are followed from the start: every change is a moment of deafness.
+        self._is_reliable = False
         self._is_reliable = self._can_be_reliable()
         self._subscription: Subscription | None = self._subscribe()
         self._pause: Timer | None = None
@@ -133,7 +134,9 @@ class TopicInput:
     def _can_be_reliable(self) -> bool:
         if self._reliable_qos is None:
             return False
-        return all_reliable(self._node.get_publishers_info_by_topic(self.topic))
+        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        # Nobody there: as before, for a camera that comes back is most likely the same.
+        return all_reliable(publishers) if publishers else self._is_reliable
 
     def _take(self, message: Any) -> None:
         ended = self._watch.heard(self._now_s())

@@ -60,6 +60,20 @@ def test_reliable_publishers_are_followed_and_others_are_not_shut_out(ros, image
     ros.until(lambda: taken, "the best-effort publisher's image")
 
 
+def test_a_camera_that_goes_and_returns_changes_nothing(ros) -> None:
+    camera = ros.node.create_publisher(Image, "image", 1)
+    ros.until(lambda: ros.node.count_publishers("image") == 1, "the publisher is known")
+    topic = subscribe(ros, reliable_qos=image_qos(reliable=True))
+    before = topic._subscription
+    ros.node.destroy_publisher(camera)
+    ros.until(lambda: not ros.node.get_publishers_info_by_topic(topic.topic), "the camera is gone")
+    topic.check(60.0)
+    ros.node.create_publisher(Image, "image", 1)
+    ros.until(lambda: ros.node.get_publishers_info_by_topic(topic.topic), "it is there again")
+    topic.check(60.0)
+    assert topic._subscription is before
+
+
 def test_reliable_publishers_that_are_known_are_followed_from_the_start(ros) -> None:
     ros.node.create_publisher(Image, "image", image_qos(reliable=True))
     ros.until(lambda: ros.node.count_publishers("image") == 1, "the publisher is known")
