@@ -22,8 +22,8 @@ from social_perception.core.errors import ConfigurationError
 Config = TypeVar("Config")
 
 _PIPELINE = (DetectionConfig, TrackingConfig, SmileConfig, GroupConfig)
-# The rate is that of a ROS node's timer; here a group comes with every frame, and of one camera.
-_NOT_HERE = frozenset({"publish_rate_hz", "id_prefix"})
+# The rate is that of a ROS node's timer; here a group comes with every frame.
+_NOT_HERE = frozenset({"publish_rate_hz"})
 _DESTINATION = "setting_"
 
 
