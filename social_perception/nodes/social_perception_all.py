@@ -1,6 +1,8 @@
 """The nodes of the package in one process, so that the camera's images cross DDS once.
 
-Those for people who watch cost nothing while nobody does, and can be left out.
+affect_markers, for people who watch, costs nothing while nobody does, and can be left out. affect_overlay
+is left out unless asked for: it subscribes the images too, and with Fast DDS 3.2 a second subscription
+of a topic that comes and goes in one process can block the first for ever.
 """
 
 from __future__ import annotations
@@ -21,27 +23,29 @@ from social_perception.nodes.smile_intensity import SmileIntensityNode
 VIEWS: dict[str, NodeFactory] = {"markers": AffectMarkersNode, "overlay": AffectOverlayNode}
 """For people who watch; by the options' names."""
 
-NODES: tuple[NodeFactory, ...] = (*VIEWS.values(), GroupAffectNode, SmileIntensityNode, FaceTrackerNode)
-"""Those that listen come first, so that nothing is said before somebody hears it."""
+_WANTED = {"markers": "true", "overlay": "false"}
+
+NODES: tuple[NodeFactory, ...] = (AffectMarkersNode, GroupAffectNode, SmileIntensityNode, FaceTrackerNode)
+"""Those that run unless told otherwise. Those that listen come first, so that nothing is said unheard."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    left_out = _left_out(remove_ros_args(sys.argv if args is None else ["", *args])[1:])
-    return run([node for node in NODES if node not in left_out], args)
+    wanted = _wanted(remove_ros_args(sys.argv if args is None else ["", *args])[1:])
+    return run([*wanted, *(node for node in NODES if node not in VIEWS.values())], args)
 
 
-def _left_out(args: Sequence[str]) -> list[NodeFactory]:
+def _wanted(args: Sequence[str]) -> list[NodeFactory]:
     parser = argparse.ArgumentParser(prog="social_perception_all", description=__doc__)
     for name in VIEWS:
         parser.add_argument(
             f"--{name}",
             type=str.lower,
             choices=("true", "false"),
-            default="true",
+            default=_WANTED[name],
             help=f"whether affect_{name} runs, too (default: %(default)s)",
         )
-    wanted = vars(parser.parse_args(args))
-    return [node for name, node in VIEWS.items() if wanted[name] == "false"]
+    given = vars(parser.parse_args(args))
+    return [node for name, node in VIEWS.items() if given[name] == "true"]
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ PIPELINE = {FaceTrackerNode, SmileIntensityNode, GroupAffectNode}
 @pytest.mark.parametrize(
     ("arguments", "views"),
     [
-        ([], {AffectMarkersNode, AffectOverlayNode}),
+        ([], {AffectMarkersNode}),
         (["--markers", "true", "--overlay", "True"], {AffectMarkersNode, AffectOverlayNode}),
-        (["--markers", "false"], {AffectOverlayNode}),
+        (["--markers", "false"], set()),
+        (["--markers", "false", "--overlay", "true"], {AffectOverlayNode}),
         (["--overlay", "false", "--ros-args", "-p", "use_sim_time:=true"], {AffectMarkersNode}),
         (["--overlay", "false", "--markers", "FALSE"], set()),
     ],
