@@ -8,8 +8,13 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
-from social_perception.core.config import DEVICES, SmileConfig, WebConfig
-from social_perception.nodes.launching import aligned_depth_beside, camera_info_beside, needs
+from social_perception.core.config import WebConfig
+from social_perception.nodes.launching import (
+    aligned_depth_beside,
+    arguments_of_nodes,
+    camera_info_beside,
+    needs,
+)
 
 PACKAGE = "social_perception"
 CAMERA = "/camera/camera/color/image_raw"
@@ -30,20 +35,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "namespace", default_value="", description="namespace of the nodes and their topics"
     ),
-    DeclareLaunchArgument(
-        "params_file",
-        default_value=PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "group_smile.yaml"]),
-        description="YAML file with parameters",
-    ),
-    DeclareLaunchArgument(
-        "device",
-        default_value=SmileConfig().device,
-        choices=list(DEVICES),
-        description="where the networks run; goes before params_file",
-    ),
-    DeclareLaunchArgument(
-        "use_sim_time", default_value="false", description="take the time from /clock (simulation, bag)"
-    ),
+    *arguments_of_nodes(),
     DeclareLaunchArgument(
         "autostart",
         default_value="true",

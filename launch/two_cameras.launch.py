@@ -1,14 +1,12 @@
 """Two cameras: a tracker and a group for each, and one smile_intensity for the faces of both as one batch."""
 
 from launch.actions import DeclareLaunchArgument, GroupAction
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
-from social_perception.core.config import DEVICES, SmileConfig
-from social_perception.nodes.launching import aligned_depth_beside, camera_info_beside
+from social_perception.nodes.launching import aligned_depth_beside, arguments_of_nodes, camera_info_beside
 
 PACKAGE = "social_perception"
 CAMERAS = {
@@ -43,20 +41,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "namespace", default_value="", description="namespace before left and right; empty: none"
     ),
-    DeclareLaunchArgument(
-        "params_file",
-        default_value=PathJoinSubstitution([FindPackageShare(PACKAGE), "config", "group_smile.yaml"]),
-        description="YAML file with parameters",
-    ),
-    DeclareLaunchArgument(
-        "device",
-        default_value=SmileConfig().device,
-        choices=list(DEVICES),
-        description="where the networks run; goes before params_file",
-    ),
-    DeclareLaunchArgument(
-        "use_sim_time", default_value="false", description="take the time from /clock (simulation, bag)"
-    ),
+    *arguments_of_nodes(),
 ]
 
 

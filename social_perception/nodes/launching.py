@@ -1,12 +1,15 @@
-"""What the launch files have in common: packages that may be missing, and topics beside each other."""
+"""What the launch files have in common: arguments, packages that may be missing, topics beside each other."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from launch.actions import OpaqueFunction
-from launch.substitutions import LaunchConfiguration, PythonExpression
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
+from launch_ros.substitutions import FindPackageShare
+
+from social_perception.core.config import DEVICES, SmileConfig
 
 
 class PackageMissing(RuntimeError):  # noqa: N818
@@ -44,6 +47,25 @@ def needs(package: str, wanted_for: str, **options: Any) -> OpaqueFunction:
             )
 
     return OpaqueFunction(function=check, **options)
+
+
+def arguments_of_nodes() -> list[DeclareLaunchArgument]:
+    """The launch arguments ``params_file``, ``device`` and ``use_sim_time``."""
+    defaults = PathJoinSubstitution([FindPackageShare("social_perception"), "config", "group_smile.yaml"])
+    return [
+        DeclareLaunchArgument("params_file", default_value=defaults, description="YAML file with parameters"),
+        DeclareLaunchArgument(
+            "device",
+            default_value=SmileConfig().device,
+            choices=list(DEVICES),
+            description="where the networks run; goes before params_file",
+        ),
+        DeclareLaunchArgument(
+            "use_sim_time",
+            default_value="false",
+            description="take the time from /clock (simulation, bag)",
+        ),
+    ]
 
 
 _COLOR, _ALIGNED_DEPTH = "color/image_raw", "aligned_depth_to_color/image_raw"

@@ -81,7 +81,7 @@ def launch(prefix):
 @pytest.fixture
 def ours(prefix) -> None:
     """Our package, with nodes that end at once."""
-    for name in ("social_perception_all", "image_publisher"):
+    for name in ("social_perception_all", "affect_overlay", "image_publisher"):
         prefix.package("social_perception", name)
     prefix.file("share/social_perception/config/group_smile.yaml", "{}")
 
