@@ -22,6 +22,7 @@ from PIL import Image
 from social_perception.cli.main import main as command
 from social_perception.core.config import PipelineConfig, WebConfig
 from social_perception.pipeline import make_pipeline
+from social_perception.sources.pacing import PacedSource
 from social_perception.sources.sample import RATE_HZ, SampleSource
 from social_perception.views.overlay import draw_overlay
 from social_perception.views.traces import Traces
@@ -61,8 +62,8 @@ def make_overlay_and_page(browser: Any) -> None:
     with Dashboard(WebConfig(port=0), "sample") as dashboard:
         page = browser.new_page(viewport={"width": WIDTH, "height": 720}, color_scheme="light")
         page.goto(dashboard.url)
-        with make_pipeline(PipelineConfig(), live=False) as pipeline:
-            for frame in islice(SampleSource(PEOPLE), round(SECONDS * RATE_HZ)):
+        with make_pipeline(PipelineConfig(), live=True) as pipeline:
+            for frame in PacedSource(SampleSource(PEOPLE, SECONDS)):
                 affect = pipeline.process(frame)
                 traces.add(affect)
                 dashboard.show(affect)
