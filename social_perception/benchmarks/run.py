@@ -12,6 +12,7 @@ import torch
 from social_perception.benchmarks.detector import SIZES, Size, compare_detectors
 from social_perception.benchmarks.first_box import TRIES, measure_first_box
 from social_perception.benchmarks.growth import MATRIX_SIDE_QUICK, Growth, measure_growth
+from social_perception.benchmarks.live import config_on
 from social_perception.benchmarks.loop import FRAMES
 from social_perception.benchmarks.machine import this_machine
 from social_perception.benchmarks.report import (
@@ -29,7 +30,6 @@ from social_perception.benchmarks.stream import WARM_UP_S, StreamRequest
 from social_perception.benchmarks.streams import measure, measure_soak
 from social_perception.benchmarks.timing import QUICK, Effort
 from social_perception.benchmarks.web import WebRequest, measure_web
-from social_perception.core.config import PipelineConfig
 from social_perception.pipeline import make_pipeline
 
 PEOPLE = (1, 2, 4, 8, 16)
@@ -126,13 +126,9 @@ def _grow(plan: Plan, device: str) -> tuple[tuple[Line, ...], tuple[Limit, ...]]
 
 def _first_box(plan: Plan, device: str) -> Iterator[FirstBox]:
     _tell(f"time to the first box on {device}")
-    default = PipelineConfig()
-    config = replace(
-        default,
-        detection=replace(default.detection, device=device),
-        smile=replace(default.smile, device=device),
-    )
-    for each in measure_first_box(lambda given: make_pipeline(given, live=True), config, plan.tries):
+    for each in measure_first_box(
+        lambda given: make_pipeline(given, live=True), config_on(device), plan.tries
+    ):
         _tell(f"  {each.face_px} px: {each.found} of {each.tries} boxed")
         yield each
 

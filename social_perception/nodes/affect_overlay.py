@@ -28,6 +28,7 @@ from social_perception.nodes.messages import (
     GroupAffectMessage,
     faces_of,
     group_of,
+    nanoseconds,
     seconds,
 )
 from social_perception.nodes.qos import NEWEST_RESULT_QOS, RESULT_QOS, image_qos
@@ -215,11 +216,6 @@ class AffectOverlayNode(Stage):
             self._compressed.publish(
                 CompressedImage(header=header, format=_JPEG_FORMAT, data=blob(_jpeg(drawn, quality)))
             )
-
-
-def nanoseconds(stamp: Time) -> int:
-    """A stamp as a whole number, exact."""
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def _check_size(result: FaceAffectArray, width: int, height: int) -> None:

@@ -33,7 +33,7 @@ from social_perception.benchmarks.stream import (
 from social_perception.benchmarks.usage import UsageWatch
 from social_perception.core.errors import SocialPerceptionError
 from social_perception.nodes.images import encode, image_header
-from social_perception.nodes.messages import FaceAffectArray, GroupAffectMessage
+from social_perception.nodes.messages import FaceAffectArray, GroupAffectMessage, nanoseconds
 from social_perception.nodes.qos import NEWEST_RESULT_QOS, RESULT_QOS
 from social_perception.nodes.runner import exit_status, running
 from social_perception.nodes.transport import prefer_large_images
@@ -72,15 +72,13 @@ class Stage(Node):
         return stamp_ns
 
     def _on_faces(self, message: FaceAffectArray) -> None:
-        self._record.faces(_nanoseconds(message), time.time_ns(), [face.id for face in message.faces])
+        self._record.faces(
+            nanoseconds(message.header.stamp), time.time_ns(), [face.id for face in message.faces]
+        )
 
     def _on_group(self, message: GroupAffectMessage) -> None:
         if message.header.frame_id:  # empty until the first image has come
-            self._record.group(_nanoseconds(message), time.time_ns(), message.group_size)
-
-
-def _nanoseconds(message: Any) -> int:
-    return int(message.header.stamp.sec * 10**9 + message.header.stamp.nanosec)
+            self._record.group(nanoseconds(message.header.stamp), time.time_ns(), message.group_size)
 
 
 class Player:

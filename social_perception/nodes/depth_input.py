@@ -23,6 +23,7 @@ from social_perception.core.errors import CalibrationError, ImageError, SocialPe
 from social_perception.core.types import Frame, Track
 from social_perception.nodes.calibration import intrinsics_of
 from social_perception.nodes.config import DepthConfig, ImageInputConfig
+from social_perception.nodes.messages import nanoseconds
 from social_perception.nodes.qos import image_qos
 from social_perception.nodes.stage import Stage
 from social_perception.nodes.topic_input import TopicInput
@@ -113,9 +114,7 @@ class DepthInput:
 
     def _nearest(self, stamp: Time) -> Image | None:
         with self._lock:
-            ages = [
-                (abs(_nanoseconds(each.header.stamp) - _nanoseconds(stamp)), each) for each in self._images
-            ]
+            ages = [(abs(nanoseconds(each.header.stamp) - nanoseconds(stamp)), each) for each in self._images]
         age, image = min(ages, key=lambda pair: pair[0], default=(0, None))
         return image if age <= self._stage.parameters[DepthConfig].max_depth_age_s * 1e9 else None
 
@@ -160,7 +159,3 @@ def depth_image(message: Image, header: Header) -> DepthImage:
     check_layout(message, Layout(height, width * dtype.itemsize, step))
     values = np.ndarray((height, width), dtype, message.data, strides=(step, dtype.itemsize))
     return DepthImage(values, unit_m)
-
-
-def _nanoseconds(stamp: Time) -> int:
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)

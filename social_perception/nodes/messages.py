@@ -53,6 +53,11 @@ def seconds(stamp: Time) -> float:
     return stamp.sec + stamp.nanosec * 1e-9
 
 
+def nanoseconds(stamp: Time) -> int:
+    """A stamp in ns; exact."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
 def in_picture(tracks: Sequence[Track], width: int, height: int) -> tuple[Track, ...]:
     """The tracks whose box shows at least half a pixel of the image; others have no region of interest."""
     return tuple(track for track in tracks if _clip(track.box, width, height) is not None)

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from builtin_interfaces.msg import Time
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -23,7 +21,13 @@ from social_perception.core.errors import ImageError
 from social_perception.core.types import CROP_SIZE_PX, Box, Frame, ImageArray, Track
 from social_perception.nodes.config import HumansConfig, ImageInputConfig, NodeConfig, Ros4HriFacesConfig
 from social_perception.nodes.images import decode
-from social_perception.nodes.messages import TrackedFaceArray, in_picture, seconds, tracked_faces_message
+from social_perception.nodes.messages import (
+    TrackedFaceArray,
+    in_picture,
+    nanoseconds,
+    seconds,
+    tracked_faces_message,
+)
 from social_perception.nodes.qos import RESULT_QOS, image_qos, subscribe
 from social_perception.nodes.ros4hri_messages import IdsList, NormalizedRegionOfInterest2D, roi_of
 from social_perception.nodes.stage import Stage
@@ -92,7 +96,6 @@ class Ros4HriFacesNode(Stage):
 
     def __init__(self, **node_options: Any) -> None:
         self._publisher: Any = None
-        self._timer: Any = None
         self._faces: FaceInputs | None = None
         self._image_input: TopicInput | None = None
         super().__init__(
@@ -116,15 +119,10 @@ class Ros4HriFacesNode(Stage):
             self._subscribe_images()
         else:
             self.listen(CameraInfo, "camera_info", image_qos(reliable=False), self._on_camera_info)
-        # Steady, so that a simulation clock that stands still keeps nobody waiting.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(_TICK_S, self._tick, clock=steady)
+        self.every(_TICK_S, self._tick)
         self._image_check_s = 0.0
 
     def close(self) -> None:
-        if self._timer is not None:
-            self.destroy_timer(self._timer)
-            self._timer = None
         if self._faces is not None:
             self._faces.follow(())
             self._faces = None
@@ -145,7 +143,7 @@ class Ros4HriFacesNode(Stage):
     def process(self, message: IdsList) -> int:
         ids = [each for each in message.ids if is_topic_name(each)]
         self._faces.follow(ids)
-        self._groups.add_ids(message.header, _nanoseconds(message.header.stamp), ids, time.monotonic())
+        self._groups.add_ids(message.header, nanoseconds(message.header.stamp), ids, time.monotonic())
         self._publish_ready()
         if len(ids) < len(message.ids):
             (first, *_) = set(message.ids) - set(ids)
@@ -184,7 +182,7 @@ class Ros4HriFacesNode(Stage):
 
     def _on_roi(self, face_id: str, message: NormalizedRegionOfInterest2D) -> None:
         def work() -> None:
-            stamp_ns = _nanoseconds(message.header.stamp)
+            stamp_ns = nanoseconds(message.header.stamp)
             self._groups.add_roi(message.header, stamp_ns, face_id, roi_of(message), time.monotonic())
             self._confident = self._confident or message.c > 0.0
             self._publish_ready()
@@ -193,14 +191,14 @@ class Ros4HriFacesNode(Stage):
 
     def _on_cropped(self, face_id: str, message: Image) -> None:
         def work() -> None:
-            stamp_ns = _nanoseconds(message.header.stamp)
+            stamp_ns = nanoseconds(message.header.stamp)
             self._groups.add_picture(message.header, stamp_ns, face_id, message, time.monotonic())
             self._publish_ready()
 
         self._guarded(work)
 
     def _on_image(self, message: Image | CompressedImage) -> None:
-        self._images[_nanoseconds(message.header.stamp)] = message
+        self._images[nanoseconds(message.header.stamp)] = message
         while len(self._images) > self.parameters[Ros4HriFacesConfig].kept_images:
             del self._images[min(self._images)]
         self._guarded(self._publish_ready)
@@ -289,10 +287,6 @@ class Ros4HriFacesNode(Stage):
 
     def _margin(self) -> float:
         return self.parameters[Ros4HriFacesConfig].crop_margin
-
-
-def _nanoseconds(stamp: Time) -> int:
-    return stamp.sec * 10**9 + stamp.nanosec
 
 
 def _blank(width: int, height: int) -> ImageArray:

@@ -10,14 +10,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from builtin_interfaces.msg import Time
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from social_perception.core.types import FaceAffect, ImageArray
 from social_perception.nodes.config import HumansConfig, NodeConfig, Ros4HriConfig
-from social_perception.nodes.messages import FaceAffectArray, TrackedFaceArray, crops_of, faces_of
+from social_perception.nodes.messages import (
+    FaceAffectArray,
+    TrackedFaceArray,
+    crops_of,
+    faces_of,
+    nanoseconds,
+)
 from social_perception.nodes.qos import NEWEST_RESULT_QOS, RESULT_QOS
 from social_perception.nodes.ros4hri_messages import (
     Expression,
@@ -91,7 +96,6 @@ class Ros4HriNode(Stage):
     def __init__(self, **node_options: Any) -> None:
         self._topics: dict[str, FaceTopics] = {}
         self._tracked: Any = None
-        self._timer: Any = None
         self._header: Header | None = None
         super().__init__("ros4hri", (HumansConfig, Ros4HriConfig), **node_options)
 
@@ -112,14 +116,9 @@ class Ros4HriNode(Stage):
         )
         if self._config.publish_faces and self._config.publish_cropped:
             self.listen(TrackedFaceArray, "tracked_faces", NEWEST_RESULT_QOS, self._on_tracked_faces)
-        # Steady, so that a simulation clock that stands still keeps nobody waiting.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(_WATCH_PERIOD_S, self._watch, clock=steady)
+        self.every(_WATCH_PERIOD_S, self._watch)
 
     def close(self) -> None:
-        if self._timer is not None:
-            self.destroy_timer(self._timer)
-            self._timer = None
         self._leave_all()
 
     def unload(self) -> None:
@@ -168,6 +167,6 @@ class Ros4HriNode(Stage):
 
 def _just_after(header: Header) -> Header:
     """A header newer than that of the last image, by the camera's clock, which need not be ours."""
-    nanoseconds = header.stamp.sec * 10**9 + header.stamp.nanosec + 1
-    stamp = Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+    after_ns = nanoseconds(header.stamp) + 1
+    stamp = Time(sec=after_ns // 10**9, nanosec=after_ns % 10**9)
     return Header(stamp=stamp, frame_id=header.frame_id)
