@@ -20,6 +20,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from social_perception.behaviours.blackboard import NAMESPACE, Clock
 from social_perception.behaviours.conditions import GroupIsAbsent, IsGroupSmiling
@@ -116,7 +117,7 @@ def greeting_tree(
         clock: tells the time in s, the same by which the data is received.
         namespace: of the blackboard's keys.
     """
-    shared = {"clock": clock, "namespace": namespace}
+    shared: dict[str, Any] = {"clock": clock, "namespace": namespace}
     smiling = Hysteresis(plan.smiling_on, plan.smiling_off, on_dwell_s=plan.smile_s)
     good_bye = _sequence(
         "good bye", GroupIsAbsent(dwell_s=plan.absence_s, **shared), ForgetGreeting(namespace=namespace)

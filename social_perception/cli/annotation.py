@@ -226,7 +226,7 @@ def _write_frames(
             if start_s is None:
                 start_s = affect.stamp_s
             if start_s:
-                frame, affect = (_since(start_s, each) for each in (frame, affect))
+                frame, affect = _since(start_s, frame), _since(start_s, affect)
             face_table.add(affect)
             group_table.add(affect)
             if drawing is not None:

@@ -112,7 +112,12 @@ def add_pipeline_settings(parser: argparse.ArgumentParser) -> None:
 
 def pipeline_settings(options: argparse.Namespace) -> PipelineConfig:
     """The configuration of the whole way of one frame from the flags."""
-    return PipelineConfig(*(given_settings(options, kind) for kind in _PIPELINE))
+    return PipelineConfig(
+        given_settings(options, DetectionConfig),
+        given_settings(options, TrackingConfig),
+        given_settings(options, SmileConfig),
+        given_settings(options, GroupConfig),
+    )
 
 
 def positive(text: str) -> float:

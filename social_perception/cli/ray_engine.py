@@ -15,8 +15,8 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -47,7 +47,11 @@ _TRIES = 2
 
 
 def run_on_ray(
-    jobs: Sequence[Job], make: MakeAnnotate, listener: Listener, workers: int | None, cores_each: int | None
+    jobs: Sequence[Job],
+    make: Callable[..., AbstractContextManager[Annotate]],
+    listener: Listener,
+    workers: int | None,
+    cores_each: int | None,
 ) -> None:
     """Annotate the videos on the cluster of RAY_ADDRESS, or on a Ray of this machine.
 

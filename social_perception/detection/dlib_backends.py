@@ -18,7 +18,7 @@ def _dlib() -> ModuleType:
         import dlib
     except ImportError as error:
         raise MissingDependencyError("this detector needs dlib: pip install dlib-bin") from error
-    return dlib  # type: ignore[no-any-return]
+    return dlib
 
 
 def upsamplings(config: DetectionConfig, native_face_px: float) -> int:

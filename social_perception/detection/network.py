@@ -24,24 +24,25 @@ class MmodNetwork(nn.Module):
         self.dtype = dtype
         self._geometry = [(item.weight.shape[2], item.stride, item.padding) for item in model.convolutions]
         *hidden, last = model.convolutions
-        self.layers = nn.ModuleList()
+        convolutions: list[nn.Conv2d] = []
         self.relu = [convolution.relu for convolution in hidden]
         for source in hidden:
             filters, channels, rows, columns = source.weight.shape
             layer = nn.Conv2d(channels, filters, (rows, columns), source.stride, source.padding)
             layer.weight.data = torch.from_numpy(np.ascontiguousarray(source.weight)).to(dtype)
             layer.bias.data = torch.from_numpy(np.ascontiguousarray(source.bias))  # type: ignore[union-attr]
-            self.layers.append(layer)
-        _fold_normalisation(self.layers[0], model.mean_rgb)
+            convolutions.append(layer)
+        _fold_normalisation(convolutions[0], model.mean_rgb)
+        self.layers = nn.ModuleList(convolutions)
         self.to(dtype)
         self.score = _OneFilter(last.weight, last.bias, last.padding)
         self.requires_grad_(False)
         # The unpadded layers at the bottom can be computed band by band.
-        self.stem = next(index for index, layer in enumerate(self.layers) if layer.padding[0] > 0)
+        self.stem = next(index for index, source in enumerate(hidden) if source.padding > 0)
         self.stride, self.reach = 1, 1
-        for layer in self.layers[: self.stem]:
-            self.reach += (layer.kernel_size[0] - 1) * self.stride
-            self.stride *= layer.stride[0]
+        for source in hidden[: self.stem]:
+            self.reach += (source.weight.shape[2] - 1) * self.stride
+            self.stride *= source.stride
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         rows = (image.shape[2] - self.reach) // self.stride + 1
@@ -97,9 +98,10 @@ class _OneFilter(nn.Module):
         return total
 
 
-def _fold_normalisation(layer: nn.Module, mean_rgb: tuple[float, float, float]) -> None:
+def _fold_normalisation(layer: nn.Conv2d, mean_rgb: tuple[float, float, float]) -> None:
     weight = layer.weight.data / 256.0
     mean = torch.tensor(mean_rgb).view(1, 3, 1, 1)
     # From the weights as they are rounded, so that the mean colour still gives zero.
+    assert layer.bias is not None
     layer.bias.data -= (weight.float() * mean).sum(dim=(1, 2, 3))
     layer.weight.data = weight

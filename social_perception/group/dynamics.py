@@ -168,7 +168,7 @@ def lagged_correlations(
         later = correlation_matrix(people[: samples - lag], people[lag:], min_samples)
         curves[longest + lag] = later
         curves[longest - lag] = later.T  # j after i by tau is i after j by -tau
-    return step_s * np.arange(-longest, longest + 1), curves
+    return step_s * np.arange(-longest, longest + 1, dtype=np.float64), curves
 
 
 def highest_peaks(curves: FloatArray, lags_s: FloatArray) -> tuple[FloatArray, FloatArray]:

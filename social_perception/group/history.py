@@ -59,7 +59,7 @@ class History:
             self._ids = [*self._ids, *new]
 
     def _dismiss(self) -> None:
-        seen = ~np.isnan(self._people).all(axis=0)
+        seen = np.asarray(~np.isnan(self._people).all(axis=0))
         if not seen.all():
             self._people = self._people[:, seen]
             self._ids = [name for name, there in zip(self._ids, seen) if there]

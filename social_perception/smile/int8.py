@@ -148,7 +148,7 @@ class _Residual:
 def _step(block: nn.Module, top: Maxima) -> _Convolution | _Residual:
     if isinstance(block, Residual):
         return _Residual(block, top)
-    return _Convolution(block.convolution, top.output)  # type: ignore[union-attr, arg-type]
+    return _Convolution(block.convolution, top.output)  # type: ignore[arg-type]
 
 
 def _packed(layer: nn.Conv2d) -> object:

@@ -81,6 +81,8 @@ class Convolution(nn.Module):
 class FaceEncoder(nn.Module):
     """One face crop, (N, 3, 96, 96) in [-1, 1], to features (N, F)."""
 
+    luma: Tensor
+
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         a, b, c, d = config.channels

@@ -74,5 +74,5 @@ def _in_int8(network: Network, device: str) -> Network:
         raise ConfigurationError("precision int8 is for the small network; the reference network has none")
     maxima = expected_maxima(network.encoder.layers)  # before the statistics are folded away
     network = fused(network)
-    network.encoder.layers = Int8Layers(network.encoder.layers, maxima)  # type: ignore[assignment, union-attr]
+    network.encoder.layers = Int8Layers(network.encoder.layers, maxima)  # type: ignore[union-attr, arg-type]
     return network

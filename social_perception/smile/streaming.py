@@ -44,7 +44,7 @@ class StreamingScorer:
         self.config = config
         self.precision = precision
         self._device = torch.device(device)
-        self._network = network.to(self._device, memory_format=torch.channels_last)
+        self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._tracks = TrackStates(config.max_faces)
         self._memory = self._network.initial_state(config.max_faces)  # (slots, H) or (slots, L, H)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -84,6 +85,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelError(f"no VGG-Face weights at {path}")
     try:
+        tensors: Any
         if path.suffix == ".safetensors":
             tensors = load_file(path)
         else:

@@ -6,7 +6,7 @@ the order of their stamps, complete or after a bounded wait.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -140,7 +140,9 @@ class FaceGroups(Generic[Roi, Picture]):
         if pending.ids is None or (pending.ids and not self._ready(stamp_ns)):
             return False
         waited_for = [each for each in pending.ids if each in self._expected]
-        parts = [pending.rois, pending.pictures] if self._with_pictures else [pending.rois]
+        parts: list[Container[str]] = [pending.rois]
+        if self._with_pictures:
+            parts.append(pending.pictures)
         return all(each in part for each in waited_for for part in parts)
 
     def _group(

@@ -54,7 +54,7 @@ def settle(faces: Sequence[FollowedFace], snapshot: Snapshot, clock_s: float) ->
         return
     agreement = patch_agreement(np.stack([face.picture for face in faces]), shown)
     shared = coverages(rows, rows)
-    for i, j in sorted(zip(first, second), key=lambda pair: -hidden[pair]):
+    for i, j in sorted(zip(first.tolist(), second.tolist()), key=lambda pair: -hidden[pair]):
         if faces[i].visible and faces[j].visible:
             back, front = (i, j) if _is_behind(faces, agreement, i, j) else (j, i)
             is_hidden = agreement[back] < min(HIDDEN_AGREEMENT, agreement[front] - CLEAR_DIFFERENCE)

@@ -9,6 +9,7 @@ Detection of Tracking Failures", ICPR 2010. The points of all faces are followed
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -126,9 +127,14 @@ def _forward_backward(
     """Follow points (M, P, 2) there and back; return their ends, errors in px, and residuals."""
     corner, first, second = _cut(before, after, start)
     here = (start - corner).reshape(-1, 1, 2).astype(np.float32)
-    options = {"winSize": (WINDOW_PX, WINDOW_PX), "maxLevel": PYRAMID_LEVELS, "criteria": (3, 10, 0.03)}
-    there, found, residual = cv2.calcOpticalFlowPyrLK(first, second, here, None, **options)
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(second, first, there, None, **options)
+    follow = partial(
+        cv2.calcOpticalFlowPyrLK,
+        winSize=(WINDOW_PX, WINDOW_PX),
+        maxLevel=PYRAMID_LEVELS,
+        criteria=(3, 10, 0.03),
+    )
+    there, found, residual = follow(first, second, here, None)
+    back, found_back, _ = follow(second, first, there, None)
     error = np.linalg.norm(here - back, axis=2)
     error[(found == 0) | (found_back == 0)] = np.inf
     end = there.reshape(start.shape).astype(np.float64) + corner
@@ -149,7 +155,7 @@ def _cut(before: Snapshot, after: Snapshot, points: FloatArray) -> tuple[FloatAr
 
 def _inside(points: FloatArray, snapshot: Snapshot) -> BoolArray:
     height, width = snapshot.gray.shape
-    return ((points > -1.0) & (points < [width, height])).all(axis=2)
+    return np.asarray(((points > -1.0) & (points < [width, height])).all(axis=2))
 
 
 def _best_half(good: BoolArray, error: FloatArray, residual: FloatArray) -> BoolArray:

@@ -124,8 +124,9 @@ def write_elan(
     # Taken away together with its type: every tier has ours.
     eaf.remove_tier("default")
     eaf.remove_linguistic_type("default-lt")
-    for face in faces if clock is not None else ():
-        _add_tier(eaf, face, level_runs(face, clock, shortest_s))
+    if clock is not None:
+        for face in faces:
+            _add_tier(eaf, face, level_runs(face, clock, shortest_s))
     if media is None:
         _link(eaf, Path(video).resolve(), Path(path).resolve())
     else:

@@ -177,7 +177,7 @@ class Recorder:
 
 def _yaml(value: Any) -> str:
     # The same numbers stand twice; an alias for them is not understood everywhere.
-    class Dumper(yaml.SafeDumper):
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML has no types
         def ignore_aliases(self, data: Any) -> bool:
             return True
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -235,7 +235,7 @@ def read_group(path: str | Path) -> GroupTimeline | None:
     """The group of a group table with all its numbers; None for a table without rows."""
     growing = _Growing()
     counts = [array("q") for _ in _COUNT_COLUMNS]
-    numbers = [array("d") for _ in _NUMBER_COLUMNS]
+    numbers: list[array[float]] = [array("d") for _ in _NUMBER_COLUMNS]
     with Path(path).open(newline="", encoding="utf-8") as file:
         rows = csv.reader(file)
         header = next(rows)
@@ -248,16 +248,14 @@ def read_group(path: str | Path) -> GroupTimeline | None:
             growing.add(row, (stamp, frame, intensity, level))
             for values, place in zip(counts, count_places):
                 values.append(int(row[place]))
-            for values, place in zip(numbers, number_places):
-                values.append(float(row[place] or "nan"))
+            for real_values, place in zip(numbers, number_places):
+                real_values.append(float(row[place] or "nan"))
     if not growing.frames:
         return None
     base = growing.done("group")
-    return GroupTimeline(
-        *(base.name, base.stamps_s, base.frames, base.intensities, base.levels),
-        *(np.array(values, np.int64) for values in counts),
-        *(np.array(values, np.float64) for values in numbers),
-    )
+    columns: list[npt.NDArray[Any]] = [np.array(each, np.int64) for each in counts]
+    columns += [np.array(each, np.float64) for each in numbers]
+    return GroupTimeline(base.name, base.stamps_s, base.frames, base.intensities, base.levels, *columns)
 
 
 def read_boxes(path: str | Path, frames: Collection[int]) -> dict[int, tuple[FaceAffect, ...]]:

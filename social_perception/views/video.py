@@ -58,6 +58,7 @@ class VideoWriter:
         has_h264 = "libx264" in av.codecs_available
         codec = "libx264" if has_h264 else "mpeg4"
         stream = self._container.add_stream(codec, rate=self._rate)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = (max(2, side // 2 * 2) for side in (image.shape[1], image.shape[0]))
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = _TIME_BASE

@@ -126,7 +126,7 @@ def curve(places: IntArray, values: FloatArray, clock: Clock, axis: Axis, column
     missing = (np.diff(places) > 1) & (np.diff(middles_s) > column_s)
     sections = np.concatenate([[0], np.cumsum(missing)])
     drawn = cells(sections, _columns(middles_s, axis, columns), middles_s, values)
-    frame = max(2, int(axis.units(axis.start_s + np.median(clock.lengths_s))))
+    frame = max(2, int(axis.units(np.asarray(axis.start_s + np.median(clock.lengths_s)))))
     mean, low, high = (list(_points(drawn, axis, of, frame)) for of in (drawn.mean, drawn.low, drawn.high))
     return Curve(_lines(mean), _areas(low), "" if high == low else _areas(high))
 

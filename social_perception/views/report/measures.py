@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -247,7 +248,7 @@ def shared_moments(
 def _who_smiles(
     placed: Sequence[tuple[str, IntArray, BoolArray]], clock: Clock, stretch: Stretch
 ) -> tuple[str, ...]:
-    smiled_s = []
+    smiled_s: list[tuple[float, int, str]] = []
     for name, places, smiles in placed:
         low, high = np.searchsorted(places, [stretch.first, stretch.last + 1])
         length_s = float(clock.lengths_s[places[low:high][smiles[low:high]]].sum())
@@ -287,9 +288,14 @@ def summary(
 ) -> Summary:
     """The figures of the whole video; without a group its affect is unknown."""
     nan = float("nan")
-    base = {"start_s": clock.start_s, "end_s": clock.end_s, "frames": len(clock.frames), "people": len(faces)}
+    base: dict[str, Any] = {
+        "start_s": clock.start_s,
+        "end_s": clock.end_s,
+        "frames": len(clock.frames),
+        "people": len(faces),
+    }
     if group is None:
-        nobody = {"intensity": nan, "highest": nan, "highest_at_s": nan, "smiling_share": nan}
+        nobody: dict[str, Any] = {"intensity": nan, "highest": nan, "highest_at_s": nan, "smiling_share": nan}
         at_once = np.zeros(len(clock.frames), np.int64)
         for face in faces:
             at_once[clock.places(face)] += 1
