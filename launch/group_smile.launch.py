@@ -46,7 +46,8 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "composed",
         default_value="true",
-        description="all nodes but affect_overlay in one process, or one process each",
+        description="all nodes but affect_overlay in one process, or one process each, which puts face "
+        "pictures on the topic tracked_faces",
     ),
     DeclareLaunchArgument(
         "overlay",
@@ -114,6 +115,9 @@ ONE_PROCESS = [
     )
 ]
 
+# What smile_intensity scores must cross DDS from process to process; face_tracker says so in the log.
+TRACKER = {**COMMON, "parameters": [*COMMON["parameters"], {"publish_crops": True}]}
+
 ONE_PROCESS_EACH = [
     Node(
         executable="affect_markers",
@@ -123,7 +127,7 @@ ONE_PROCESS_EACH = [
     ),
     Node(executable="group_affect", name="group_affect", **COMMON),
     Node(executable="smile_intensity", name="smile_intensity", **COMMON),
-    Node(executable="face_tracker", name="face_tracker", **COMMON),
+    Node(executable="face_tracker", name="face_tracker", **TRACKER),
 ]
 
 WEB = Node(

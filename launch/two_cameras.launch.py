@@ -73,7 +73,8 @@ def camera(side: str) -> GroupAction:
         ("camera_info", LaunchConfiguration(f"{side}_camera_info_topic")),
     )
     # The ids of the left camera begin with l, those of the right one with r.
-    tracker = node("face_tracker", topics, id_prefix=side[0])
+    # Face pictures must cross DDS to smile_intensity.
+    tracker = node("face_tracker", topics, id_prefix=side[0], publish_crops=True)
     return GroupAction([PushRosNamespace(side), node("group_affect"), tracker])
 
 

@@ -69,6 +69,7 @@ class AffectOverlayNode(Stage):
         self._raw: Any = None
         self._compressed: Any = None
         self._traces = Traces()
+        self._told_of_viewers = False
         self._index = 0
         super().__init__("affect_overlay", (ImageInputConfig, OverlayConfig), **node_options)
         self._forget()
@@ -113,6 +114,10 @@ class AffectOverlayNode(Stage):
             self._remind()
 
     def _subscribe(self) -> None:
+        if not self._told_of_viewers:
+            self._told_of_viewers = True
+            topic = self.resolve_topic_name("affect_overlay")
+            self.get_logger().warning(f"pictures are published on {topic}, to which somebody subscribes")
         config = self.parameters[ImageInputConfig]
         compressed = config.image_transport == "compressed"
         kind, topic = (CompressedImage, "image/compressed") if compressed else (Image, "image")

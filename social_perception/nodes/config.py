@@ -92,7 +92,10 @@ class TrackedFacesConfig(Checked):
     """What face_tracker publishes beside the faces' places."""
 
     publish_crops: bool = setting(
-        True, "whether tracked_faces carries the face crops, which smile_intensity needs", dynamic=True
+        False,
+        "whether tracked_faces carries the face crops, for a smile_intensity in another process, ros4hri's "
+        "pictures or a recording; in one process they are handed over without a topic",
+        dynamic=True,
     )
 
 

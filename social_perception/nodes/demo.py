@@ -13,11 +13,12 @@ from typing import Any
 from rclpy.node import Node
 
 from social_perception.core.types import FrameAffect
+from social_perception.nodes.affect_markers import AffectMarkersNode
 from social_perception.nodes.image_publisher import ImagePublisher, Player, add_source_options, parse
 from social_perception.nodes.messages import FaceAffectArray, GroupAffectMessage, faces_of, group_of, seconds
 from social_perception.nodes.qos import RESULT_QOS
 from social_perception.nodes.runner import Running, exit_status, running
-from social_perception.nodes.social_perception_all import NODES
+from social_perception.nodes.social_perception_all import pipeline
 from social_perception.sources.factory import default_source, open_source
 from social_perception.sources.source import Source
 from social_perception.views.terminal import live_display
@@ -68,7 +69,7 @@ def _demo(options: argparse.Namespace, args: Sequence[str] | None) -> None:
     spec = options.source or default_source()
     source = open_source(spec)
     print(f"Starting the nodes on {source.name}; Ctrl-C ends.", flush=True)
-    with source, running([Listener, *NODES, ImagePublisher], args) as program:
+    with source, running([Listener, AffectMarkersNode, *pipeline(), ImagePublisher], args) as program:
         listener, publisher = program.nodes[0], program.nodes[-1]
         player = Player(publisher, source, spec, loop=options.loop, rate_hz=options.rate)
         begun_s = time.monotonic()

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 from social_perception.core.config import DetectionConfig, PipelineConfig, TrackingConfig
-from social_perception.core.types import Frame
+from social_perception.core.types import Frame, Track
 from social_perception.nodes.config import DepthConfig, ImageInputConfig, TrackedFacesConfig
+from social_perception.nodes.crop_exchange import CropExchange
 from social_perception.nodes.depth_input import DepthInput
 from social_perception.nodes.images import decode
 from social_perception.nodes.messages import TrackedFaceArray, in_picture, seconds, tracked_faces_message
@@ -34,15 +36,21 @@ class FaceTrackerNode(Stage):
 
     Args:
         make: builds the tracking; tests give a fake.
+        exchange: where a smile_intensity in the same process takes the crops; None: there is none.
         node_options: passed on to rclpy.
     """
 
     task = "images to tracked faces"
 
     def __init__(
-        self, make: Callable[[PipelineConfig], FaceTracking] = _make_tracking, **node_options: Any
+        self,
+        make: Callable[[PipelineConfig], FaceTracking] = _make_tracking,
+        exchange: CropExchange | None = None,
+        **node_options: Any,
     ) -> None:
         self._make = make
+        self._exchange = exchange if exchange is not None else CropExchange()
+        self._told_of_crops = False
         self._tracking: FaceTracking | None = None
         self._depth: DepthInput | None = None
         self._index = 0
@@ -54,6 +62,8 @@ class FaceTrackerNode(Stage):
         self._applied = self._config
         self._tracking = self._make(self._config)
         self._publisher = self.create_lifecycle_publisher(TrackedFaceArray, "tracked_faces", RESULT_QOS)
+        self._topic = self.resolve_topic_name("tracked_faces")
+        self._tell_of_crops()
 
     def open(self) -> None:
         if self.parameters[DepthConfig].use_depth:
@@ -85,6 +95,17 @@ class FaceTrackerNode(Stage):
 
     def reconfigure(self) -> None:
         self._config = PipelineConfig(self.parameters[DetectionConfig], self.parameters[TrackingConfig])
+        if self._tracking is not None:
+            self._tell_of_crops()
+
+    def _tell_of_crops(self) -> None:
+        """Say in the log that faces can be seen on a topic, each time when that begins."""
+        published = self.parameters[TrackedFacesConfig].publish_crops
+        if published and not self._told_of_crops:
+            self.get_logger().warning(
+                f"face pictures are published on {self._topic} because publish_crops is true"
+            )
+        self._told_of_crops = published
 
     def restart(self) -> None:
         self._tracking.reset()
@@ -105,12 +126,18 @@ class FaceTrackerNode(Stage):
         tracks = in_picture(self._tracking.update(frame), frame.width, frame.height)
         if self._depth is not None:
             tracks = self._depth.locate(tracks, frame, message.header)
-        crops = None
-        if self.parameters[TrackedFacesConfig].publish_crops:
-            crops = _crop(frame, tracks)
-        self._publisher.publish(tracked_faces_message(message.header, frame, tracks, crops))
+        self._publish(message.header, frame, tracks)
         self.note_published(message.header.stamp)
         return len(tracks)
+
+    def _publish(self, header: Header, frame: Frame, tracks: Sequence[Track]) -> None:
+        published = self.parameters[TrackedFacesConfig].publish_crops
+        handed_over = self._exchange.is_open(self._topic)
+        crops = _crop(frame, tracks) if published or handed_over else None
+        tracked = tracked_faces_message(header, frame, tracks, crops if published else None)
+        if crops is not None and handed_over:
+            self._exchange.put(self._topic, tracked, crops)
+        self._publisher.publish(tracked)
 
 
 def _crop(frame: Frame, tracks: Sequence[Any]) -> Any:

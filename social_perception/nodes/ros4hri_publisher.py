@@ -104,6 +104,10 @@ class Ros4HriNode(Stage):
         self._base = f"{self.parameters[HumansConfig].humans}/faces"
         if self._config.publish_faces:
             self._tracked = self.create_lifecycle_publisher(IdsList, f"{self._base}/tracked", RESULT_QOS)
+            if self._config.publish_cropped:
+                self.get_logger().warning(
+                    f"face pictures are published below {self._base} because publish_cropped is true"
+                )
 
     def open(self) -> None:
         self.subscribe(

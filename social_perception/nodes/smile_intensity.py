@@ -13,6 +13,7 @@ from social_perception.core.errors import SocialPerceptionError
 from social_perception.core.types import ImageArray, Smile, Track
 from social_perception.nodes.clocks import StampWatch
 from social_perception.nodes.config import TrackersConfig
+from social_perception.nodes.crop_exchange import CropExchange
 from social_perception.nodes.messages import (
     FaceAffectArray,
     TrackedFaceArray,
@@ -37,6 +38,13 @@ def _make_scorer(config: SmileConfig) -> Scorer:
     return make_scorer(config)
 
 
+class Waiting(NamedTuple):
+    """A message, and its crops where they were handed over in the process."""
+
+    message: TrackedFaceArray
+    crops: ImageArray | None
+
+
 class Part(NamedTuple):
     """What one tracker gives to a batch; the tracks' ids are told apart from those of other trackers."""
 
@@ -52,14 +60,22 @@ class SmileIntensityNode(Stage):
 
     Args:
         make: builds the scorer; tests give a fake.
+        exchange: where a face_tracker in the same process leaves the crops; None: they come in the messages.
         node_options: passed on to rclpy.
     """
 
     task = "tracked faces to smiles"
 
-    def __init__(self, make: Callable[[SmileConfig], Scorer] = _make_scorer, **node_options: Any) -> None:
+    def __init__(
+        self,
+        make: Callable[[SmileConfig], Scorer] = _make_scorer,
+        exchange: CropExchange | None = None,
+        **node_options: Any,
+    ) -> None:
         self._make = make
+        self._exchange = exchange if exchange is not None else CropExchange()
         self._scorer: Scorer | None = None
+        self._topics: dict[str, str] = {}
         super().__init__("smile_intensity", (SmileConfig, TrackersConfig), **node_options)
 
     def load(self) -> None:
@@ -75,8 +91,17 @@ class SmileIntensityNode(Stage):
     def open(self) -> None:
         self._common_time = CommonTime()
         self._watches = {tracker: StampWatch() for tracker in self._outputs}
-        self.worker = Batches[TrackedFaceArray](self._work, self.get_name())
+        self._topics = {
+            tracker: self.resolve_topic_name(topic_of(tracker, "tracked_faces")) for tracker in self._outputs
+        }
+        for topic in self._topics.values():
+            self._exchange.open(topic)
+        self.worker = Batches[Waiting](self._work, self.get_name())
         self.input = TrackerInputs(self, tuple(self._outputs), self._take)
+
+    def close(self) -> None:
+        while self._topics:
+            self._exchange.close(self._topics.popitem()[1])
 
     def unload(self) -> None:
         if self._scorer is not None:
@@ -94,12 +119,14 @@ class SmileIntensityNode(Stage):
     def _take(self, tracker: str, message: TrackedFaceArray) -> None:
         self.health.received()
         if self.worker is not None:
-            self.worker.put_at(tracker, message)
+            # At once: crops do not wait for long.
+            crops = self._exchange.take(self._topics[tracker], message)
+            self.worker.put_at(tracker, Waiting(message, crops))
 
-    def _work(self, batch: dict[str, TrackedFaceArray]) -> None:
+    def _work(self, batch: dict[str, Waiting]) -> None:
         self._guarded(lambda: self._score(batch))
 
-    def _score(self, batch: dict[str, TrackedFaceArray]) -> None:
+    def _score(self, batch: dict[str, Waiting]) -> None:
         if self.parameters[SmileConfig] is not self._applied:
             self._applied = self.parameters[SmileConfig]
             self._scorer.config = self._applied
@@ -115,8 +142,9 @@ class SmileIntensityNode(Stage):
             self._publish(part, smiles[:count])
             smiles = smiles[count:]
 
-    def _read(self, tracker: str, message: TrackedFaceArray) -> Part | None:
+    def _read(self, tracker: str, waiting: Waiting) -> Part | None:
         """What a message gives to the batch; None, reported, if it cannot be used."""
+        message, crops = waiting
         try:
             self._note_time(message.header.stamp, self._watches[tracker])
             # Two cameras may give two people the same id; the states of their smiles must not mix.
@@ -124,7 +152,7 @@ class SmileIntensityNode(Stage):
                 dataclasses.replace(track, id=topic_of(tracker, track.id)) for track in tracks_of(message)
             )
             stamp_s = self._common_time.of(tracker, seconds(message.header.stamp))
-            return Part(tracker, message, tracks, crops_of(message), stamp_s)
+            return Part(tracker, message, tracks, crops_of(message) if crops is None else crops, stamp_s)
         except SocialPerceptionError as error:
             self.fail(f"{tracker}: {error}" if tracker else str(error))
             return None

@@ -1,4 +1,4 @@
-"""The nodes of the package in one process, so that the camera's images cross DDS once.
+"""The nodes of the package in one process, so that the camera's images cross DDS once and face crops never.
 
 affect_markers, for people who watch, costs nothing while nobody does, and can be left out. affect_overlay
 is left out unless asked for: it subscribes the images too, and with Fast DDS 3.2 a second subscription
@@ -8,6 +8,7 @@ of a topic that comes and goes in one process can block the first for ever.
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ from rclpy.utilities import remove_ros_args
 
 from social_perception.nodes.affect_markers import AffectMarkersNode
 from social_perception.nodes.affect_overlay import AffectOverlayNode
+from social_perception.nodes.crop_exchange import CropExchange
 from social_perception.nodes.face_tracker import FaceTrackerNode
 from social_perception.nodes.group_affect import GroupAffectNode
 from social_perception.nodes.runner import NodeFactory, run
@@ -25,13 +27,23 @@ VIEWS: dict[str, NodeFactory] = {"markers": AffectMarkersNode, "overlay": Affect
 
 _WANTED = {"markers": "true", "overlay": "false"}
 
-NODES: tuple[NodeFactory, ...] = (AffectMarkersNode, GroupAffectNode, SmileIntensityNode, FaceTrackerNode)
-"""Those that run unless told otherwise. Those that listen come first, so that nothing is said unheard."""
+
+def pipeline() -> tuple[NodeFactory, ...]:
+    """The nodes of the way of one frame, which hand the face crops over without a topic.
+
+    Those that listen come first, so that nothing is said unheard.
+    """
+    exchange = CropExchange()
+    return (
+        GroupAffectNode,
+        functools.partial(SmileIntensityNode, exchange=exchange),
+        functools.partial(FaceTrackerNode, exchange=exchange),
+    )
 
 
 def main(args: Sequence[str] | None = None) -> int:
     wanted = _wanted(remove_ros_args(sys.argv if args is None else ["", *args])[1:])
-    return run([*wanted, *(node for node in NODES if node not in VIEWS.values())], args)
+    return run([*wanted, *pipeline()], args)
 
 
 def _wanted(args: Sequence[str]) -> list[NodeFactory]:

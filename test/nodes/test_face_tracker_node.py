@@ -10,6 +10,7 @@ import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from PIL import Image as PillowImage
+from rcl_interfaces.msg import Log
 from rclpy.qos import QoSReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -17,6 +18,7 @@ from social_perception.core.config import DetectionConfig, TrackingConfig
 from social_perception.core.errors import DetectionError, ModelError
 from social_perception.core.types import Box, Face, Track
 from social_perception.detection.schedule import InlineDetection
+from social_perception.nodes.crop_exchange import CropExchange
 from social_perception.nodes.face_tracker import FaceTrackerNode
 from social_perception.nodes.messages import TrackedFaceArray
 from social_perception.pipeline import FaceTracking
@@ -65,14 +67,14 @@ def tracking():
     return FakeTracking()
 
 
-def start(ros, tracking, parameters=None):
+def start(ros, tracking, parameters=None, **options):
     """A node whose subscription does not change with the publishers, because then images can be missed."""
     given = {"reliability": "reliable", **(parameters or {})}
-    return ros.start(FaceTrackerNode, given, make=lambda config: tracking)
+    return ros.start(FaceTrackerNode, given, make=lambda config: tracking, **options)
 
 
 def test_an_image_becomes_its_tracked_faces(ros, tracking, image_message, picture) -> None:
-    start(ros, tracking)
+    start(ros, tracking, {"publish_crops": True})
     found = ros.collect(TrackedFaceArray, "tracked_faces")
     ros.publisher(Image, "image").publish(image_message(sec=1234567890, nanosec=987654321, frame_id="eye"))
     ros.until(lambda: found, "tracked faces")
@@ -147,14 +149,48 @@ def test_compressed_images(ros, tracking, picture) -> None:
     assert found[0].header.stamp == message.header.stamp
 
 
-def test_crops_can_be_switched_off_while_running(ros, tracking, image_message) -> None:
+def test_crops_are_published_only_when_asked_for(ros, tracking, image_message) -> None:
     node = start(ros, tracking)
     found = ros.collect(TrackedFaceArray, "tracked_faces")
+    told = ros.collect(Log, "/rosout")
     publisher = ros.publisher(Image, "image")
+
+    def crops_of_next() -> int:
+        seen = len(found)
+        publisher.publish(image_message())
+        ros.until(lambda: len(found) > seen)
+        assert len(found[-1].faces) == 2
+        return len(found[-1].crops)
+
+    def announcements() -> list[str]:
+        texts = [line.msg for line in told if line.name.endswith(node.get_name())]
+        return [text for text in texts if "pictures" in text]
+
+    assert crops_of_next() == 0
+    assert ros.set(node, "publish_crops", True).successful
+    assert crops_of_next() == 2 * 96 * 96 * 3
+    line = f"face pictures are published on {ros.namespace}/tracked_faces because publish_crops is true"
+    ros.until(announcements, "a line in the log")
     assert ros.set(node, "publish_crops", False).successful
-    publisher.publish(image_message())
-    ros.until(lambda: found)
-    assert (len(found[0].faces), len(found[0].crops)) == (2, 0)
+    assert crops_of_next() == 0
+    assert ros.set(node, "publish_crops", True).successful
+    ros.until(lambda: announcements() == [line, line], "another line, and no more")
+
+
+def test_crops_are_handed_over_only_to_who_takes_them(ros, tracking, image_message, picture) -> None:
+    exchange = CropExchange()
+    start(ros, tracking, exchange=exchange)
+    found = ros.collect(TrackedFaceArray, "tracked_faces")
+    publisher = ros.publisher(Image, "image")
+    publisher.publish(image_message(sec=1))
+    ros.until(lambda: len(found) == 1)
+    assert exchange.waiting == 0
+    topic = f"{ros.namespace}/tracked_faces"
+    exchange.open(topic)
+    publisher.publish(image_message(sec=2))
+    ros.until(lambda: len(found) == 2)
+    assert [len(message.crops) for message in found] == [0, 0]
+    np.testing.assert_array_equal(exchange.take(topic, found[1]), crop_faces(picture, BOXES))
 
 
 def test_an_empty_picture_is_published_too(ros, image_message) -> None:

@@ -12,6 +12,7 @@ from std_msgs.msg import Header
 from social_perception.core.config import SmileConfig
 from social_perception.core.errors import ConfigurationError
 from social_perception.core.types import Box, Frame, Smile, SmileLevel, Track
+from social_perception.nodes.crop_exchange import CropExchange
 from social_perception.nodes.messages import FaceAffectArray, TrackedFaceArray, tracked_faces_message
 from social_perception.nodes.smile_intensity import SmileIntensityNode
 from social_perception.nodes.tracker_inputs import CommonTime
@@ -107,6 +108,22 @@ def test_missing_crops_are_reported(crops, ros, scorer) -> None:
     ros.until(lambda: found)
 
 
+def test_crops_that_are_handed_over_need_not_be_in_the_message(ros, scorer) -> None:
+    exchange, topic = CropExchange(), f"{ros.namespace}/tracked_faces"
+    node = ros.start(SmileIntensityNode, make=lambda config: scorer, exchange=exchange)
+    found = ros.collect(FaceAffectArray, "face_affect")
+    publisher = ros.publisher(TrackedFaceArray, "tracked_faces")
+    bare = tracked_faces()
+    bare.crops = array.array("B")
+    crops = np.stack([np.full((96, 96, 3), 102 + 51 * i, np.uint8) for i in range(3)])
+    exchange.put(topic, bare, crops)
+    publisher.publish(bare)
+    ros.until(lambda: found, "smiles")
+    np.testing.assert_allclose([face.intensity for face in found[0].faces], [0.4, 0.6, 0.8], atol=1e-6)
+    assert node.trigger_deactivate().name == "SUCCESS"
+    assert (exchange.is_open(topic), exchange.waiting) == (False, 0), "no crop is left behind"
+
+
 def test_a_dynamic_change_reaches_the_scorer(ros, scorer) -> None:
     node = start(ros, scorer)
     found = ros.collect(FaceAffectArray, "face_affect")
@@ -180,7 +197,7 @@ class Cameras:
 
     def waits(self, tracker, message):
         waiting = (self.node.worker._item or {}).get(tracker)
-        return waiting is not None and waiting.header == message.header
+        return waiting is not None and waiting.message.header == message.header
 
     def stamps(self, tracker):
         return [message.header.stamp.nanosec for message in self.results[tracker]]
