@@ -28,7 +28,8 @@ class Situation:
         silence: why nothing comes in although it should; empty: something does.
         warnings: what else is wrong, such as clocks that jump.
         dropped: messages replaced by newer ones since the node was activated.
-        lost: messages lost by the middleware since then.
+        lost: messages published since then that did not reach the node.
+        waiting: messages that wait for the work in hand to end.
         time_s: by the node's clock.
         values: what else is told, by name: device, memory.
     """
@@ -39,6 +40,7 @@ class Situation:
     warnings: Sequence[str] = ()
     dropped: int = 0
     lost: int = 0
+    waiting: int = 0
     time_s: float = 0.0
     values: Mapping[str, str] = field(default_factory=dict)
 
@@ -55,6 +57,14 @@ class _Counts:
     warnings: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Messages that came in and that were worked on since the node was activated."""
+
+    received: int = 0
+    processed: int = 0
+
+
 class Health:
     """Counts between two reports; callbacks and the worker thread may both call it.
 
@@ -65,21 +75,35 @@ class Health:
     def __init__(self, now_s: float = 0.0) -> None:
         self._lock = threading.Lock()
         self._counts = _Counts()
+        self._received = self._processed = 0
         self._load = LoadWatch()
         self._reported_s = now_s
         self._dropped = self._lost = 0
         self._last_error = self._last_error_time = ""
         self._broken = ""
 
+    @property
+    def totals(self) -> Totals:
+        """What came in and what was done since :meth:`restart`."""
+        with self._lock:
+            return Totals(self._received, self._processed)
+
+    def restart(self) -> None:
+        """Begin the totals anew: the node is activated."""
+        with self._lock:
+            self._received = self._processed = 0
+
     def received(self) -> None:
         """Note that a message came in."""
         with self._lock:
             self._counts.received += 1
+            self._received += 1
 
     def processed(self, faces: int) -> None:
         """Note that a message was worked on."""
         with self._lock:
             self._counts.processed += 1
+            self._processed += 1
             self._counts.faces = faces
 
     def scored(self, faces: int) -> None:
@@ -137,6 +161,7 @@ class Health:
             if self._last_error and not self._last_error_time:
                 self._last_error_time = _time_text(situation.time_s)
             error_time, broken = self._last_error_time, self._broken
+            received, processed = self._received, self._processed
         period_s, self._reported_s = max(now_s - self._reported_s, 1e-3), now_s
         behind = self._behind(now_s, counts, situation, limits)
         problems = [*_problems(counts, broken, behind, situation)]
@@ -148,6 +173,9 @@ class Health:
             "input rate (Hz)": f"{counts.received / period_s:.1f}",
             "output rate (Hz)": f"{counts.published / period_s:.1f}",
             **_latency_values(counts.latencies_s),
+            "received": str(received),
+            "processed": str(processed),
+            "waiting": str(situation.waiting),
             "dropped": str(situation.dropped),
             "lost": str(situation.lost),
             "faces": str(counts.faces),

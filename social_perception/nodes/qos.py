@@ -85,7 +85,7 @@ def subscribe(
     kind: type,
     topic: str,
     qos: QoSProfile,
-    callback: Callable[[Any], None],
+    callback: Callable[[Any, int | None], None],
     *,
     on_incompatible: Callable[[str], None],
     on_lost: Callable[[int], None],
@@ -97,7 +97,8 @@ def subscribe(
         kind: message type.
         topic: relative name.
         qos: of the subscription.
-        callback: called with each message.
+        callback: called with each message and the number that its publisher gave it, each one more than
+            the one before; None where the middleware or rclpy (up to Humble) does not tell.
         on_incompatible: called with the policy in which a publisher does not match.
         on_lost: called with the number of messages newly lost on the way.
     """
@@ -108,10 +109,24 @@ def subscribe(
     def lost(event: Any) -> None:
         on_lost(event.total_count_change)
 
+    take = _numbered(callback)
+
     for callbacks in (
         SubscriptionEventCallbacks(incompatible_qos=incompatible, message_lost=lost),
         SubscriptionEventCallbacks(incompatible_qos=incompatible),
     ):
         with contextlib.suppress(UnsupportedEventTypeError):
-            return node.create_subscription(kind, topic, callback, qos, event_callbacks=callbacks)
-    return node.create_subscription(kind, topic, callback, qos)
+            return node.create_subscription(kind, topic, take, qos, event_callbacks=callbacks)
+    return node.create_subscription(kind, topic, take, qos)
+
+
+def _numbered(callback: Callable[[Any, int | None], None]) -> Callable[..., None]:
+    """The callback as rclpy calls it: with what is known of the message, or up to Humble without."""
+
+    def take(message: Any) -> None:
+        callback(message, None)
+
+    def take_with_info(message: Any, info: Any) -> None:
+        callback(message, info.get("publication_sequence_number"))
+
+    return take_with_info if hasattr(Subscription, "CallbackType") else take

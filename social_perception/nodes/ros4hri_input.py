@@ -84,8 +84,17 @@ class FaceInputs:
                 f"a publisher on {topic} does not match in its {policy}; set the parameter faces_reliability"
             )
 
+        def take_numbered(message: Any, number: int | None) -> None:
+            take(message)
+
         return subscribe(
-            self._node, kind, topic, self._qos, take, on_incompatible=warn, on_lost=lambda count: None
+            self._node,
+            kind,
+            topic,
+            self._qos,
+            take_numbered,
+            on_incompatible=warn,
+            on_lost=lambda count: None,
         )
 
 
@@ -104,6 +113,10 @@ class Ros4HriFacesNode(Stage):
 
     def load(self) -> None:
         self._publisher = self.create_lifecycle_publisher(TrackedFaceArray, "tracked_faces", RESULT_QOS)
+        self.get_logger().warning(
+            f"face pictures are published on {self.resolve_topic_name('tracked_faces')}, as smile_intensity "
+            "in another process needs them"
+        )
 
     def open(self) -> None:
         config = self.parameters[Ros4HriFacesConfig]

@@ -243,6 +243,7 @@ class Stage(LifecycleNode):
 
     def _open(self) -> None:
         self._stamps.forget()
+        self.health.restart()
         self._told_of_offset = False
         if self._has_worked:
             self.restart()
@@ -319,6 +320,7 @@ class Stage(LifecycleNode):
             silence=silence,
             warnings=(self._stamps.problem,) if not (silence or resting) else (),
             dropped=self.worker.dropped if self.worker is not None else 0,
+            waiting=self.worker.waiting if self.worker is not None else 0,
             lost=lost,
         )
 

@@ -33,6 +33,11 @@ class Worker(Generic[Item]):
         """How many items were replaced before they were worked on."""
         return self._dropped
 
+    @property
+    def waiting(self) -> int:
+        """How many items lie there, not yet taken by the thread: none or one."""
+        return int(self._item is not None)
+
     def put(self, item: Item) -> None:
         """Hand over an item; returns at once."""
         with self._changed:
@@ -63,6 +68,11 @@ class Batches(Worker["dict[str, Item]"], Generic[Item]):
     What waits at all places when the thread is ready is one batch, so that a fast sender replaces its own
     items only, and a slow one's is in the next batch.
     """
+
+    @property
+    def waiting(self) -> int:
+        """How many items lie there, not yet taken by the thread: at most one of each sender."""
+        return len(self._item or ())
 
     def put_at(self, place: str, item: Item) -> None:
         """Hand over an item of a sender; returns at once."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from social_perception.nodes.health import Health, SilenceWatch, Situation
+from social_perception.nodes.health import Health, SilenceWatch, Situation, Totals
 from social_perception.nodes.load import Limits
 
 
@@ -22,7 +22,7 @@ def test_rates_are_those_since_the_last_report() -> None:
     for _ in range(10):
         health.processed(3)
         health.published()
-    situation = Situation(state="active", dropped=8, lost=4, values={"device": "cpu"})
+    situation = Situation(state="active", dropped=8, lost=4, waiting=1, values={"device": "cpu"})
     status = health.report("/face_tracker: images", 102.0, situation, Limits(), "cpu")
     assert (status.level, status.message) == (DiagnosticStatus.OK, "running")
     assert (status.name, status.hardware_id) == ("/face_tracker: images", "cpu")
@@ -33,6 +33,9 @@ def test_rates_are_those_since_the_last_report() -> None:
         "latency median (ms)": "unknown",
         "latency p95 (ms)": "unknown",
         "latency max (ms)": "unknown",
+        "received": "30",
+        "processed": "10",
+        "waiting": "1",
         "dropped": "8",
         "lost": "4",
         "faces": "3",
@@ -42,6 +45,20 @@ def test_rates_are_those_since_the_last_report() -> None:
     }
     again = values(report(health, 103.0))
     assert (again["input rate (Hz)"], again["output rate (Hz)"], again["faces"]) == ("0.0", "0.0", "0")
+
+
+def test_totals_grow_until_the_node_is_activated_again() -> None:
+    health = Health()
+    for _ in range(3):
+        health.received()
+    health.processed(1)
+    report(health)
+    health.received()
+    assert health.totals == Totals(received=4, processed=1)
+    told = values(report(health, 2.0))
+    assert (told["received"], told["processed"]) == ("4", "1")
+    health.restart()
+    assert health.totals == Totals()
 
 
 def test_the_batch_is_the_largest_since_the_last_report() -> None:

@@ -4,11 +4,13 @@ import xml.dom.minidom
 from pathlib import Path
 
 import pytest
+from rclpy.subscription import Subscription
+from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import Image
 
 from social_perception.nodes import transport
 from social_perception.nodes.qos import image_qos
-from social_perception.nodes.topic_input import TopicInput
+from social_perception.nodes.topic_input import Losses, TopicInput
 
 CHOICES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
 
@@ -120,6 +122,53 @@ def test_light_loss_is_only_counted(ros, log) -> None:
     topic._taken = 1000
     topic._on_lost(40)
     assert (topic.lost, log.lines) == (40, [])
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "several", "count"),
+    [
+        ([1, 2, 3], False, 0),
+        ([7, 8, 10, 14], False, 4),
+        ([7, 20, 2, 4], False, 13),  # a publisher that began anew
+        ([7, 7, 3, 3], False, 0),
+        ([7, 100, 8, 101], True, 0),
+        ([None, None], False, 0),
+    ],
+)
+def test_gaps_in_the_numbers_are_losses(arrivals, several, count) -> None:
+    losses = Losses(lambda: several)
+    for number in arrivals:
+        losses.arrived(number)
+    assert losses.count == count
+
+
+def test_a_loss_is_counted_once_by_its_gap_or_else_by_the_event() -> None:
+    losses = Losses(lambda: False)
+    losses.told(5)
+    losses.arrived(10)
+    losses.told(2)
+    losses.arrived(13)
+    assert losses.count == 7
+    losses.forget_number()
+    losses.arrived(50)
+    assert losses.count == 7
+    losses.arrived(None)
+    losses.told(3)
+    assert losses.count == 10
+
+
+def test_images_that_were_replaced_before_they_were_taken_are_losses(ros, image_message) -> None:
+    taken = []
+    topic = subscribe(ros, taken.append)
+    publisher = ros.publisher(Image, "image")
+    publisher.publish(image_message(sec=0))
+    ros.until(lambda: taken, "the first image")
+    for number in range(1, 6):
+        publisher.publish(image_message(sec=number))
+    ros.until(lambda: taken[-1].header.stamp.sec == 5, "the newest image")
+    # Cyclone DDS does not number its messages, and up to Humble rclpy does not tell the numbers.
+    numbered = hasattr(Subscription, "CallbackType") and "fastrtps" in get_rmw_implementation_identifier()
+    assert topic.lost == (6 - len(taken) if numbered else 0)
 
 
 def test_silence_and_its_end_are_each_told_once(ros, log, image_message) -> None:
