@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from social_perception.cli.options import add_settings, given_settings, not_negative, positive
 from social_perception.core.config import SourceConfig
 from social_perception.core.errors import SourceTimeout
+from social_perception.core.secret import read_secret
 from social_perception.core.types import Frame, ImageArray
 
 if TYPE_CHECKING:
@@ -45,12 +46,13 @@ def run(options: argparse.Namespace) -> int:
     from social_perception.sources.tcp_sender import TcpSender
 
     address = parse_address(options.address)
+    token = read_secret("tcp_token", given_settings(options, SourceConfig).tcp_token)
     pictures = _pictures(options)
     # Before anything is sent: a source that cannot be opened must not disturb the receiver.
     first = next(pictures)
     sent = 0
     try:
-        with TcpSender(address, wait_s=options.wait) as sender:
+        with TcpSender(address, wait_s=options.wait, token=token) as sender:
             begun_s = time.monotonic()
             for image, stamp_s, due_s in itertools.chain([first], pictures):
                 elapsed_s = time.monotonic() - begun_s

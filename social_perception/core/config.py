@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from social_perception.core.errors import ConfigurationError
+from social_perception.core.secret import check_secret
 
 Config = TypeVar("Config")
 
@@ -297,7 +298,16 @@ class SourceConfig(Checked):
         low=0.1,
         high=3600.0,
     )
+    tcp_token: str = setting(
+        "",
+        "what a TCP peer must know, 12 letters, digits, - or _ at least, or @FILE that holds them; needed "
+        "where other machines can connect; empty: nothing",
+    )
     sample_people: int = setting(5, "people in the sample", low=1, high=16)
+
+    def __post_init__(self) -> None:
+        Checked.__post_init__(self)
+        check_secret("tcp_token", self.tcp_token)
 
 
 @dataclass(frozen=True, slots=True)

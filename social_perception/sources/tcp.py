@@ -6,6 +6,7 @@ misbehaves it waits for the next. Nothing a peer sends ends the program.
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import math
 import socket
@@ -14,6 +15,7 @@ import time
 
 from social_perception.core.config import SourceConfig
 from social_perception.core.errors import ImageError, SourceError, SourceTimeout
+from social_perception.core.secret import read_secret
 from social_perception.core.types import Frame, ImageArray
 from social_perception.sources.images import decode_image
 from social_perception.sources.mailbox import Mailbox
@@ -22,11 +24,18 @@ from social_perception.sources.tcp_protocol import (
     Address,
     JpegMessage,
     ProtocolError,
+    WrongTokenError,
     receive_greeting,
     receive_message,
 )
 
 _logger = logging.getLogger(__name__)
+
+_GREETING_S = 3.0
+"""In which a peer must have greeted: meanwhile nobody else is served."""
+
+_PAUSE_S = 0.5
+"""After a wrong token, so that nobody can try many."""
 
 
 class TcpSource(Source):
@@ -48,10 +57,13 @@ class TcpSource(Source):
         """Listen.
 
         Raises:
-            SourceError: the address is taken or not one of this machine.
+            SourceError: the address is taken or not one of this machine, or other machines can reach it
+                and no token is set.
+            ConfigurationError: the token cannot be read.
         """
         self._config = config
-        self._server = _listen(address)
+        self._token = read_secret("tcp_token", config.tcp_token)
+        self._server = _listen(address, with_token=bool(self._token))
         self.address = Address(address.host, self._server.getsockname()[1])
         self.name = str(self.address)
         self._newest: Mailbox[JpegMessage] = Mailbox()
@@ -98,7 +110,7 @@ class TcpSource(Source):
         _logger.info("%s: %s connected", self.name, peer_name)
         self._clock.new_peer()
         try:
-            receive_greeting(peer, self._config.peer_timeout_s)
+            receive_greeting(peer, min(_GREETING_S, self._config.peer_timeout_s), self._token)
             while not self._closed.is_set():
                 message = receive_message(peer, self._config.peer_timeout_s, self._config.max_message_bytes)
                 if message is None:
@@ -107,6 +119,8 @@ class TcpSource(Source):
                 self._take_in(message)
         except ProtocolError as error:
             _logger.warning("%s: dropped %s: %s", self.name, peer_name, error)
+            if isinstance(error, WrongTokenError):
+                self._closed.wait(_PAUSE_S)
 
     def _take_in(self, message: JpegMessage) -> None:
         stamp_s = self._clock.steady(message.stamp_s)
@@ -147,12 +161,17 @@ class _SteadyClock:
         return shifted_s
 
 
-def _listen(address: Address) -> socket.socket:
+def _listen(address: Address, *, with_token: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     server = socket.socket(family, socket.SOCK_STREAM)
     try:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind((address.host, address.port))
+        if not with_token and not _is_loopback(server):
+            raise SourceError(
+                f"{address} can be reached by other machines; set a tcp_token (--tcp-token @FILE), which the "
+                "sender must know, too, or listen on 127.0.0.1"
+            )
         server.listen(1)
         # So that closing is noticed: accept() does not return when its socket is closed.
         server.settimeout(0.2)
@@ -160,4 +179,12 @@ def _listen(address: Address) -> socket.socket:
         server.close()
         reason = getattr(error, "strerror", None) or error
         raise SourceError(f"cannot listen on {address}: {reason}") from error
+    except SourceError:
+        server.close()
+        raise
     return server
+
+
+def _is_loopback(server: socket.socket) -> bool:
+    """Whether only programs of this machine can connect, by the address that was really taken."""
+    return ipaddress.ip_address(server.getsockname()[0].partition("%")[0]).is_loopback

@@ -1,13 +1,24 @@
 """The TCP stream of JPEG pictures: its bytes, the same for the receiver and the sender.
 
-The receiver (``tcp://HOST:PORT`` as a source) listens, the sender connects; everything flows from
+The receiver (``tcp://HOST:PORT`` as a source) listens, the sender connects; pictures flow from
 the sender to the receiver, all numbers in network byte order (big-endian):
 
 ======================  ======================================================================
-once per connection     8 bytes: ``SPJPEG1`` and a line feed
+once per connection     8 bytes: ``SPJPEG1`` and a line feed; or, where a token is set, the
+                        greeting of version 2, in which both prove that they know it
 per picture             uint32: length of the JPEG data in bytes, 1 to the receiver's limit
                         float64: stamp in s; NaN where the sender knows none
                         the JPEG data
+======================  ======================================================================
+
+Greeting of version 2, with HMAC-SHA256 under the token (a challenge and a response from each side,
+as in ISO/IEC 9798-4; nothing is encrypted):
+
+======================  ======================================================================
+sender                  8 bytes: ``SPJPEG2`` and a line feed; 32 random bytes S
+receiver                32 random bytes R
+sender                  32 bytes: HMAC of ``sender``, S and R
+receiver                32 bytes: HMAC of ``receiver``, S and R
 ======================  ======================================================================
 
 The sender ends by closing the connection between two pictures. See docs/tcp_stream.md.
@@ -15,7 +26,10 @@ The sender ends by closing the connection between two pictures. See docs/tcp_str
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import math
+import secrets
 import socket
 import struct
 import time
@@ -25,6 +39,8 @@ from urllib.parse import urlsplit
 from social_perception.core.errors import SourceError
 
 MAGIC = b"SPJPEG1\n"
+MAGIC_WITH_TOKEN = b"SPJPEG2\n"
+_RANDOM_BYTES = hashlib.sha256().digest_size
 _HEADER = struct.Struct(">Id")
 _CHUNK_BYTES = 1 << 16
 
@@ -53,6 +69,10 @@ class ProtocolError(SourceError):
     """The peer does not keep to the protocol; the connection is of no more use."""
 
 
+class WrongTokenError(ProtocolError):
+    """The peer does not know the token."""
+
+
 def parse_address(spec: str) -> Address:
     """Read ``tcp://HOST:PORT``; without a host it is this machine alone (loopback).
 
@@ -74,14 +94,70 @@ def pack(message: JpegMessage) -> bytes:
     return _HEADER.pack(len(message.jpeg), message.stamp_s) + message.jpeg
 
 
-def receive_greeting(peer: socket.socket, timeout_s: float) -> None:
-    """Read the greeting.
+def receive_greeting(peer: socket.socket, timeout_s: float, token: str = "") -> None:
+    """Read the greeting, the receiver's part; with a token the sender must prove that it knows it.
 
     Raises:
+        WrongTokenError: the sender does not know the token.
         ProtocolError: the peer speaks something else, is silent, or has gone.
     """
-    if _receive(peer, len(MAGIC), time.monotonic() + timeout_s, "the greeting") != MAGIC:
+    deadline = time.monotonic() + timeout_s
+    magic = _receive(peer, len(MAGIC), deadline, "the greeting")
+    if magic not in (MAGIC, MAGIC_WITH_TOKEN):
         raise ProtocolError("it does not speak this protocol (wrong greeting)")
+    if token and magic == MAGIC:
+        raise WrongTokenError("it gave no token, which is asked for here")
+    if magic == MAGIC:
+        return
+    theirs = _receive(peer, _RANDOM_BYTES, deadline, "the greeting")
+    if not token:
+        raise ProtocolError("it asks for a token, and none is set here")
+    _check_sender(peer, deadline, token, theirs)
+
+
+def _check_sender(peer: socket.socket, deadline: float, token: str, theirs: bytes) -> None:
+    ours = secrets.token_bytes(_RANDOM_BYTES)
+    _send(peer, ours, deadline)
+    proof = _receive(peer, _RANDOM_BYTES, deadline, "the greeting")
+    if not hmac.compare_digest(proof, _proof(token, b"sender", theirs, ours)):
+        raise WrongTokenError("it gave a wrong token")
+    _send(peer, _proof(token, b"receiver", theirs, ours), deadline)
+
+
+def send_greeting(peer: socket.socket, timeout_s: float, token: str = "") -> None:
+    """Greet, the sender's part; with a token the receiver must prove that it knows it, too.
+
+    Raises:
+        WrongTokenError: the receiver does not know the token, or does not believe that we do.
+        ProtocolError: the peer is silent or has gone.
+    """
+    deadline = time.monotonic() + timeout_s
+    if not token:
+        _send(peer, MAGIC, deadline)
+        return
+    ours = secrets.token_bytes(_RANDOM_BYTES)
+    _send(peer, MAGIC_WITH_TOKEN + ours, deadline)
+    theirs = _receive(peer, _RANDOM_BYTES, deadline, "the greeting", may_end=True)
+    if not theirs:
+        raise WrongTokenError("no token is set there")
+    _send(peer, _proof(token, b"sender", ours, theirs), deadline)
+    proof = _receive(peer, _RANDOM_BYTES, deadline, "the greeting", may_end=True)
+    if not hmac.compare_digest(proof, _proof(token, b"receiver", ours, theirs)):
+        raise WrongTokenError("another token is set there")
+
+
+def _proof(token: str, who: bytes, senders: bytes, receivers: bytes) -> bytes:
+    return hmac.new(token.encode(), who + senders + receivers, hashlib.sha256).digest()
+
+
+def _send(peer: socket.socket, data: bytes, deadline: float) -> None:
+    peer.settimeout(max(1e-3, deadline - time.monotonic()))
+    try:
+        peer.sendall(data)
+    except TimeoutError as error:
+        raise ProtocolError("it took too long to take the greeting") from error
+    except OSError as error:
+        raise ProtocolError(f"the connection broke: {error.strerror or error}") from error
 
 
 def receive_message(peer: socket.socket, timeout_s: float, max_bytes: int) -> JpegMessage | None:

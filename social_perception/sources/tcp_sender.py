@@ -10,7 +10,13 @@ import cv2
 
 from social_perception.core.errors import SourceError
 from social_perception.core.types import ImageArray
-from social_perception.sources.tcp_protocol import MAGIC, Address, JpegMessage, pack
+from social_perception.sources.tcp_protocol import (
+    Address,
+    JpegMessage,
+    ProtocolError,
+    pack,
+    send_greeting,
+)
 
 _SEND_TIMEOUT_S = 10.0
 _RETRY_S = 0.2
@@ -19,21 +25,27 @@ _RETRY_S = 0.2
 class TcpSender:
     """A connection to a receiver; use it as a context manager."""
 
-    def __init__(self, address: Address, wait_s: float = 0.0, quality: int = 90) -> None:
+    def __init__(self, address: Address, wait_s: float = 0.0, quality: int = 90, token: str = "") -> None:
         """Connect and greet.
 
         Args:
             address: where the receiver listens.
             wait_s: for how long to go on trying while nobody listens there.
             quality: of the JPEG pictures, 1 to 100.
+            token: that the receiver asks for; it must know it, too.
 
         Raises:
-            SourceError: nobody listens there.
+            SourceError: nobody listens there, or the token is not the receiver's.
         """
         self.address = address
         self._quality = quality
         self._socket = _connect(address, wait_s)
-        self._send(MAGIC)
+        try:
+            send_greeting(self._socket, _SEND_TIMEOUT_S, token)
+        except ProtocolError as error:
+            self._socket.close()
+            raise SourceError(f"{address} cannot be sent to: {error}") from error
+        self._socket.settimeout(_SEND_TIMEOUT_S)
 
     def send(self, image: ImageArray, stamp_s: float = math.nan) -> None:
         """Send one RGB picture of shape (H, W, 3); NaN lets the receiver stamp it.
@@ -55,7 +67,7 @@ class TcpSender:
                 f"{self.address} takes no pictures (is it busy with another sender?)"
             ) from error
         except OSError as error:
-            raise SourceError(f"{self.address} closed the connection") from error
+            raise SourceError(f"{self.address} closed the connection; its log says why") from error
 
     def close(self) -> None:
         self._socket.close()

@@ -1,22 +1,28 @@
 import contextlib
+import hmac
 import io
 import logging
 import math
+import re
 import socket
 import struct
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from social_perception.core.config import SourceConfig
-from social_perception.core.errors import SourceError, SourceTimeout
+from social_perception.core.errors import ConfigurationError, SourceError, SourceTimeout
+from social_perception.sources import tcp
 from social_perception.sources.tcp import TcpSource
-from social_perception.sources.tcp_protocol import MAGIC, Address, parse_address
+from social_perception.sources.tcp_protocol import MAGIC, MAGIC_WITH_TOKEN, Address, parse_address
 from social_perception.sources.tcp_sender import TcpSender
 
 LOOPBACK = Address("127.0.0.1", 0)
+TOKEN = "a-very-secret-token"
 
 
 def jpeg(gray=100, size=(32, 24)):
@@ -116,6 +122,168 @@ def test_a_picture_that_is_too_long_to_send_drops_the_peer(caplog):
             with pytest.raises(SourceTimeout):
                 next(source)
         assert peer.recv(1) == b""
+
+
+# Who may send.
+
+
+@pytest.fixture
+def guarded(monkeypatch):
+    monkeypatch.setattr(tcp, "_PAUSE_S", 0.0)
+    config = SourceConfig(timeout_s=20.0, peer_timeout_s=20.0, tcp_token=TOKEN)
+    with TcpSource(LOOPBACK, config) as opened:
+        yield opened
+
+
+def test_who_knows_the_token_may_send_and_is_told_nothing_of_it(guarded):
+    with TcpSender(guarded.address, token=TOKEN) as sender:
+        sender.send(np.zeros((8, 8, 3), np.uint8), 7.0)
+        assert next(guarded).stamp_s == 7.0
+
+
+def test_the_token_may_stand_in_a_file(tmp_path):
+    secret = tmp_path / "token"
+    secret.write_text(TOKEN + "\n")
+    with (
+        TcpSource(LOOPBACK, SourceConfig(timeout_s=20.0, tcp_token=f"@{secret}")) as source,
+        TcpSender(source.address, token=TOKEN) as sender,
+    ):
+        sender.send(np.zeros((8, 8, 3), np.uint8), 7.0)
+        assert next(source).stamp_s == 7.0
+
+
+def test_a_file_without_a_token_is_refused_before_anything_listens(tmp_path):
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        TcpSource(LOOPBACK, SourceConfig(tcp_token=f"@{tmp_path / 'missing'}"))
+
+
+@pytest.mark.parametrize(
+    ("set_here", "given", "heard_by_sender", "logged"),
+    [
+        (TOKEN, TOKEN + "x", "another token is set there", "it gave a wrong token"),
+        ("", TOKEN, "no token is set there", "it asks for a token, and none is set here"),
+    ],
+)
+def test_both_ends_say_what_is_wrong_with_the_token(set_here, given, heard_by_sender, logged, caplog):
+    config = SourceConfig(timeout_s=20.0, tcp_token=set_here)
+    with TcpSource(LOOPBACK, config) as source, pytest.raises(SourceError, match=heard_by_sender):
+        TcpSender(source.address, token=given)
+    wait_for(lambda: logged in caplog.text)
+    assert TOKEN not in caplog.text
+
+
+def wait_for(condition, patience_s=20.0):
+    deadline_s = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("sent", "complaint"),
+    [
+        (MAGIC + message(stamp_s=1.0), "it gave no token"),
+        (MAGIC_WITH_TOKEN + b"s" * 32 + b"p" * 32 + message(stamp_s=1.0), "it gave a wrong token"),
+        (MAGIC_WITH_TOKEN + b"s" * 31, "it vanished in the middle of the greeting"),
+    ],
+    ids=["no-token", "guessed", "vanishes"],
+)
+def test_without_the_token_no_picture_is_taken(guarded, sent, complaint, caplog):
+    with connect(guarded) as peer:
+        peer.sendall(sent)
+        peer.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            while peer.recv(100):
+                pass
+    with TcpSender(guarded.address, token=TOKEN) as sender:
+        sender.send(np.zeros((8, 8, 3), np.uint8), 50.0)
+        assert (next(guarded).stamp_s, complaint in caplog.text) == (50.0, True)
+
+
+def test_what_one_sender_has_proved_is_of_no_use_to_another(guarded):
+    """A recorded greeting, sent again, does not fit the new challenge."""
+    theirs = b"s" * 32
+    with connect(guarded) as peer:
+        peer.sendall(MAGIC_WITH_TOKEN + theirs)
+        proof = hmac.new(TOKEN.encode(), b"sender" + theirs + receive(peer, 32), "sha256").digest()
+        peer.sendall(proof)
+        assert len(receive(peer, 32)) == 32
+    with connect(guarded) as thief:
+        thief.sendall(MAGIC_WITH_TOKEN + theirs + proof)
+        assert len(receive(thief, 33)) == 32  # the challenge, and no answer
+
+
+def test_the_greeting_that_the_page_shows_is_the_one_that_works(guarded):
+    page = (Path(__file__).parents[2] / "docs" / "tcp_stream.md").read_text(encoding="utf-8")
+    (example,) = [each for each in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "def greet" in each]
+    names = {"socket": socket}
+    exec(example, names)
+    with connect(guarded) as peer:
+        names["greet"](peer, TOKEN.encode())
+        peer.sendall(message(stamp_s=7.0))
+        assert next(guarded).stamp_s == 7.0
+
+
+def receive(peer, size):
+    """So many bytes, or fewer where the other end closes."""
+    found = b""
+    with contextlib.suppress(ConnectionResetError):
+        while len(found) < size and (block := peer.recv(size - len(found))):
+            found += block
+    return found
+
+
+def test_a_receiver_that_does_not_know_the_token_gets_no_picture():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = Address("127.0.0.1", server.getsockname()[1])
+
+        def pretend():
+            peer, _ = server.accept()
+            with peer:
+                heard.append(receive(peer, 40))
+                peer.sendall(b"r" * 32)
+                heard.append(receive(peer, 32))
+                peer.sendall(b"p" * 32)
+                heard.append(receive(peer, 1))
+
+        heard = []
+        pretender = threading.Thread(target=pretend)
+        pretender.start()
+        with pytest.raises(SourceError, match="another token is set there"):
+            TcpSender(address, token=TOKEN)
+        pretender.join()
+    assert [len(block) for block in heard] == [40, 32, 0]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_an_address_that_others_can_reach_needs_a_token(host):
+    if host == "::" and not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with pytest.raises(SourceError, match="can be reached by other machines"):
+        TcpSource(Address(host, 0), SourceConfig())
+    with TcpSource(Address(host, 0), SourceConfig(timeout_s=20.0, tcp_token=TOKEN)) as source:
+        near = Address("127.0.0.1" if host == "0.0.0.0" else "::1", source.address.port)
+        with TcpSender(near, token=TOKEN) as sender:
+            sender.send(np.zeros((8, 8, 3), np.uint8), 7.0)
+            assert next(source).stamp_s == 7.0
+
+
+def test_a_peer_that_does_not_greet_is_dropped_soon(monkeypatch, caplog):
+    monkeypatch.setattr(tcp, "_GREETING_S", 0.1)
+    config = SourceConfig(timeout_s=20.0, peer_timeout_s=3600.0)
+    with TcpSource(LOOPBACK, config) as source, connect(source) as silent:
+        silent.sendall(MAGIC[:3])
+        with TcpSender(source.address) as sender:
+            sender.send(np.zeros((8, 8, 3), np.uint8), 7.0)
+            assert next(source).stamp_s == 7.0
+    assert "it took too long to send the greeting" in caplog.text
+
+
+@pytest.mark.parametrize("token", ["short", "twelve chars with spaces", "ümlaut-ümlaut", "@"])
+def test_a_bad_token_is_refused_and_not_repeated(token):
+    with pytest.raises(ConfigurationError) as caught:
+        SourceConfig(tcp_token=token)
+    assert token not in str(caught.value).replace("@ and", "")
 
 
 def test_the_newest_picture_wins(source):
