@@ -17,6 +17,10 @@ class ImageError(SocialPerceptionError, ValueError):
     """An image has a shape, type or content that cannot be processed."""
 
 
+class MessageError(SocialPerceptionError, ValueError):
+    """What another program says of faces or groups cannot be."""
+
+
 class CalibrationError(SocialPerceptionError, ValueError):
     """What is said of a camera's geometry cannot be used."""
 

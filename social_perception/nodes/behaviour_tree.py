@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
@@ -10,14 +11,18 @@ from rclpy.subscription import Subscription
 
 from social_perception.behaviours.blackboard import NAMESPACE, AffectWriter, Clock
 from social_perception.behaviours.trees import py_trees
+from social_perception.core.errors import MessageError
 from social_perception.nodes.messages import FaceAffectArray, GroupAffectMessage, faces_of, group_of
 from social_perception.nodes.qos import NEWEST_RESULT_QOS
+
+_THROTTLE_S = 5.0
 
 
 class AffectToBlackboard(py_trees.behaviour.Behaviour):
     """Subscribes group_affect and face_affect and keeps the blackboard up to date with each tick.
 
-    It always succeeds: what is missing or stale makes the conditions fail, each with its reason.
+    It always succeeds: what is missing or stale makes the conditions fail, each with its reason. A message
+    that cannot be is left out, with a warning, so that what was said before it grows stale.
     Put it first in a sequence at the root, so that it is ticked before those that read.
 
     Args:
@@ -65,13 +70,22 @@ class AffectToBlackboard(py_trees.behaviour.Behaviour):
         # written stays in place, so that nothing is lost if a callback runs meanwhile.
         group, faces = self._group, self._faces
         news = [group is not self._written_group, faces is not self._written_faces]
-        if group is not None and news[0]:
-            self._writer.write_group(group_of(group[0]), group[1])
-        if faces is not None and news[1]:
-            self._writer.write_faces(faces_of(faces[0]), faces[1])
         self._written_group, self._written_faces = group, faces
         self.feedback_message = "something new" if any(news) else "nothing new"
+        if group is not None and news[0]:
+            self._write(lambda: self._writer.write_group(group_of(group[0]), group[1]))
+        if faces is not None and news[1]:
+            self._write(lambda: self._writer.write_faces(faces_of(faces[0]), faces[1]))
         return py_trees.common.Status.SUCCESS
+
+    def _write(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except MessageError as error:
+            self.feedback_message = f"left out what cannot be: {error}"
+            if self._node is not None:
+                logger = self._node.get_logger()
+                logger.warning(self.feedback_message, throttle_duration_sec=_THROTTLE_S)
 
     def shutdown(self) -> None:
         while self._node is not None and self._subscriptions:

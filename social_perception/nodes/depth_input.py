@@ -20,8 +20,9 @@ from std_msgs.msg import Header
 
 from social_perception.core.camera import Intrinsics
 from social_perception.core.errors import CalibrationError, ImageError, SocialPerceptionError
-from social_perception.core.types import Frame, Track
+from social_perception.core.types import Frame, Position, Track
 from social_perception.nodes.calibration import intrinsics_of
+from social_perception.nodes.checks import all_finite
 from social_perception.nodes.config import DepthConfig, ImageInputConfig
 from social_perception.nodes.messages import nanoseconds
 from social_perception.nodes.qos import image_qos
@@ -98,7 +99,7 @@ class DepthInput:
         except SocialPerceptionError as error:
             self._report(str(error))
             return tuple(tracks)
-        found = {track.id: position for track, position in zip(visible, positions)}
+        found = {track.id: position for track, position in zip(visible, positions) if _is_somewhere(position)}
         return tuple(dataclasses.replace(track, position=found.get(track.id)) for track in tracks)
 
     def _follow_publishers(self) -> None:
@@ -131,6 +132,11 @@ class DepthInput:
         if problem != self._told:
             self._told = problem
             self._stage.get_logger().warning(text)
+
+
+def _is_somewhere(position: Position | None) -> bool:
+    # A focal length next to zero is positive, and puts everybody at infinity.
+    return position is not None and all_finite((position.x, position.y, position.z))
 
 
 def depth_image(message: Image, header: Header) -> DepthImage:

@@ -59,10 +59,11 @@ class _Counts:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Messages that came in and that were worked on since the node was activated."""
+    """Messages that came in, were worked on and could not be worked on since the node was activated."""
 
     received: int = 0
     processed: int = 0
+    failed: int = 0
 
 
 class Health:
@@ -75,7 +76,7 @@ class Health:
     def __init__(self, now_s: float = 0.0) -> None:
         self._lock = threading.Lock()
         self._counts = _Counts()
-        self._received = self._processed = 0
+        self._received = self._processed = self._failed = 0
         self._load = LoadWatch()
         self._reported_s = now_s
         self._dropped = self._lost = 0
@@ -86,12 +87,12 @@ class Health:
     def totals(self) -> Totals:
         """What came in and what was done since :meth:`restart`."""
         with self._lock:
-            return Totals(self._received, self._processed)
+            return Totals(self._received, self._processed, self._failed)
 
     def restart(self) -> None:
         """Begin the totals anew: the node is activated."""
         with self._lock:
-            self._received = self._processed = 0
+            self._received = self._processed = self._failed = 0
 
     def received(self) -> None:
         """Note that a message came in."""
@@ -126,6 +127,7 @@ class Health:
         with self._lock:
             self._counts.error = self._last_error = text
             self._last_error_time = ""
+            self._failed += 1
 
     def warned(self, text: str) -> None:
         """Note something odd that does not keep the node from working; told in the next report."""
@@ -161,7 +163,7 @@ class Health:
             if self._last_error and not self._last_error_time:
                 self._last_error_time = _time_text(situation.time_s)
             error_time, broken = self._last_error_time, self._broken
-            received, processed = self._received, self._processed
+            received, processed, failed = self._received, self._processed, self._failed
         period_s, self._reported_s = max(now_s - self._reported_s, 1e-3), now_s
         behind = self._behind(now_s, counts, situation, limits)
         problems = [*_problems(counts, broken, behind, situation)]
@@ -175,6 +177,7 @@ class Health:
             **_latency_values(counts.latencies_s),
             "received": str(received),
             "processed": str(processed),
+            "failed": str(failed),
             "waiting": str(situation.waiting),
             "dropped": str(situation.dropped),
             "lost": str(situation.lost),

@@ -27,6 +27,14 @@ from social_perception.core.types import (
 )
 from social_perception.core.types import FaceAffect as CoreFaceAffect
 from social_perception.nodes.blob import blob
+from social_perception.nodes.checks import (
+    all_finite,
+    check_dynamics,
+    check_faces,
+    check_group,
+    check_share,
+    check_smile,
+)
 
 try:
     from social_perception.msg import (
@@ -82,7 +90,14 @@ def tracked_faces_message(
 
 
 def tracks_of(message: TrackedFaceArray) -> tuple[Track, ...]:
-    """The tracks of a message; a confidence of 0 means not visible."""
+    """The tracks of a message; a confidence of 0 means not visible.
+
+    Raises:
+        MessageError: the message says what cannot be.
+    """
+    check_faces(message)
+    for face in message.faces:
+        check_share(f"confidence of face {face.id!r}", face.confidence)
     return tuple(
         Track(face.id, _box(face.roi), face.confidence, face.confidence > 0.0, _position(face.position))
         for face in message.faces
@@ -114,7 +129,14 @@ def face_affect_message(tracked: TrackedFaceArray, smiles: Sequence[Smile]) -> F
 
 
 def faces_of(message: FaceAffectArray) -> tuple[CoreFaceAffect, ...]:
-    """The faces of a message; what it does not say (confidence) is taken from ``valid``."""
+    """The faces of a message; what it does not say (confidence) is taken from ``valid``.
+
+    Raises:
+        MessageError: the message says what cannot be.
+    """
+    check_faces(message)
+    for face in message.faces:
+        check_smile(face)
     return tuple(CoreFaceAffect(_track(face), _smile(face)) for face in message.faces)
 
 
@@ -138,7 +160,12 @@ def group_affect_message(header: Header, group: GroupAffect) -> GroupAffectMessa
 
 
 def group_of(message: GroupAffectMessage) -> GroupAffect:
-    """The group's affect of a message."""
+    """The group's affect of a message.
+
+    Raises:
+        MessageError: the message says what cannot be.
+    """
+    check_group(message)
     return GroupAffect(
         stamp_s=seconds(message.header.stamp),
         group_size=message.group_size,
@@ -178,7 +205,12 @@ def group_dynamics_message(header: Header, dynamics: GroupDynamics) -> GroupDyna
 
 
 def dynamics_of(message: GroupDynamicsMessage) -> GroupDynamics:
-    """Who smiles with whom, of a message."""
+    """Who smiles with whom, of a message.
+
+    Raises:
+        MessageError: the message says what cannot be.
+    """
+    check_dynamics(message)
     return GroupDynamics(
         stamp_s=seconds(message.header.stamp),
         face_ids=tuple(message.face_ids),
@@ -211,7 +243,8 @@ def _point(position: Position | None) -> Point:
 
 
 def _position(point: Point) -> Position | None:
-    return None if math.isnan(point.z) else Position(point.x, point.y, point.z)
+    known = all_finite((point.x, point.y, point.z))
+    return Position(point.x, point.y, point.z) if known else None
 
 
 def _tracked_face(track: Track, frame: Frame) -> TrackedFace:

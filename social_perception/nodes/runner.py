@@ -7,6 +7,7 @@ import gc
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -27,14 +28,19 @@ NodeFactory = Callable[[], Node]
 
 
 class Running(NamedTuple):
-    """Nodes that spin; ``ended`` is set when they do so no more."""
+    """Nodes that spin; ``ended`` is set when they do so no more, and ``errors`` says what ended them."""
 
     nodes: tuple[Node, ...]
     ended: threading.Event
+    errors: list[Exception]
 
 
 class NotStarted(SocialPerceptionError):  # noqa: N818
     """A node could not be configured or activated; it has said why."""
+
+
+class Crashed(SocialPerceptionError):  # noqa: N818
+    """What rclpy or a callback threw has ended the nodes; launch starts the program anew."""
 
 
 @contextmanager
@@ -71,7 +77,8 @@ def running(factories: Sequence[NodeFactory], args: Sequence[str] | None = None)
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
     ended = threading.Event()
-    thread = threading.Thread(target=_spin, args=(executor, ended), name="executor", daemon=True)
+    errors: list[Exception] = []
+    thread = threading.Thread(target=_spin, args=(executor, ended, errors), name="executor", daemon=True)
     nodes: list[Node] = []
     try:
         for factory in factories:
@@ -79,7 +86,7 @@ def running(factories: Sequence[NodeFactory], args: Sequence[str] | None = None)
             executor.add_node(nodes[-1])
         _autostart(nodes)
         thread.start()
-        yield Running(tuple(nodes), ended)
+        yield Running(tuple(nodes), ended, errors)
     finally:
         executor.shutdown(timeout_sec=5.0)
         if thread.is_alive():
@@ -98,6 +105,8 @@ def run(factories: Sequence[NodeFactory], args: Sequence[str] | None = None) -> 
     def wait() -> None:
         with running(factories, args) as program:
             program.ended.wait()
+            for error in program.errors:
+                raise Crashed(f"the nodes have ended by {type(error).__name__}: {error}") from error
 
     return exit_status(wait)
 
@@ -116,11 +125,15 @@ def exit_status(work: Callable[[], None]) -> int:
     return status
 
 
-def _spin(executor: SingleThreadedExecutor, ended: threading.Event) -> None:
+def _spin(executor: SingleThreadedExecutor, ended: threading.Event, errors: list[Exception]) -> None:
+    # An executor cannot go on after an exception: rclpy may keep the node's callbacks locked.
     try:
         executor.spin()
     except ExternalShutdownException:
         pass
+    except Exception as error:
+        traceback.print_exc()
+        errors.append(error)
     finally:
         ended.set()
 

@@ -111,7 +111,7 @@ class Stage(LifecycleNode):
 
         def callback(message: Any) -> None:
             self.health.received()
-            take(message)
+            self._guarded(lambda: take(message))
 
         self.input = TopicInput(self, kind, topic, qos, callback, **about)
 

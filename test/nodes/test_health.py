@@ -35,6 +35,7 @@ def test_rates_are_those_since_the_last_report() -> None:
         "latency max (ms)": "unknown",
         "received": "30",
         "processed": "10",
+        "failed": "0",
         "waiting": "1",
         "dropped": "8",
         "lost": "4",
