@@ -221,7 +221,8 @@ def test_missing_weights_can_be_put_right_while_the_node_waits(ros, tmp_path) ->
 def test_a_node_that_is_activated_again_begins_anew(ros) -> None:
     node = ros.start(GroupAffectNode, {"publish_rate_hz": 50.0})
     found = ros.collect(GroupAffectMessage, "group_affect")
-    message = FaceAffectArray(header=Header(stamp=ros.stamp(0.0), frame_id="camera"))
+    header = Header(stamp=ros.stamp(0.0), frame_id="camera")
+    message = FaceAffectArray(header=header, image_width=64, image_height=48)
     ros.publisher(FaceAffectArray, "face_affect").publish(message)
     ros.until(lambda: any(each.header.frame_id == "camera" for each in found), "the group of the image")
     assert node.trigger_deactivate().name == "SUCCESS"
