@@ -1,6 +1,6 @@
 """Camera image to group affect: the nodes, what people can watch, and rviz if asked for."""
 
-from launch.actions import DeclareLaunchArgument, GroupAction
+from launch.actions import DeclareLaunchArgument, GroupAction, OpaqueFunction
 from launch.conditions import IfCondition, UnlessCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
 from launch_ros.actions import Node, PushRosNamespace
@@ -10,14 +10,18 @@ from launch_ros.substitutions import FindPackageShare
 from launch import LaunchDescription
 from social_perception.core.config import WebConfig
 from social_perception.nodes.launching import (
+    CAMERA,
     aligned_depth_beside,
+    anonymity_arguments,
     arguments_of_nodes,
     camera_info_beside,
     needs,
+    refuse_people,
+    respawning,
 )
+from social_perception.nodes.securing import enclave, secured, security_arguments
 
 PACKAGE = "social_perception"
-CAMERA = "/camera/camera/color/image_raw"
 YES_NO = ["true", "false"]
 
 ARGUMENTS = [
@@ -36,6 +40,7 @@ ARGUMENTS = [
         "namespace", default_value="", description="namespace of the nodes and their topics"
     ),
     *arguments_of_nodes(),
+    *anonymity_arguments(),
     DeclareLaunchArgument(
         "autostart",
         default_value="true",
@@ -77,6 +82,7 @@ ARGUMENTS = [
         default_value="camera_color_optical_frame",
         description="fixed frame of rviz: the images' frame_id, or any frame that TF links with it",
     ),
+    *security_arguments(),
 ]
 
 SIM_TIME = {"use_sim_time": ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)}
@@ -86,6 +92,7 @@ COMMON = {
     "package": PACKAGE,
     "output": "screen",
     "emulate_tty": True,
+    **respawning(),
     "parameters": [
         LaunchConfiguration("params_file"),
         {"device": ParameterValue(LaunchConfiguration("device"), value_type=str), **AUTOSTART, **SIM_TIME},
@@ -102,14 +109,30 @@ COMMON = {
 # subscription of a topic that comes and goes in one process can block the first for ever.
 OVERLAY = Node(
     executable="affect_overlay",
+    ros_arguments=enclave("affect_overlay"),
     name="affect_overlay",
     condition=IfCondition(LaunchConfiguration("overlay")),
     **COMMON,
 )
 
+# One node that says nothing of single people stands for all others; it names itself, as all nodes of its
+# process would bear a name given here.
+ANONYMOUS = Node(
+    executable="anonymous_group",
+    ros_arguments=enclave("anonymous_group"),
+    **{
+        **COMMON,
+        "parameters": [
+            *COMMON["parameters"],
+            {"min_group_size": ParameterValue(LaunchConfiguration("min_group_size"), value_type=int)},
+        ],
+    },
+)
+
 ONE_PROCESS = [
     Node(
         executable="social_perception_all",
+        ros_arguments=enclave("social_perception_all"),
         arguments=["--overlay", "false", "--markers", LaunchConfiguration("markers")],
         **COMMON,
     )
@@ -121,27 +144,36 @@ TRACKER = {**COMMON, "parameters": [*COMMON["parameters"], {"publish_crops": Tru
 ONE_PROCESS_EACH = [
     Node(
         executable="affect_markers",
+        ros_arguments=enclave("affect_markers"),
         name="affect_markers",
         condition=IfCondition(LaunchConfiguration("markers")),
         **COMMON,
     ),
-    Node(executable="group_affect", name="group_affect", **COMMON),
-    Node(executable="smile_intensity", name="smile_intensity", **COMMON),
-    Node(executable="face_tracker", name="face_tracker", **TRACKER),
+    Node(executable="group_affect", name="group_affect", ros_arguments=enclave("group_affect"), **COMMON),
+    Node(
+        executable="smile_intensity",
+        name="smile_intensity",
+        ros_arguments=enclave("smile_intensity"),
+        **COMMON,
+    ),
+    Node(executable="face_tracker", name="face_tracker", ros_arguments=enclave("face_tracker"), **TRACKER),
 ]
 
 WEB = Node(
     package=PACKAGE,
     executable="affect_dashboard",
+    ros_arguments=enclave("affect_dashboard"),
     name="affect_dashboard",
     output="screen",
     emulate_tty=True,
+    **respawning(),
     condition=IfCondition(PythonExpression(["'", LaunchConfiguration("web"), "' != ''"])),
     parameters=[
         LaunchConfiguration("params_file"),
         {
             "port": ParameterValue(LaunchConfiguration("web"), value_type=int),
             "address": ParameterValue(LaunchConfiguration("web_address"), value_type=str),
+            "anonymous": ParameterValue(LaunchConfiguration("anonymous"), value_type=bool),
             **AUTOSTART,
             **SIM_TIME,
         },
@@ -170,16 +202,26 @@ RVIZ = Node(
 
 
 def generate_launch_description() -> LaunchDescription:
-    composed = LaunchConfiguration("composed")
-    nodes = GroupAction(
+    composed, anonymous = LaunchConfiguration("composed"), LaunchConfiguration("anonymous")
+    with_people = GroupAction(
         [
-            PushRosNamespace(LaunchConfiguration("namespace")),
             OVERLAY,
             GroupAction(ONE_PROCESS, condition=IfCondition(composed)),
             GroupAction(ONE_PROCESS_EACH, condition=UnlessCondition(composed)),
+        ],
+        condition=UnlessCondition(anonymous),
+    )
+    without_people = GroupAction([ANONYMOUS], condition=IfCondition(anonymous))
+    nodes = GroupAction(
+        [
+            PushRosNamespace(LaunchConfiguration("namespace")),
+            with_people,
+            without_people,
             WEB,
             RVIZ,
         ]
     )
     rviz = needs("rviz2", "rviz:=true", condition=IfCondition(LaunchConfiguration("rviz")))
-    return LaunchDescription([*ARGUMENTS, rviz, nodes])
+    # Before the defaults are known: only what was asked for can contradict.
+    refuse = OpaqueFunction(function=refuse_people)
+    return LaunchDescription([refuse, *ARGUMENTS, rviz, secured(nodes), nodes])

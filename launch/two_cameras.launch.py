@@ -1,12 +1,19 @@
 """Two cameras: a tracker and a group for each, and one smile_intensity for the faces of both as one batch."""
 
 from launch.actions import DeclareLaunchArgument, GroupAction
+from launch.conditions import IfCondition, UnlessCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
-from social_perception.nodes.launching import aligned_depth_beside, arguments_of_nodes, camera_info_beside
+from social_perception.nodes.launching import (
+    aligned_depth_beside,
+    anonymity_arguments,
+    arguments_of_nodes,
+    camera_info_beside,
+    respawning,
+)
 
 PACKAGE = "social_perception"
 CAMERAS = {
@@ -42,16 +49,20 @@ ARGUMENTS = [
         "namespace", default_value="", description="namespace before left and right; empty: none"
     ),
     *arguments_of_nodes(),
+    *anonymity_arguments(),
 ]
 
+ANONYMOUS = LaunchConfiguration("anonymous")
 
-def node(program: str, remappings: tuple = (), **parameters) -> Node:
+
+def node(program: str, remappings: tuple = (), name: str | None = None, **parameters) -> Node:
     return Node(
         package=PACKAGE,
         executable=program,
-        name=program,
+        name=name,
         output="screen",
         emulate_tty=True,
+        **respawning(),
         parameters=[
             LaunchConfiguration("params_file"),
             {
@@ -74,15 +85,25 @@ def camera(side: str) -> GroupAction:
     )
     # The ids of the left camera begin with l, those of the right one with r.
     # Face pictures must cross DDS to smile_intensity.
-    tracker = node("face_tracker", topics, id_prefix=side[0], publish_crops=True)
-    return GroupAction([PushRosNamespace(side), node("group_affect"), tracker])
+    tracker = node("face_tracker", topics, "face_tracker", id_prefix=side[0], publish_crops=True)
+    with_people = [node("group_affect", name="group_affect"), tracker]
+    least = ParameterValue(LaunchConfiguration("min_group_size"), value_type=int)
+    without_people = [node("anonymous_group", topics, min_group_size=least)]
+    return GroupAction(
+        [
+            PushRosNamespace(side),
+            GroupAction(with_people, condition=UnlessCondition(ANONYMOUS)),
+            GroupAction(without_people, condition=IfCondition(ANONYMOUS)),
+        ]
+    )
 
 
 def generate_launch_description() -> LaunchDescription:
+    scorer = node("smile_intensity", name="smile_intensity", trackers=list(CAMERAS))
     nodes = GroupAction(
         [
             PushRosNamespace(LaunchConfiguration("namespace")),
-            node("smile_intensity", trackers=list(CAMERAS)),
+            GroupAction([scorer], condition=UnlessCondition(ANONYMOUS)),
             *(camera(side) for side in CAMERAS),
         ]
     )

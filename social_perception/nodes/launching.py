@@ -9,11 +9,22 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
 from launch_ros.substitutions import FindPackageShare
 
-from social_perception.core.config import DEVICES, SmileConfig
+from launch import LaunchContext
+from social_perception.core.config import DEVICES, AnonymityConfig, SmileConfig
+
+CAMERA = "/camera/camera/color/image_raw"
+"""Topic of the camera's images, unless asked for otherwise: that of a RealSense."""
+
+RESPAWN_DELAY_S = 2.0
+"""Time for a camera or GPU to be let go, and for a log that can be read where a program ends at once."""
 
 
 class PackageMissing(RuntimeError):  # noqa: N818
     """A package that was asked for is not installed; launch shows the text as its error."""
+
+
+class Contradiction(RuntimeError):  # noqa: N818
+    """Two arguments cannot both be had; launch shows the text as its error."""
 
 
 def is_installed(package: str) -> bool:
@@ -49,8 +60,13 @@ def needs(package: str, wanted_for: str, **options: Any) -> OpaqueFunction:
     return OpaqueFunction(function=check, **options)
 
 
+def respawning() -> dict[str, Any]:
+    """Options of a Node: what ended unasked is started again, if the launch argument ``respawn`` says so."""
+    return {"respawn": LaunchConfiguration("respawn"), "respawn_delay": RESPAWN_DELAY_S}
+
+
 def arguments_of_nodes() -> list[DeclareLaunchArgument]:
-    """The launch arguments ``params_file``, ``device`` and ``use_sim_time``."""
+    """The launch arguments ``params_file``, ``device``, ``use_sim_time`` and ``respawn``."""
     defaults = PathJoinSubstitution([FindPackageShare("social_perception"), "config", "group_smile.yaml"])
     return [
         DeclareLaunchArgument("params_file", default_value=defaults, description="YAML file with parameters"),
@@ -65,7 +81,48 @@ def arguments_of_nodes() -> list[DeclareLaunchArgument]:
             default_value="false",
             description="take the time from /clock (simulation, bag)",
         ),
+        DeclareLaunchArgument(
+            "respawn",
+            default_value="true",
+            choices=["true", "false"],
+            description=f"start a program that has ended or was killed again after {RESPAWN_DELAY_S:g} s",
+        ),
     ]
+
+
+def anonymity_arguments() -> list[DeclareLaunchArgument]:
+    """The launch arguments ``anonymous`` and ``min_group_size``."""
+    return [
+        DeclareLaunchArgument(
+            "anonymous",
+            default_value="false",
+            choices=["true", "false"],
+            description="publish the group's values alone: no ids, boxes or pictures, in one process; the "
+            "topics about single people do not exist",
+        ),
+        DeclareLaunchArgument(
+            "min_group_size",
+            default_value=str(AnonymityConfig().min_group_size),
+            description="with anonymous:=true, people from which the group's values are published; of fewer "
+            "only how many there are",
+        ),
+    ]
+
+
+def refuse_people(context: Any) -> None:
+    """End the launch if it is to be anonymous and to show people; to be put before the arguments' defaults.
+
+    Raises:
+        Contradiction: naming the argument.
+    """
+    given = context.launch_configurations
+    if given.get("anonymous") != "true":
+        return
+    shown = {"overlay": "true", "markers": "true", "rviz": "true", "composed": "false"}
+    for name, value in shown.items():
+        if given.get(name) == value:
+            why = "shows or publishes single people" if value == "true" else "is several processes"
+            raise Contradiction(f"anonymous:=true and {name}:={value}, which {why}: leave one of them out")
 
 
 _COLOR, _ALIGNED_DEPTH = "color/image_raw", "aligned_depth_to_color/image_raw"
@@ -85,3 +142,11 @@ def aligned_depth_beside(argument: str) -> PythonExpression:
     topic = LaunchConfiguration(argument)
     parts = ["'", topic, f"'[:-{len(_COLOR)}] + '{_ALIGNED_DEPTH}'", " if '", topic]
     return PythonExpression([*parts, f"'.endswith('{_COLOR}') else 'depth'"])
+
+
+def beside(image_topic: str) -> dict[str, str]:
+    """The topics ``camera_info`` and ``depth`` that the launch files take beside these images."""
+    context = LaunchContext()
+    context.launch_configurations["image_topic"] = image_topic
+    found = {"camera_info": camera_info_beside("image_topic"), "depth": aligned_depth_beside("image_topic")}
+    return {name: expression.perform(context) for name, expression in found.items()}

@@ -36,8 +36,11 @@ ARGUMENTS = {
     "namespace": "",
     "device": "auto",
     "use_sim_time": "false",
+    "respawn": "true",
     "autostart": "true",
     "composed": "true",
+    "anonymous": "false",
+    "min_group_size": "2",
     "overlay": "true",
     "markers": "true",
     "rviz": "false",
@@ -97,6 +100,8 @@ THREE = ("group_affect", "smile_intensity", "face_tracker")
         ({"composed": "false", "markers": "false"}, ["affect_overlay", *THREE]),
         ({"composed": "false", "overlay": "false"}, ["affect_markers", *THREE]),
         ({"rviz": "true"}, ["affect_overlay", "social_perception_all", "rviz2"]),
+        ({"anonymous": "true"}, ["anonymous_group"]),
+        ({"anonymous": "true", "web": "8080"}, ["anonymous_group", "affect_dashboard"]),
         ({"web": "8080"}, ["affect_overlay", "social_perception_all", "affect_dashboard"]),
     ],
 )
@@ -328,5 +333,68 @@ def test_rviz_is_opened_on_the_topics_of_the_nodes_and_the_page_served_beside_th
         ros.until(lambda: ros.node.count_publishers("affect_markers") == 1, "the nodes go on", TIMEOUT_S)
         assert parameter(ros, "affect_dashboard", "port") == 0, "any that is free"
         assert parameter(ros, "affect_dashboard", "address") == "127.0.0.1"
+        launched.send_signal(signal.SIGINT)
+        assert launched.wait(TIMEOUT_S) == 0
+
+
+@pytest.mark.parametrize("asked", ["overlay:=true", "markers:=true", "rviz:=true", "composed:=false"])
+@pytest.mark.parametrize("path", [PATH, PATH.with_name("webcam.launch.py")], ids=["alone", "included"])
+def test_anonymous_refuses_what_shows_people(asked, path) -> None:
+    command = ["ros2", "launch", str(path), "anonymous:=true", asked, "image_topic:=/nobody/image"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert ended.returncode == 1
+    assert f"anonymous:=true and {asked}, which" in ended.stderr
+    assert "process started" not in ended.stdout + ended.stderr
+
+
+OF_EVERY_NODE = {"/rosout", "/parameter_events", "/diagnostics"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("ros2") is None, reason="needs ros2 launch")
+def test_anonymous_nodes_have_the_group_and_nothing_else(ros, parameters) -> None:
+    eye = f"{ros.namespace}/eye"
+    given = {"anonymous": "true", "params_file": str(parameters), "device": "cpu", "web": "0"}
+    with launching(ros, {**given, "depth_topic": f"{eye}/depth"}) as launched:
+        ros.until(lambda: subscribers(ros, f"{eye}/image") == ["group_affect"], "the images", TIMEOUT_S)
+        ros.until(
+            lambda: subscribers(ros, f"{ros.namespace}/group_affect") == ["affect_dashboard"],
+            "the page hears of the group",
+            TIMEOUT_S,
+        )
+        seen = [each for each in ros.node.get_topic_names_and_types() if each[0].startswith(ros.namespace)]
+        about_cameras = {f"{eye}/{name}" for name in ("image", "camera_info", "depth")}
+        assert {name for name, _ in seen} - about_cameras == {
+            f"{ros.namespace}/group_affect",
+            f"{ros.namespace}/group_affect/transition_event",
+            f"{ros.namespace}/affect_dashboard/transition_event",
+        }
+        for node in ("group_affect", "affect_dashboard"):
+            published = ros.node.get_publisher_names_and_types_by_node(node, ros.namespace)
+            own = {name for name, _ in published if not name.startswith(f"{ros.namespace}/{node}")}
+            assert own == OF_EVERY_NODE
+        # A robot's file for the nodes that this one stands for.
+        assert parameter(ros, "group_affect", "backend") == "hog"
+        assert parameter(ros, "group_affect", "warmup_frames") == 7
+        assert parameter(ros, "group_affect", "window_s") == 9.0
+        assert parameter(ros, "group_affect", "min_group_size") == 2
+        launched.send_signal(signal.SIGINT)
+        assert launched.wait(TIMEOUT_S) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("ros2") is None, reason="needs ros2 launch")
+def test_two_anonymous_cameras_have_a_group_each(ros, parameters) -> None:
+    eyes = {side: f"{ros.namespace}/{side}_eye/image" for side in ("left", "right")}
+    images = {f"{side}_image_topic": topic for side, topic in eyes.items()}
+    given = {"params_file": str(parameters), "device": "cpu", "anonymous": "true", **images}
+    with launching(ros, given, TWO_CAMERAS) as launched:
+        for image in eyes.values():
+            ros.until(lambda i=image: subscribers(ros, i) == ["group_affect"], "the images", TIMEOUT_S)
+        ours = {name for name, _ in ros.node.get_topic_names_and_types() if "_eye/" not in name}
+        ours = {name.removeprefix(ros.namespace) for name in ours if name.startswith(ros.namespace)}
+        events = {f"/{side}/group_affect/transition_event" for side in eyes}
+        other = {f"/{side}/depth" for side in eyes}
+        assert ours - other == {"/left/group_affect", "/right/group_affect", *events}
         launched.send_signal(signal.SIGINT)
         assert launched.wait(TIMEOUT_S) == 0
