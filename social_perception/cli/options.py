@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ from social_perception.core.config import (
     SmileConfig,
     TrackingConfig,
     from_mapping,
+    joined,
     settings_of,
 )
 from social_perception.core.errors import ConfigurationError
@@ -39,18 +39,8 @@ def add_settings(
     One that several kinds have sets all of them, each if it knows the choice.
     """
     group = parser.add_argument_group("settings")
-    known: dict[str, Setting] = {}
-    for item in (item for kind in kinds for item in settings_of(kind) if item.name not in leave_out):
-        known[item.name] = _joined(known[item.name], item) if item.name in known else item
-    for item in known.values():
+    for item in joined(kinds, leave_out).values():
         _add(group, item, prefix)
-
-
-def _joined(first: Setting, other: Setting) -> Setting:
-    """One flag's setting for two of the same name."""
-    choices = tuple(dict.fromkeys(first.choices + other.choices))
-    description = f"{first.description}; {other.description}"
-    return dataclasses.replace(first, choices=choices, description=description)
 
 
 def _add(group: Any, item: Setting, prefix: str) -> None:

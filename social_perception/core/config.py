@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -72,6 +72,27 @@ def settings_of(config: type | object) -> tuple[Setting, ...]:
         for item in dataclasses.fields(config)  # type: ignore[arg-type]
         if "description" in item.metadata
     )
+
+
+def joined(kinds: Iterable[type], leave_out: Collection[str] = ()) -> dict[str, Setting]:
+    """The settings of several kinds by name; those of one name become one, with the choices of all."""
+    known: dict[str, Setting] = {}
+    for item in (item for kind in kinds for item in settings_of(kind) if item.name not in leave_out):
+        first = known.setdefault(item.name, item)
+        if first is not item and first != item:
+            choices = tuple(dict.fromkeys(first.choices + item.choices))
+            description = f"{first.description}; {item.description}"
+            known[item.name] = dataclasses.replace(first, choices=choices, description=description)
+    return known
+
+
+def values_for(config: type | object, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values that a configuration takes: of a joined setting's choices it knows its own only."""
+    return {
+        item.name: values[item.name]
+        for item in settings_of(config)
+        if item.name in values and (not item.choices or values[item.name] in item.choices)
+    }
 
 
 def from_mapping(kind: type[Config], values: Mapping[str, Any]) -> Config:
@@ -246,6 +267,19 @@ class GroupConfig(Checked):
         low=1,
         high=3,
         dynamic=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AnonymityConfig(Checked):
+    """What of a group may be told where nothing may be told of its people."""
+
+    min_group_size: int = setting(
+        2,
+        "people with a valid smile from which the group's values are told where nothing is told of single "
+        "people; of fewer only how many there are, because one person's value is that person's",
+        low=1,
+        high=100,
     )
 
 

@@ -1,12 +1,14 @@
 """Node affect_dashboard: the people's smiles in, a live web page out.
 
 The picture is that of affect_overlay, which is a JPEG already. It is subscribed only where the
-parameter allows it, and only while a browser asks for it.
+parameter allows it, and only while a browser asks for it. Where the page is anonymous, the group is all
+that the node hears of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rclpy.subscription import Subscription
@@ -15,7 +17,7 @@ from sensor_msgs.msg import CompressedImage
 from social_perception.core.config import WebConfig
 from social_perception.core.errors import ImageError
 from social_perception.core.types import FrameAffect, GroupAffect
-from social_perception.nodes.config import NodeConfig
+from social_perception.nodes.config import DashboardConfig, NodeConfig
 from social_perception.nodes.messages import (
     FaceAffectArray,
     GroupAffectMessage,
@@ -41,19 +43,30 @@ class AffectDashboardNode(Stage):
         self._pictures: Subscription | None = None
         self._group: GroupAffect | None = None
         self._index = 0
-        super().__init__("affect_dashboard", (WebConfig,), **node_options)
+        super().__init__("affect_dashboard", (WebConfig, DashboardConfig), **node_options)
 
     def load(self) -> None:
-        config = self.parameters[WebConfig]
-        source = self.resolve_topic_name("face_affect")
+        config, self._anonymous = self.parameters[WebConfig], self.parameters[DashboardConfig].anonymous
+        source = self.resolve_topic_name("group_affect" if self._anonymous else "face_affect")
         silent_after_s = self.parameters[NodeConfig].silent_after_s
-        self.dashboard = Dashboard(config, source, silent_after_s=silent_after_s)
+        people = not self._anonymous
+        self.dashboard = Dashboard(config, source, silent_after_s=silent_after_s, people=people)
         self.get_logger().info(f"web page: {self.dashboard.url}")
         if config.picture:
             self.get_logger().warning("the web page shows the picture to every browser that asks for it")
 
     def open(self) -> None:
         self._group = None
+        if self._anonymous:
+            self.subscribe(
+                GroupAffectMessage,
+                "group_affect",
+                NEWEST_RESULT_QOS,
+                noun="group affects",
+                origin="group_affect",
+                in_worker=False,
+            )
+            return
         self.listen(GroupAffectMessage, "group_affect", NEWEST_RESULT_QOS, self._on_group)
         self.subscribe(
             FaceAffectArray,
@@ -78,8 +91,10 @@ class AffectDashboardNode(Stage):
     def restart(self) -> None:
         self._group = None
 
-    def process(self, message: FaceAffectArray) -> int:
+    def process(self, message: FaceAffectArray | GroupAffectMessage) -> int:
         assert self.dashboard is not None
+        if isinstance(message, GroupAffectMessage):
+            return self._show_group(group_of(message))
         faces, stamp_s = faces_of(message), seconds(message.header.stamp)
         self.dashboard.show(
             FrameAffect(stamp_s, self._index, message.image_width, message.image_height, faces, self._group)
@@ -87,6 +102,15 @@ class AffectDashboardNode(Stage):
         self._index += 1
         self.note_published(message.header.stamp)
         return len(faces)
+
+    def _show_group(self, group: GroupAffect) -> int:
+        """Show a group without its people, also where whoever publishes it names them."""
+        assert self.dashboard is not None
+        told = replace(group, face_ids=())
+        self.dashboard.show(FrameAffect(group.stamp_s, self._index, 0, 0, (), told))
+        self._index += 1
+        self.health.published()
+        return group.group_size
 
     def _on_group(self, message: GroupAffectMessage) -> None:
         self._group = group_of(message)

@@ -133,6 +133,15 @@ class OverlayConfig(Checked):
 
 
 @dataclass(frozen=True, slots=True)
+class DashboardConfig(Checked):
+    """Of whom affect_dashboard's page tells."""
+
+    anonymous: bool = setting(
+        False, "whether the page shows the group alone, for which group_affect is all that is subscribed"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class MarkersConfig(Checked):
     """Where affect_markers draws, and how large."""
 

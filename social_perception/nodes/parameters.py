@@ -13,7 +13,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from social_perception.core.config import Checked, Setting, from_mapping, settings_of
+from social_perception.core.config import Checked, Setting, from_mapping, joined, settings_of, values_for
 from social_perception.core.errors import ConfigurationError
 
 Config = TypeVar("Config")
@@ -55,7 +55,7 @@ class Parameters:
 
     Args:
         node: whose parameters they are.
-        kinds: configuration dataclasses; no two have a setting of the same name.
+        kinds: configuration dataclasses; a setting that several have is one parameter for all of them.
         changed: called after a dynamic setting has changed.
 
     Raises:
@@ -64,12 +64,11 @@ class Parameters:
 
     def __init__(self, node: Node, kinds: Sequence[type], changed: Callable[[], None]) -> None:
         self._changed = changed
-        self._settings = {item.name: item for kind in kinds for item in settings_of(kind)}
+        self._settings = joined(kinds)
         values = {name: _declare(node, item) for name, item in self._settings.items()}
-        self._configs = {
-            kind: from_mapping(kind, {item.name: values[item.name] for item in settings_of(kind)})
-            for kind in kinds
-        }
+        for name, value in values.items():
+            self._settings[name].check(value)
+        self._configs = {kind: from_mapping(kind, values_for(kind, values)) for kind in kinds}
         node.add_on_set_parameters_callback(self._set)
         _warn_of_unknown(node, self._settings)
 
@@ -108,7 +107,7 @@ def _declare(node: Node, item: Setting) -> Any:
 
 
 def _replaced(config: Any, values: dict[str, Any]) -> Any:
-    changes = {item.name: values[item.name] for item in settings_of(config) if item.name in values}
+    changes = values_for(config, values)
     return dataclasses.replace(config, **changes) if changes else config
 
 

@@ -52,6 +52,7 @@ class Hub:
         silent_after_s: time in s without a state after which the page says so.
         executor: in which pictures are drawn.
         clock: seconds that only grow.
+        people: whether single people are told of; false: the group alone.
     """
 
     def __init__(
@@ -61,11 +62,13 @@ class Hub:
         silent_after_s: float,
         executor: Executor,
         clock: Callable[[], float] = time.monotonic,
+        people: bool = True,
     ) -> None:
         self.clients: set[Client] = set()
         self.wants_picture = False
         self._config, self._source_name = config, source_name
         self._silent_after_s, self._executor, self._clock = silent_after_s, executor, clock
+        self._people = people
         self._lock = threading.Lock()
         self._newest = _Newest()
         self._history = History()
@@ -79,6 +82,7 @@ class Hub:
     def show(self, affect: FrameAffect, image: ImageArray | None) -> None:
         """Leave the newest state; the picture is kept only while a browser wants it."""
         kept = image if self.wants_picture else None
+        affect = affect if self._people else replace(affect, faces=())
         now_s = self._clock()
         with self._lock:
             before = self._newest
@@ -118,6 +122,7 @@ class Hub:
             "version": __version__,
             "rate_hz": self._config.rate_hz,
             "picture_allowed": self._config.picture,
+            "people": self._people,
             "source": self._source_name,
         }
         # The history is JSON already.

@@ -13,7 +13,7 @@ from types import TracebackType
 from aiohttp import WSCloseCode, web
 
 from social_perception.core.config import WebConfig
-from social_perception.core.errors import WebError
+from social_perception.core.errors import ConfigurationError, WebError
 from social_perception.core.types import FrameAffect, ImageArray
 from social_perception.views.web.access import HEALTH_PATH, SOCKET_PATH, Access, protect
 from social_perception.views.web.assets import INDEX, read_assets
@@ -41,18 +41,27 @@ class Dashboard:
         config: of the page; port 0 takes any that is free.
         source_name: where the images come from, in words.
         silent_after_s: time in s without a state after which the page says so.
+        people: whether the page tells of single people; false: of the group alone.
 
     Raises:
+        ConfigurationError: a picture without people.
         WebError: the port cannot be had, or the page's files are missing.
     """
 
     def __init__(
-        self, config: WebConfig, source_name: str, *, silent_after_s: float = SILENT_AFTER_S
+        self,
+        config: WebConfig,
+        source_name: str,
+        *,
+        silent_after_s: float = SILENT_AFTER_S,
+        people: bool = True,
     ) -> None:
+        if config.picture and not people:
+            raise ConfigurationError("picture must be false where the page is anonymous: it shows people")
         self._config = config
         self._assets = read_assets()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="web_picture")
-        self._hub = Hub(config, source_name, silent_after_s, self._executor)
+        self._hub = Hub(config, source_name, silent_after_s, self._executor, people=people)
         self._socket = listen(config.address, config.port)
         self.port: int = self._socket.getsockname()[1]
         # Asked for wherever others can reach the port, and where it was given.

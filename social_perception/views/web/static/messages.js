@@ -43,6 +43,7 @@ function hello(message) {
     source: textOr(message.source, ""),
     pictureAllowed: message.picture_allowed === true,
     pictureReason: textOr(message.picture_reason, ""),
+    people: message.people !== false,
     history: samples.map(sample).filter(Boolean),
   };
 }

@@ -59,6 +59,8 @@ function greet(hello) {
   if (version && hello.version !== version) return location.reload();
   version = hello.version;
   setText(byName("source"), shortName(hello.source));
+  // Where nothing is said of single people, the style sheet leaves out what would show them.
+  document.documentElement.dataset.people = hello.people ? "shown" : "none";
   history.reset(hello.history);
   controls.allowPicture(hello.pictureAllowed, hello.pictureReason);
   picture.tell();

@@ -1,0 +1,34 @@
+"""The group without its people: no ids, and no values of so few that they are somebody's."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from social_perception.core.types import GroupAffect, SmileLevel
+
+
+def without_people(group: GroupAffect, min_group_size: int) -> GroupAffect:
+    """What may be told of a group where nothing may be told of single people.
+
+    How many there are is told in any case. The values are, where they rest on at least ``min_group_size``
+    people, so that no value belongs to fewer: k-anonymity (Sweeney 2002) of the published message. Who
+    sees messages one after the other, or knows who smiles alike, may still conclude more.
+
+    Args:
+        group: of the aggregator.
+        min_group_size: k, 1 or more; 1 withholds nothing but the ids.
+    """
+    if group.valid_faces >= min_group_size:
+        return dataclasses.replace(group, face_ids=())
+    return dataclasses.replace(
+        group,
+        intensity=math.nan,
+        mean_intensity=math.nan,
+        dispersion=math.nan,
+        smiling_fraction=math.nan,
+        level=SmileLevel.UNKNOWN,
+        trend=math.nan,
+        synchrony=math.nan,
+        face_ids=(),
+    )
