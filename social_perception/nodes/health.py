@@ -94,11 +94,11 @@ class Health:
         with self._lock:
             self._received = self._processed = self._failed = 0
 
-    def received(self) -> None:
-        """Note that a message came in."""
+    def received(self, count: int = 1) -> None:
+        """Note that a message came in, or several of which only the last is still there."""
         with self._lock:
-            self._counts.received += 1
-            self._received += 1
+            self._counts.received += count
+            self._received += count
 
     def processed(self, faces: int) -> None:
         """Note that a message was worked on."""

@@ -97,7 +97,7 @@ class SmileIntensityNode(Stage):
         for topic in self._topics.values():
             self._exchange.open(topic)
         self.worker = Batches[Waiting](self._work, self.get_name())
-        self.input = TrackerInputs(self, tuple(self._outputs), self._take)
+        self.input = TrackerInputs(self, tuple(self._outputs), self._take, self.health.received)
 
     def close(self) -> None:
         while self._topics:
@@ -114,7 +114,7 @@ class SmileIntensityNode(Stage):
         self._common_time = CommonTime()
 
     def equipment(self) -> Equipment:
-        return Equipment(getattr(self._scorer, "device", "cpu"), getattr(self._scorer, "precision", ""))
+        return Equipment.of(self._scorer)
 
     def _take(self, tracker: str, message: TrackedFaceArray) -> None:
         self.health.received()

@@ -113,7 +113,7 @@ class Stage(LifecycleNode):
             self.health.received()
             self._guarded(lambda: take(message))
 
-        self.input = TopicInput(self, kind, topic, qos, callback, **about)
+        self.input = TopicInput(self, kind, topic, qos, callback, on_replaced=self.health.received, **about)
 
     def admit(self, message: Any) -> None:
         """Hand a message of the input over to the thread; a node may hold it back until it is complete."""
@@ -147,6 +147,12 @@ class Stage(LifecycleNode):
             self.worker = None
         while self._others:
             self.destroy_subscription(self._others.pop())
+
+    @property
+    def dropped(self) -> int:
+        """Messages of the input replaced by newer ones before they were worked on, since activation."""
+        in_queue = 0 if self.input is None else self.input.replaced
+        return in_queue + (0 if self.worker is None else self.worker.dropped)
 
     def note_published(self, stamp: Time) -> None:
         """Report the latency of a result, from this header stamp of its image until now."""
@@ -319,7 +325,7 @@ class Stage(LifecycleNode):
             resting=resting,
             silence=silence,
             warnings=(self._stamps.problem,) if not (silence or resting) else (),
-            dropped=self.worker.dropped if self.worker is not None else 0,
+            dropped=self.dropped,
             waiting=self.worker.waiting if self.worker is not None else 0,
             lost=lost,
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
@@ -25,8 +25,8 @@ _LOSS_COUNT = 30
 class Losses:
     """Counts the messages of a topic that did not arrive.
 
-    The middlewares' events miss most of them: with Fast DDS, none of the images that were replaced in
-    the queue before the node took them. Where it numbers the messages, the gaps are counted instead.
+    The middlewares' events miss most of them: Fast DDS tells of none of the images that were replaced in
+    the queue before the node took them. Where it numbers the messages, the gaps count instead.
 
     Args:
         has_several: tells whether several publishers send on the topic; their numbers make no gaps.
@@ -46,15 +46,14 @@ class Losses:
         """Take in the middleware's word; it counts while the messages bear no numbers."""
         self.count += 0 if self._is_numbered else count
 
-    def arrived(self, number: int | None) -> bool:
-        """Take in the number of a message; return whether some before it are missing."""
+    def missing_before(self, number: int | None) -> int:
+        """Take in the number of a message that arrived; return how many before it are missing."""
         before, self._number = self._number, number
         self._is_numbered = number is not None
         # A publisher that begins anew begins with a small number.
         if before is None or number is None or number <= before + 1 or self._has_several():
-            return False
-        self.count += number - before - 1
-        return True
+            return 0
+        return number - before - 1
 
 
 class TopicInput:
@@ -71,6 +70,7 @@ class TopicInput:
         reliable_qos: if given, the subscription changes to it while all publishers are reliable,
             and back to ``qos`` when one is not.
         parameter: of the node, with which the reliability is set; empty: there is none.
+        on_replaced: called with the number of messages that were newly found to have been replaced.
     """
 
     def __init__(
@@ -85,9 +85,12 @@ class TopicInput:
         origin: str,
         reliable_qos: QoSProfile | None = None,
         parameter: str = "",
+        on_replaced: Callable[[int], None] | None = None,
     ) -> None:
         self._node, self._kind, self._noun, self._origin = node, kind, noun, origin
-        self._callback, self._parameter = callback, parameter
+        self._callback, self._parameter, self._on_replaced = callback, parameter, on_replaced
+        self.replaced = 0
+        """Messages that arrived and were replaced by newer ones before the node took them."""
         self._watch = SilenceWatch(self._now_s())
         self._losses = Losses(self._has_several_publishers)
         self._taken = 0
@@ -103,7 +106,10 @@ class TopicInput:
 
     @property
     def lost(self) -> int:
-        """Messages that did not arrive: lost on the way, or replaced before the node took them."""
+        """Messages that did not arrive.
+
+        Without reliability, those that were replaced before the node took them are among them.
+        """
         return self._losses.count
 
     @property
@@ -135,12 +141,11 @@ class TopicInput:
 
     def _subscribe(self) -> Subscription:
         self._losses.forget_number()
-        reliable = self._is_reliable and self._reliable_qos is not None
         return subscribe(
             self._node,
             self._kind,
             self._topic,
-            self._reliable_qos if reliable else self._qos,
+            self._asked,
             self._take,
             on_incompatible=self._on_incompatible,
             on_lost=self._on_lost,
@@ -185,9 +190,27 @@ class TopicInput:
             self._node.get_logger().info(f"{self._noun} on {self.topic} come again after {ended:.1f} s")
         self._taken += 1
         self._lost_since_taken = 0
-        if self._losses.arrived(number):
-            self._tell_of_loss()
+        self._note_missing(self._losses.missing_before(number))
         self._callback(message)
+
+    def _note_missing(self, count: int) -> None:
+        if count and self._takes_reliably:
+            # None is lost on the way: the node was too busy to take them.
+            self.replaced += count
+            if self._on_replaced is not None:
+                self._on_replaced(count)
+        elif count:
+            self._losses.count += count
+            self._tell_of_loss()
+
+    @property
+    def _takes_reliably(self) -> bool:
+        return bool(self._asked.reliability == QoSReliabilityPolicy.RELIABLE)
+
+    @property
+    def _asked(self) -> QoSProfile:
+        reliable = self._is_reliable and self._reliable_qos is not None
+        return self._reliable_qos if reliable else self._qos
 
     def _on_lost(self, count: int) -> None:
         self._losses.told(count)
@@ -228,7 +251,7 @@ class TopicInput:
 
     def _mismatch(self) -> str:
         """Who cannot be heard, and why; empty: there is nobody like that."""
-        asked = self._reliable_qos if self._is_reliable and self._reliable_qos is not None else self._qos
+        asked = self._asked
         offers = mismatches(asked, self._node.get_publishers_info_by_topic(self.topic))
         if not offers:
             return ""

@@ -27,10 +27,15 @@ class TrackerInputs:
         node: that subscribes.
         trackers: their namespaces.
         take: called with a tracker's namespace and each of its messages.
+        on_replaced: called with the number of messages that were newly found to have been replaced.
     """
 
     def __init__(
-        self, node: Node, trackers: Sequence[str], take: Callable[[str, TrackedFaceArray], None]
+        self,
+        node: Node,
+        trackers: Sequence[str],
+        take: Callable[[str, TrackedFaceArray], None],
+        on_replaced: Callable[[int], None],
     ) -> None:
         self._inputs = [
             TopicInput(
@@ -41,6 +46,7 @@ class TrackerInputs:
                 functools.partial(take, tracker),
                 noun="tracked faces",
                 origin="face_tracker",
+                on_replaced=on_replaced,
             )
             for tracker in trackers
         ]
@@ -54,6 +60,11 @@ class TrackerInputs:
     def lost(self) -> int:
         """Messages lost on the way."""
         return sum(each.lost for each in self._inputs)
+
+    @property
+    def replaced(self) -> int:
+        """Messages that arrived and were replaced by newer ones before the node took them."""
+        return sum(each.replaced for each in self._inputs)
 
     def silence_s(self) -> float:
         """Time in s since the last message of any tracker, by the node's clock."""

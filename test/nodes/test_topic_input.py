@@ -137,29 +137,35 @@ def test_light_loss_is_only_counted(ros, log) -> None:
 )
 def test_gaps_in_the_numbers_are_losses(arrivals, several, count) -> None:
     losses = Losses(lambda: several)
-    for number in arrivals:
-        losses.arrived(number)
-    assert losses.count == count
+    assert sum(losses.missing_before(number) for number in arrivals) == count
 
 
-def test_a_loss_is_counted_once_by_its_gap_or_else_by_the_event() -> None:
+def test_events_count_where_messages_bear_no_numbers() -> None:
     losses = Losses(lambda: False)
     losses.told(5)
-    losses.arrived(10)
+    assert losses.missing_before(10) == 0
     losses.told(2)
-    losses.arrived(13)
-    assert losses.count == 7
+    assert (losses.missing_before(13), losses.count) == (2, 5)
     losses.forget_number()
-    losses.arrived(50)
-    assert losses.count == 7
-    losses.arrived(None)
+    assert losses.missing_before(50) == 0
+    losses.missing_before(None)
     losses.told(3)
-    assert losses.count == 10
+    assert losses.count == 8
 
 
-def test_images_that_were_replaced_before_they_were_taken_are_losses(ros, image_message) -> None:
-    taken = []
-    topic = subscribe(ros, taken.append)
+@pytest.mark.parametrize("reliable", [True, False])
+def test_images_that_were_replaced_before_they_were_taken_are_counted(ros, image_message, reliable) -> None:
+    taken, told = [], []
+    topic = TopicInput(
+        ros.node,
+        Image,
+        "image",
+        image_qos(reliable=reliable),
+        taken.append,
+        noun="images",
+        origin="the camera",
+        on_replaced=told.append,
+    )
     publisher = ros.publisher(Image, "image")
     publisher.publish(image_message(sec=0))
     ros.until(lambda: taken, "the first image")
@@ -168,7 +174,9 @@ def test_images_that_were_replaced_before_they_were_taken_are_losses(ros, image_
     ros.until(lambda: taken[-1].header.stamp.sec == 5, "the newest image")
     # Cyclone DDS does not number its messages, and up to Humble rclpy does not tell the numbers.
     numbered = hasattr(Subscription, "CallbackType") and "fastrtps" in get_rmw_implementation_identifier()
-    assert topic.lost == (6 - len(taken) if numbered else 0)
+    missing = 6 - len(taken) if numbered else 0
+    assert (topic.replaced, topic.lost) == ((missing, 0) if reliable else (0, missing))
+    assert sum(told) == topic.replaced
 
 
 def test_silence_and_its_end_are_each_told_once(ros, log, image_message) -> None:
