@@ -8,14 +8,17 @@ arithmetic is torch's, which is many times faster on a CPU and needs no dlib bui
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
 from social_perception.core.errors import DetectionError, ImageError
+from social_perception.core.failover import CPU, Failover, reason_of
 from social_perception.core.types import Box, Face, ImageArray
 from social_perception.detection.mmod_file import MmodModel
 from social_perception.detection.network import MmodNetwork
@@ -39,6 +42,9 @@ KEPT_PICTURES = 16
 class MmodTorchDetector:
     """The Detector of dlib's CNN weights on torch. Not for several threads at once.
 
+    A GPU that fails is done without: see :class:`social_perception.core.failover.Failover`. The search
+    is then what it would have been on the CPU from the start.
+
     Args:
         model: the weights, from :func:`social_perception.detection.mmod_file.read_mmod`.
         device: torch device.
@@ -54,6 +60,7 @@ class MmodTorchDetector:
             :func:`vote_boxes`; without it boxes are dlib's own.
         max_face_px: largest face looked for; 0: no limit.
         rate: a scale's size over that of the next finer one; dlib's is 5/6.
+        cpu_dtype: the arithmetic to go on with when the device has failed; None: the same.
     """
 
     def __init__(
@@ -68,12 +75,14 @@ class MmodTorchDetector:
         vote: bool = True,
         max_face_px: float = 0.0,
         rate: float = RATE,
+        cpu_dtype: torch.dtype | None = None,
     ) -> None:
         self._model = model
-        self._device = torch.device(device)
-        network = MmodNetwork(model, dtype).to(self._device)
-        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._exact = exact or self._device.type != "cpu"
+        self._cpu_dtype = cpu_dtype or dtype
+        self._failover = Failover("face detector", str(torch.device(device)), self._move_to_cpu)
+        self._network = self._built(dtype)
+        self._wants_exact = exact
+        self._most_together = sys.maxsize
         self._pictures: dict[TiledPyramid, ImageArray] = {}
         self.threshold = threshold
         self.min_face_px = min_face_px
@@ -89,8 +98,13 @@ class MmodTorchDetector:
 
     @property
     def device(self) -> str:
-        """Where the network runs."""
-        return str(self._device)
+        """Where the network runs now."""
+        return self._failover.device
+
+    @property
+    def trouble(self) -> str:
+        """Why it runs on the CPU though it began elsewhere, in one line; empty: it does not."""
+        return self._failover.trouble
 
     @property
     def precision(self) -> str:
@@ -121,10 +135,7 @@ class MmodTorchDetector:
         if any(_checked(image).shape != images[0].shape for image in images):
             raise ImageError("images of one batch must have one size")
         wide, high = self._searched_size(width, height)
-        levels = self._levels_in(wide / width)
-        together = batch_size(self._device, wide * high)
-        groups = [images[first : first + together] for first in range(0, len(images), together)]
-        return tuple(faces for group in groups for faces in self._find(group, wide, high, levels))
+        return tuple(self._find(images, wide, high, self._levels_in(wide / width)))
 
     def parts(self, width: int, height: int) -> tuple[SearchPart, ...]:
         """The searches that make up a whole one of a width x height image, the one for near faces first.
@@ -134,7 +145,7 @@ class MmodTorchDetector:
         """
         scale = self._searched_size(width, height)[0] / width
         within = not self.max_face_px or self.max_face_px > NATIVE_FACE_PX / self.rate
-        if self._device.type != "cpu" or not within:
+        if self.device != CPU or not within:
             return ()
         return share_out(width, height, scale, NATIVE_FACE_PX, self.rate)
 
@@ -175,11 +186,17 @@ class MmodTorchDetector:
         self, images: Sequence[ImageArray], width: int, height: int, levels: int
     ) -> list[tuple[Face, ...]]:
         """Search equally sized images, each resized to width x height px."""
+
+        def relieve() -> None:
+            torch.cuda.empty_cache()
+            self._most_together = max(1, min(self._most_together, len(images)) // 2)
+
         try:
             with torch.inference_mode():
-                found = self._search(images, width, height, levels)
-        except RuntimeError as error:
-            raise DetectionError(f"face detection failed on a {width}x{height} image: {error}") from error
+                found = self._failover.run(lambda: self._search(images, width, height, levels), relieve)
+        except (RuntimeError, MemoryError, cv2.error) as error:
+            reason = reason_of(error)
+            raise DetectionError(f"face detection failed on a {width}x{height} image: {reason}") from error
         scales = images[0].shape[1] / width, images[0].shape[0] / height
         return [tuple(_face(one, *scales) for one in self._kept(candidates)) for candidates in found]
 
@@ -191,17 +208,31 @@ class MmodTorchDetector:
         self, images: Sequence[ImageArray], width: int, height: int, levels: int
     ) -> list[list[Candidate]]:
         paddings = self._model.pyramid_padding, self._model.pyramid_outer_padding
-        if self._exact:
+        if self._wants_exact or self.device != CPU:
             pyramid = layout(width, height, *paddings, self.rate, levels)
-            found = self._scored(self._draw_exactly(images, width, height, pyramid), pyramid)
+            most = min(batch_size(torch.device(self.device), width * height), self._most_together)
+            groups = [images[first : first + most] for first in range(0, len(images), most)]
+            drawn = (self._draw_exactly(group, width, height, pyramid) for group in groups)
+            found = [each for tiled in drawn for each in self._scored(tiled, pyramid)]
         else:
-            (level,) = images
-            found = [[]]
-            for pyramid in separate(width, height, *paddings, self.rate, levels):
-                tiled = self._picture(pyramid)
-                level = fill_bytes(level, pyramid, tiled)
-                found[0] += self._scored(torch.from_numpy(tiled).permute(2, 0, 1)[None], pyramid)[0]
+            pyramids = separate(width, height, *paddings, self.rate, levels)
+            found = [self._search_bytes(image, pyramids) for image in images]
         return [sorted(each, key=lambda candidate: -candidate.score) for each in found]
+
+    def _search_bytes(self, image: ImageArray, pyramids: Sequence[TiledPyramid]) -> list[Candidate]:
+        found = []
+        for pyramid in pyramids:
+            tiled = self._picture(pyramid)
+            image = fill_bytes(image, pyramid, tiled)
+            found += self._scored(torch.from_numpy(tiled).permute(2, 0, 1)[None], pyramid)[0]
+        return found
+
+    def _built(self, dtype: torch.dtype) -> MmodNetwork:
+        network = MmodNetwork(self._model, dtype).to(self.device)
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _move_to_cpu(self) -> None:
+        self._network = self._built(self._cpu_dtype)
 
     def _scored(self, tiled: torch.Tensor, pyramid: TiledPyramid) -> list[list[Candidate]]:
         if min(pyramid.width, pyramid.height) < self._network.reach:
@@ -212,7 +243,7 @@ class MmodTorchDetector:
     def _draw_exactly(
         self, images: Sequence[ImageArray], width: int, height: int, pyramid: TiledPyramid
     ) -> torch.Tensor:
-        pictures = torch.from_numpy(np.stack(images)).to(self._device)
+        pictures = torch.from_numpy(np.stack(images)).to(self._network.place)
         picture = pictures.permute(0, 3, 1, 2).float()
         if (width, height) != (picture.shape[3], picture.shape[2]):
             picture = F.interpolate(picture, (height, width), mode="bilinear", align_corners=True).floor_()

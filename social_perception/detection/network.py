@@ -30,7 +30,8 @@ class MmodNetwork(nn.Module):
             filters, channels, rows, columns = source.weight.shape
             layer = nn.Conv2d(channels, filters, (rows, columns), source.stride, source.padding)
             layer.weight.data = torch.from_numpy(np.ascontiguousarray(source.weight)).to(dtype)
-            layer.bias.data = torch.from_numpy(np.ascontiguousarray(source.bias))  # type: ignore[union-attr]
+            # A copy: the normalisation is folded into it, and the model stays what it is.
+            layer.bias.data = torch.tensor(source.bias)  # type: ignore[union-attr]
             convolutions.append(layer)
         _fold_normalisation(convolutions[0], model.mean_rgb)
         self.layers = nn.ModuleList(convolutions)
@@ -43,6 +44,11 @@ class MmodNetwork(nn.Module):
         for source in hidden[: self.stem]:
             self.reach += (source.weight.shape[2] - 1) * self.stride
             self.stride *= source.stride
+
+    @property
+    def place(self) -> torch.device:
+        """The device that its weights are on."""
+        return self.score.bias.device
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         rows = (image.shape[2] - self.reach) // self.stride + 1

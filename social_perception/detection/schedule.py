@@ -102,6 +102,8 @@ class _Turns:
             self._begin(frame)
         if frame.index < self._next_index:
             return None
+        if self._parts != self._parts_of(frame):  # the detector has left a GPU that failed
+            self._begin(frame)
         step, count = self._step, len(self._parts)
         self._step, self._last_index = step + 1, frame.index
         if count == 0:
@@ -115,9 +117,12 @@ class _Turns:
 
     def _begin(self, frame: Frame) -> None:
         self._size = (frame.width, frame.height)
-        self._next_index, self._step, self._parts = frame.index, 0, ()
-        if isinstance(self._detector, PartwiseDetector):
-            self._parts = self._detector.parts(*self._size)
+        self._next_index, self._step, self._parts = frame.index, 0, self._parts_of(frame)
+
+    def _parts_of(self, frame: Frame) -> tuple[SearchPart, ...]:
+        if not isinstance(self._detector, PartwiseDetector):
+            return ()
+        return self._detector.parts(frame.width, frame.height)
 
 
 def _turn(step: int, count: int) -> int:

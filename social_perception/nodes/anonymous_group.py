@@ -143,7 +143,7 @@ class AnonymousGroupNode(Stage):
 
     def equipment(self) -> Equipment:
         scorer = getattr(self._pipeline, "scorer", None)
-        return Equipment(getattr(scorer, "device", "cpu"), getattr(scorer, "precision", ""))
+        return Equipment.of(scorer)
 
     # In the worker's thread.
 

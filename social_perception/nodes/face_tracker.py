@@ -115,7 +115,7 @@ class FaceTrackerNode(Stage):
     def equipment(self) -> Equipment:
         # Detectors of dlib run on the CPU and have one arithmetic.
         detector = getattr(getattr(self._tracking, "detection", None), "detector", None)
-        return Equipment(getattr(detector, "device", "cpu"), getattr(detector, "precision", ""))
+        return Equipment.of(detector)
 
     def process(self, message: Image | CompressedImage) -> int:
         if self._config is not self._applied:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,28 @@ from social_perception.nodes.config import NodeConfig
 from social_perception.nodes.health import Health, Situation
 from social_perception.nodes.load import Limits
 from social_perception.nodes.resources import Equipment, cuda_mb, hardware_id, resident_mb
+
+
+class LibraryLog(logging.Handler):
+    """What the library logs, such as a GPU that is given up, as a line of a node, which reaches /rosout."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(logging.WARNING)
+        self._node = node
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # Two lines: rclpy wants each call to have one severity.
+        if record.levelno >= logging.ERROR:
+            self._node.get_logger().error(self.format(record))
+        else:
+            self._node.get_logger().warning(self.format(record))
+
+    def __enter__(self) -> LibraryLog:
+        logging.getLogger("social_perception").addHandler(self)
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        logging.getLogger("social_perception").removeHandler(self)
 
 
 class Reporter:
@@ -61,7 +84,7 @@ class Reporter:
         )
         situation = replace(
             situation,
-            warnings=(*situation.warnings, clock),
+            warnings=(*situation.warnings, clock, equipment.trouble),
             time_s=now_s,
             values=_values(equipment),
         )

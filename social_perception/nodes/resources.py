@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import gc
@@ -20,10 +21,19 @@ class Equipment:
     Attributes:
         device: ``cpu`` or ``cuda``.
         precision: arithmetic of its network; empty: it has none.
+        trouble: why that is not the device it began with, in one line; empty: it is.
     """
 
     device: str = "cpu"
     precision: str = ""
+    trouble: str = ""
+
+    @classmethod
+    def of(cls, owner: object) -> Equipment:
+        """What the owner of a network says of it; one that says nothing computes on the CPU."""
+        return cls(
+            getattr(owner, "device", "cpu"), getattr(owner, "precision", ""), getattr(owner, "trouble", "")
+        )
 
 
 @functools.cache
@@ -57,7 +67,9 @@ def give_back() -> None:
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+        # A GPU that has vanished has nothing to give back.
+        with contextlib.suppress(RuntimeError):
+            torch.cuda.empty_cache()
     trim = _glibc("malloc_trim")
     if trim is not None:
         trim(ctypes.c_size_t(0))

@@ -20,6 +20,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from social_perception.core.errors import SocialPerceptionError
 from social_perception.nodes.config import NodeConfig
+from social_perception.nodes.reporting import LibraryLog
 from social_perception.nodes.stage import Stage
 
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -84,9 +85,10 @@ def running(factories: Sequence[NodeFactory], args: Sequence[str] | None = None)
         for factory in factories:
             nodes.append(factory())
             executor.add_node(nodes[-1])
-        _autostart(nodes)
-        thread.start()
-        yield Running(tuple(nodes), ended, errors)
+        with LibraryLog(nodes[0]):
+            _autostart(nodes)
+            thread.start()
+            yield Running(tuple(nodes), ended, errors)
     finally:
         executor.shutdown(timeout_sec=5.0)
         if thread.is_alive():

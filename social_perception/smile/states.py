@@ -36,16 +36,16 @@ class TrackStates:
         """The state of a track, if it has one."""
         return self._states.get(track_id)
 
-    def claim(self, track_id: str, stamp_s: float) -> tuple[TrackState, bool]:
-        """The state of a track and whether it is new, so that its row must be cleared."""
+    def claim(self, track_id: str, stamp_s: float) -> TrackState:
+        """The state of a track; while no frame of it was observed its row holds what was there before."""
         state = self._states.get(track_id)
         if state is not None:
-            return state, False
+            return state
         if not self._free:
             self._free = list(range(2 * self.capacity - 1, self.capacity - 1, -1))
             self.capacity *= 2
         state = self._states[track_id] = TrackState(self._free.pop(), stamp_s)
-        return state, True
+        return state
 
     def forget(self, stamp_s: float, max_gap_s: float) -> None:
         """Drop the tracks not seen for longer than max_gap_s, also when time has jumped back."""
@@ -53,6 +53,11 @@ class TrackStates:
             if abs(stamp_s - state.last_seen_s) > max_gap_s:
                 self._free.append(state.slot)
                 del self._states[track_id]
+
+    def start_over(self) -> None:
+        """Note that the rows are lost: every track warms up anew, its last smile stays known."""
+        for state in self._states.values():
+            state.observed_frames = 0
 
     def clear(self) -> None:
         """Forget every track."""
