@@ -2,13 +2,18 @@
 
 from pathlib import Path
 
-from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    GroupAction,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+)
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
-from social_perception.nodes.launching import needs
+from social_perception.nodes.launching import needs, refuse_people
 
 DRIVER = "realsense2_camera"
 CAMERA = ["/", LaunchConfiguration("camera_namespace"), "/", LaunchConfiguration("camera_name")]
@@ -56,4 +61,5 @@ NODES = IncludeLaunchDescription(
 
 
 def generate_launch_description() -> LaunchDescription:
-    return LaunchDescription([*ARGUMENTS, needs(DRIVER, "realsense.launch.py"), REALSENSE, NODES])
+    refuse = OpaqueFunction(function=refuse_people)
+    return LaunchDescription([refuse, *ARGUMENTS, needs(DRIVER, "realsense.launch.py"), REALSENSE, NODES])

@@ -15,7 +15,7 @@ from launch.substitutions import LaunchConfiguration, PythonExpression
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
-from social_perception.nodes.launching import needs
+from social_perception.nodes.launching import needs, refuse_people
 
 OURS = "image_publisher"
 ROS2_BAG = "ros2_bag"
@@ -88,4 +88,5 @@ NODES = IncludeLaunchDescription(
 
 def generate_launch_description() -> LaunchDescription:
     rosbag = needs("ros2bag", f"player:={ROS2_BAG}", condition=IfCondition(PLAYS_BAG))
-    return LaunchDescription([*ARGUMENTS, rosbag, NODES, OpaqueFunction(function=play)])
+    refuse = OpaqueFunction(function=refuse_people)
+    return LaunchDescription([refuse, *ARGUMENTS, rosbag, NODES, OpaqueFunction(function=play)])

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import List  # noqa: UP035 - launch_ros knows no list[int]
 
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PythonExpression
@@ -11,7 +11,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
-from social_perception.nodes.launching import first_installed, needs
+from social_perception.nodes.launching import first_installed, needs, refuse_people
 
 DRIVERS = ["usb_cam", "v4l2_camera"]
 OURS = "image_publisher"
@@ -111,4 +111,5 @@ NODES = IncludeLaunchDescription(
 
 def generate_launch_description() -> LaunchDescription:
     missing = [needs(driver, f"driver:={driver}", condition=chosen(driver)) for driver in DRIVERS]
-    return LaunchDescription([*ARGUMENTS, *missing, USB_CAM, V4L2_CAMERA, IMAGE_PUBLISHER, NODES])
+    refuse = OpaqueFunction(function=refuse_people)
+    return LaunchDescription([refuse, *ARGUMENTS, *missing, USB_CAM, V4L2_CAMERA, IMAGE_PUBLISHER, NODES])

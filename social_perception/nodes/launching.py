@@ -109,6 +109,15 @@ def anonymity_arguments() -> list[DeclareLaunchArgument]:
     ]
 
 
+_ABOUT_PEOPLE = {
+    "overlay": ("true", "shows single people"),
+    "markers": ("true", "shows single people"),
+    "rviz": ("true", "shows single people"),
+    "composed": ("false", "publishes single people from process to process"),
+    "lockstep": ("true", "waits for the topic face_affect"),
+}
+
+
 def refuse_people(context: Any) -> None:
     """End the launch if it is to be anonymous and to show people; to be put before the arguments' defaults.
 
@@ -118,10 +127,8 @@ def refuse_people(context: Any) -> None:
     given = context.launch_configurations
     if given.get("anonymous") != "true":
         return
-    shown = {"overlay": "true", "markers": "true", "rviz": "true", "composed": "false"}
-    for name, value in shown.items():
+    for name, (value, why) in _ABOUT_PEOPLE.items():
         if given.get(name) == value:
-            why = "shows or publishes single people" if value == "true" else "is several processes"
             raise Contradiction(f"anonymous:=true and {name}:={value}, which {why}: leave one of them out")
 
 

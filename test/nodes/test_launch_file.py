@@ -16,6 +16,7 @@ launch = pytest.importorskip("launch", reason="needs ros2 launch")
 launch_ros = pytest.importorskip("launch_ros", reason="needs launch_ros")
 
 from launch.actions import DeclareLaunchArgument, GroupAction  # noqa: E402
+from launch.event_handlers import OnProcessStart  # noqa: E402
 from launch.launch_description_sources import get_launch_description_from_python_launch_file  # noqa: E402
 from launch.utilities import perform_substitutions  # noqa: E402
 from launch_ros.actions import Node  # noqa: E402
@@ -26,8 +27,10 @@ from rclpy.parameter import parameter_value_to_python  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from visualization_msgs.msg import MarkerArray  # noqa: E402
 
-from launch import LaunchContext  # noqa: E402
+from launch import LaunchContext, LaunchService  # noqa: E402
+from social_perception.nodes import launching as launching_module  # noqa: E402
 from social_perception.nodes.image_publisher import FRAME_ID  # noqa: E402
+from social_perception.nodes.launching import Contradiction, refuse_people  # noqa: E402
 
 PATH = Path(__file__).parents[2] / "launch" / "group_smile.launch.py"
 TIMEOUT_S = 60.0
@@ -337,14 +340,44 @@ def test_rviz_is_opened_on_the_topics_of_the_nodes_and_the_page_served_beside_th
         assert launched.wait(TIMEOUT_S) == 0
 
 
-@pytest.mark.parametrize("asked", ["overlay:=true", "markers:=true", "rviz:=true", "composed:=false"])
-@pytest.mark.parametrize("path", [PATH, PATH.with_name("webcam.launch.py")], ids=["alone", "included"])
-def test_anonymous_refuses_what_shows_people(asked, path) -> None:
-    command = ["ros2", "launch", str(path), "anonymous:=true", asked, "image_topic:=/nobody/image"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    assert ended.returncode == 1
-    assert f"anonymous:=true and {asked}, which" in ended.stderr
-    assert "process started" not in ended.stdout + ended.stderr
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        *(
+            (asked, "group_smile")
+            for asked in ("overlay:=true", "markers:=true", "rviz:=true", "composed:=false")
+        ),
+        *(("overlay:=true", name) for name in ("webcam", "realsense", "replay")),
+        ("lockstep:=true", "replay"),
+    ],
+)
+def test_anonymous_refuses_what_shows_people(asked, name, monkeypatch) -> None:
+    refused, started = [], []
+
+    def noted(context: LaunchContext) -> None:
+        try:
+            refuse_people(context)
+        except Contradiction as error:
+            refused.append(str(error))
+            raise
+
+    monkeypatch.setattr(launching_module, "refuse_people", noted)
+    service = LaunchService(noninteractive=True)
+    key, _, value = asked.partition(":=")
+    service.context.launch_configurations.update({"anonymous": "true", key: value})
+    service.context.register_event_handler(OnProcessStart(on_start=lambda event, _: started.append(event)))
+    path = PATH.with_name(f"{name}.launch.py")
+    service.include_launch_description(get_launch_description_from_python_launch_file(str(path)))
+    assert service.run() == 1
+    assert [text.partition(", which ")[0] for text in refused] == [f"anonymous:=true and {asked}"]
+    assert started == []
+
+
+@pytest.mark.parametrize("given", [{"anonymous": "true"}, {"overlay": "true", "markers": "true"}])
+def test_nothing_else_is_refused(given) -> None:
+    context = LaunchContext()
+    context.launch_configurations.update(given)
+    refuse_people(context)
 
 
 OF_EVERY_NODE = {"/rosout", "/parameter_events", "/diagnostics"}
