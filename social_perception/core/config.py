@@ -212,6 +212,9 @@ class SmileConfig(Checked):
     """The smile network and its temporal window."""
 
     model: str = setting("", "file with the network's weights (safetensors); empty: the shipped network")
+    model_sha256: str = setting(
+        "", "SHA-256 that the file of model must have, in 64 hexadecimal digits; empty: any"
+    )
     device: str = setting("auto", "where the smile network runs", choices=DEVICES)
     precision: str = setting(
         "auto",
@@ -230,6 +233,11 @@ class SmileConfig(Checked):
         dynamic=True,
     )
     max_faces: int = setting(64, "most faces scored per frame; the largest are taken", low=1, high=1024)
+
+    def __post_init__(self) -> None:
+        Checked.__post_init__(self)
+        if not re.fullmatch("([0-9a-fA-F]{64})?", self.model_sha256):
+            raise ConfigurationError(f"model_sha256 must be 64 hexadecimal digits, got {self.model_sha256!r}")
 
 
 @dataclass(frozen=True, slots=True)

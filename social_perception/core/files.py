@@ -7,9 +7,12 @@ it says how large what is expected can be.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from pathlib import Path
+
+from social_perception.core.errors import ModelError
 
 _BLOCK_BYTES = 1 << 20
 
@@ -37,6 +40,25 @@ def read_limited(path: str | Path, most_bytes: int) -> bytes:
     if total > most_bytes:
         raise _too_large(most_bytes)
     return b"".join(blocks)
+
+
+def read_weights(path: str | Path, most_bytes: int, sha256: str = "") -> bytes:
+    """The content of a file of weights, which is known by its hash where one is given.
+
+    Args:
+        path: of the file.
+        most_bytes: that are read; a larger file is refused.
+        sha256: of the content, in 64 hexadecimal digits; empty: any content will do.
+
+    Raises:
+        OSError: as :func:`read_limited`.
+        ModelError: the file holds something else.
+    """
+    content = read_limited(path, most_bytes)
+    found, wanted = hashlib.sha256(content).hexdigest(), sha256.lower()
+    if wanted and found != wanted:
+        raise ModelError(f"{path} is not the file that is expected: its SHA-256 is {found}, not {wanted}")
+    return content
 
 
 def check_file(path: str | Path, most_bytes: int) -> None:

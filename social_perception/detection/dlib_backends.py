@@ -8,7 +8,9 @@ from typing import Any
 
 from social_perception.core.config import DetectionConfig
 from social_perception.core.errors import DetectionError, ImageError, MissingDependencyError, ModelError
+from social_perception.core.files import read_weights
 from social_perception.core.types import Box, Face, ImageArray
+from social_perception.detection.mmod_file import MAX_FILE_BYTES
 
 MAX_UPSAMPLINGS = 3
 
@@ -34,10 +36,14 @@ def upsamplings(config: DetectionConfig, native_face_px: float) -> int:
 class MmodDlibDetector:
     """The CNN detector run by dlib: exact, and slow without a dlib built for CUDA."""
 
-    def __init__(self, weights: Path, config: DetectionConfig) -> None:
+    def __init__(self, weights: Path, config: DetectionConfig, sha256: str = "") -> None:
         dlib = _dlib()
         try:
+            # dlib reads the file itself, a moment later.
+            read_weights(weights, MAX_FILE_BYTES, sha256)
             self._model = dlib.cnn_face_detection_model_v1(str(weights))
+        except OSError as error:
+            raise ModelError(f"cannot read the face detector {weights}: {error.strerror or error}") from error
         except RuntimeError as error:
             raise ModelError(f"{weights} is not a dlib CNN face detector: {error}") from error
         self._upsamplings = upsamplings(config, 80.0)

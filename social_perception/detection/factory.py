@@ -10,6 +10,7 @@ from social_perception.core.errors import ConfigurationError
 from social_perception.detection.schedule import Detector
 
 WEIGHTS = "mmod_human_face_detector.dat"
+WEIGHTS_SHA256 = "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6"
 
 
 def weights_path() -> Path:
@@ -21,7 +22,7 @@ def make_detector(config: DetectionConfig, *, video: bool = False) -> Detector:
     """Build the detector; one for video may trade the last digits for speed (``precision`` auto).
 
     Raises:
-        ModelError: the weights cannot be read.
+        ModelError: the weights cannot be read, or are not the shipped ones any more.
         ConfigurationError: a device was asked for that is not there.
         MissingDependencyError: the backend's package is not installed.
     """
@@ -31,7 +32,7 @@ def make_detector(config: DetectionConfig, *, video: bool = False) -> Detector:
     from social_perception.detection.dlib_backends import HogDetector, MmodDlibDetector
 
     if config.backend == "mmod-dlib":
-        return MmodDlibDetector(weights_path(), config)
+        return MmodDlibDetector(weights_path(), config, WEIGHTS_SHA256)
     return HogDetector(config)
 
 
@@ -45,7 +46,7 @@ def _make_torch(config: DetectionConfig, *, video: bool) -> Detector:
     if config.device == "cuda" and not has_gpu:
         raise ConfigurationError("device is cuda, but torch finds no CUDA device; use cpu or auto")
     device = "cuda" if has_gpu and config.device != "cpu" else "cpu"
-    model = read_mmod(weights_path())
+    model = read_mmod(weights_path(), WEIGHTS_SHA256)
     return MmodTorchDetector(
         model,
         device,

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from social_perception.core.errors import ModelError
+from social_perception.core.files import read_weights
 
 MAX_FILE_BYTES = 64 * 2**20
 FloatArray = npt.NDArray[np.float32]
@@ -56,19 +57,16 @@ class MmodModel:
     pyramid_outer_padding: int
 
 
-def read_mmod(path: Path) -> MmodModel:
-    """Read the detector from a file.
+def read_mmod(path: Path, sha256: str = "") -> MmodModel:
+    """Read the detector from a file, which must have the SHA-256 where one is given.
 
     Raises:
         ModelError: the file is missing, too large, truncated or not an mmod face detector.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise ModelError(f"{path} is too large for a face detector ({size} bytes)")
-        return _Reader(path.read_bytes()).model()
+        return _Reader(read_weights(path, MAX_FILE_BYTES, sha256)).model()
     except OSError as error:
-        raise ModelError(f"cannot read the face detector {path}: {error.strerror}") from error
+        raise ModelError(f"cannot read the face detector {path}: {error.strerror or error}") from error
     except (ValueError, struct.error, OverflowError) as error:
         raise ModelError(f"{path} is not a dlib CNN face detector: {error}") from error
 

@@ -1,6 +1,7 @@
 """Reads and writes the smile networks' weights: safetensors with the architecture in the metadata.
 
-Safetensors hold numbers only, so a file from anywhere can be opened without running what is in it.
+Safetensors hold numbers only, so a file from anywhere can be opened without running what is in it. What it
+says of the network's sizes is believed only where its tensors have them.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from importlib import resources
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 
 from social_perception.core.errors import ModelError
+from social_perception.core.files import read_weights
 from social_perception.smile.networks import NetworkConfig, SmileNetwork
 from social_perception.smile.reference_network import ReferenceConfig, ReferenceNetwork
 
@@ -38,6 +40,13 @@ ARCHITECTURES = (
 )
 VERSION = 1
 SHIPPED = "smile_small.safetensors"
+SHIPPED_SHA256 = "9970fff901a136d38dce137f180c99eea4ac727dfc08721a243ad26541841765"
+"""Of the shipped weights; a test says what it must be after they were made anew."""
+
+MAX_FILE_BYTES = 2**30
+"""The reference network has 0.14 GB in single precision."""
+
+_MAX_SIZE = 1 << 14
 
 
 def shipped_path() -> Path:
@@ -58,13 +67,17 @@ def save_network(network: Network, path: Path, training: Mapping[str, object]) -
     save_file(tensors, path, metadata)
 
 
-def load_network(path: Path) -> Network:
+def load_network(path: Path, sha256: str = "") -> Network:
     """Build the network that a file describes, in float32 on the CPU, ready for inference.
+
+    Args:
+        path: of the file.
+        sha256: that it must have; empty: any.
 
     Raises:
         ModelError: the file is missing, damaged, or holds something else.
     """
-    metadata = read_metadata(path)
+    metadata, tensors = _read(path, sha256)
     kind = next((each for each in ARCHITECTURES if each.name == metadata.get("architecture")), None)
     if kind is None or metadata.get("version") != str(VERSION):
         found = f"{metadata.get('architecture', 'unknown')} version {metadata.get('version', 'unknown')}"
@@ -72,11 +85,11 @@ def load_network(path: Path) -> Network:
         raise ModelError(f"{path} holds {found}, not {names} version {VERSION}")
     try:
         sizes = json.loads(metadata["config"])
-        network = kind.network(kind.config(**{**sizes, "channels": tuple(sizes["channels"])}))  # type: ignore[arg-type]
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        config = kind.config(**{**sizes, "channels": tuple(sizes["channels"])})
+        _check_sizes(kind, config, tensors)
+        network = kind.network(config)  # type: ignore[arg-type]
         network.load_state_dict(tensors)  # copies into the network's own float32
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"the weights in {path} do not fit the network they describe: {reason}") from error
     return network.eval().requires_grad_(False)
@@ -88,13 +101,37 @@ def read_metadata(path: Path) -> dict[str, str]:
     Raises:
         ModelError: the file is missing or is not a safetensors file.
     """
-    if not path.is_file():
-        raise ModelError(f"no smile network at {path}")
+    return _read(path)[0]
+
+
+def _read(path: Path, sha256: str = "") -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Metadata and tensors; what is parsed is what was hashed."""
     try:
-        with safe_open(path, "pt") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
+        content = read_weights(path, MAX_FILE_BYTES, sha256)
+        tensors = load(content)
+    except FileNotFoundError as error:
+        raise ModelError(f"no smile network at {path}") from error
+    except OSError as error:
+        raise ModelError(f"the smile network {path} cannot be read: {error.strerror or error}") from error
+    except (SafetensorError, ValueError) as error:
         raise ModelError(f"{path} is not a safetensors file or is damaged: {error}") from error
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return dict(header.get("__metadata__") or {}), tensors
+
+
+def _check_sizes(
+    kind: Architecture, config: NetworkConfig | ReferenceConfig, tensors: Mapping[str, torch.Tensor]
+) -> None:
+    """Refuse sizes that the tensors do not have, before memory is taken for them."""
+    for size in (*config.channels, *dataclasses.astuple(config)[1:]):
+        if type(size) is not int or not 1 <= size <= _MAX_SIZE:
+            raise ValueError(f"a size of {size!r}")
+    with torch.device("meta"):
+        described = kind.network(config).state_dict()  # type: ignore[arg-type]
+    for name in sorted(described.keys() | tensors.keys()):
+        wanted, found = (tuple(each[name].shape) if name in each else None for each in (described, tensors))
+        if wanted != found:
+            raise ValueError(f"{name} has shape {found}, expected {wanted}")
 
 
 def _halved(value: torch.Tensor) -> torch.Tensor:

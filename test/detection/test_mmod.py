@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 
 import cv2
 import numpy as np
@@ -111,6 +112,15 @@ def test_a_truncated_weights_file_is_named(tmp_path, keep):
 def test_a_missing_weights_file_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"cannot read the face detector .*none\.dat"):
         read_mmod(tmp_path / "none.dat")
+
+
+@pytest.mark.parametrize(("place", "reason"), [("pipe", "no regular file"), ("huge", "larger than 64 MB")])
+def test_what_is_no_detector_is_refused_and_not_waited_for(tmp_path, place, reason):
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(10 * 2**30)
+    with pytest.raises(ModelError, match=reason):
+        read_mmod(tmp_path / place)
 
 
 def test_damaged_weights_never_crash_the_reader(tmp_path):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -86,6 +90,35 @@ def test_weights_of_another_kind_are_refused(tmp_path: Path, metadata: dict[str,
     save_file(SmileNetwork(SMALL).state_dict(), path, metadata)
     with pytest.raises(ModelError, match=rule):
         load_network(path)
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"hidden": 16384}, {"features": 10**12}, {"channels": [1, 1, 1, 10**30]}, {"hidden": True}]
+)
+def test_sizes_that_the_tensors_do_not_have_take_no_memory(tmp_path: Path, sizes: dict[str, object]) -> None:
+    path = tmp_path / "boasting.safetensors"
+    config = {**dataclasses.asdict(SMALL), **sizes}
+    metadata = {"architecture": "social_perception.smile.SmileNetwork", "version": "1"}
+    save_file(SmileNetwork(SMALL).state_dict(), path, {**metadata, "config": json.dumps(config)})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelError, match="do not fit"):
+        load_network(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB; the first has 3 GB
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [("pipe", "no regular file"), ("/dev/zero", "no regular file"), ("huge", "larger than 1024 MB")],
+)
+def test_what_is_no_file_of_weights_is_refused_and_not_waited_for(
+    tmp_path: Path, place: str, reason: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(10 * 2**30)
+    with pytest.raises(ModelError, match=reason) as caught:
+        load_network(tmp_path / place)
+    assert "\n" not in str(caught.value)
 
 
 def test_shipped_weights_load_and_are_small() -> None:

@@ -1,0 +1,81 @@
+"""The shipped files of weights are the ones that the code knows, and no others are taken for them."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from social_perception.core.config import DetectionConfig, SmileConfig
+from social_perception.core.errors import ConfigurationError, ModelError
+from social_perception.detection import factory as detection
+from social_perception.detection.factory import make_detector
+from social_perception.smile import weights
+from social_perception.smile.factory import make_scorer
+
+PACKAGE = Path(__file__).resolve().parents[2] / "social_perception"
+
+SHIPPED = {
+    "smile/weights/smile_small.safetensors": "SHIPPED_SHA256 in smile/weights.py",
+    "detection/weights/mmod_human_face_detector.dat": "WEIGHTS_SHA256 in detection/factory.py",
+}
+KNOWN = (weights.SHIPPED_SHA256, detection.WEIGHTS_SHA256)
+
+
+def test_the_code_knows_the_shipped_files_by_their_hash() -> None:
+    for (name, place), known in zip(SHIPPED.items(), KNOWN):
+        found = hashlib.sha256((PACKAGE / name).read_bytes()).hexdigest()
+        assert found == known, f"{place} must be {found}, if {name} is meant to have changed"
+
+
+def test_no_other_weights_are_shipped() -> None:
+    found = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("*/weights/*")}
+    assert found == set(SHIPPED)
+
+
+@pytest.fixture
+def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copies of the shipped files in which one bit of the last number has changed."""
+    for name in SHIPPED:
+        content = bytearray((PACKAGE / name).read_bytes())
+        content[-100] ^= 1
+        (tmp_path / Path(name).name).write_bytes(content)
+    monkeypatch.setattr(weights, "shipped_path", lambda: tmp_path / weights.SHIPPED)
+    monkeypatch.setattr(detection, "weights_path", lambda: tmp_path / detection.WEIGHTS)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: make_scorer(SmileConfig(device="cpu")),
+        lambda: make_detector(DetectionConfig(device="cpu")),
+        lambda: make_detector(DetectionConfig(backend="mmod-dlib")),
+    ],
+    ids=["smile", "mmod-torch", "mmod-dlib"],
+)
+@pytest.mark.usefixtures("changed")
+def test_a_shipped_file_that_was_changed_is_refused_in_one_line(make) -> None:
+    with pytest.raises(ModelError, match="is not the file that is expected: its SHA-256 is") as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_users_own_weights_need_no_hash_and_may_have_one(tmp_path: Path) -> None:
+    path = Path(shutil.copy(PACKAGE / "smile" / "weights" / weights.SHIPPED, tmp_path / "own.safetensors"))
+    with path.open("r+b") as file:
+        file.seek(-100, 2)
+        file.write(b"\x00")
+    own = hashlib.sha256(path.read_bytes()).hexdigest()
+    for sha256 in ("", own, own.upper()):
+        make_scorer(SmileConfig(model=str(path), model_sha256=sha256, device="cpu"))
+    with pytest.raises(ModelError, match="is not the file that is expected"):
+        make_scorer(SmileConfig(model=str(path), model_sha256=weights.SHIPPED_SHA256, device="cpu"))
+
+
+@pytest.mark.parametrize("sha256", ["abc", "g" * 64, "0" * 65])
+def test_what_is_no_hash_is_refused(sha256: str) -> None:
+    with pytest.raises(ConfigurationError, match="model_sha256 must be 64 hexadecimal digits"):
+        SmileConfig(model_sha256=sha256)
