@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from social_perception.benchmarks.judged_tables import judged
 from social_perception.benchmarks.report import (
     Comparison,
     FirstBox,
@@ -23,8 +24,16 @@ from social_perception.benchmarks.report import (
 from social_perception.benchmarks.streams import topics_to_no_ros
 from social_perception.core.errors import ConfigurationError
 
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
-"""What the command writes into a document stands between these lines."""
+BENCH = "bench"
+"""Name of the place in a document where the tables stand; soak and overload have their own."""
+
+
+def marks(section: str) -> tuple[str, str]:
+    """The lines of a document between which the command writes."""
+    return f"<!-- {section}: begin -->", f"<!-- {section}: end -->"
+
+
+BEGIN, END = marks(BENCH)
 
 _UNKNOWN = "–"
 _BUSY_LOAD = 0.5
@@ -36,7 +45,8 @@ def tables(report: Report) -> str:
         ("Scoring", _comparisons(report.scoring or ())),
         ("Detector", _comparisons(report.detector or ())),
         ("Pipeline", _streams(report.pipeline or ())),
-        ("Soak", _streams(report.soak or ())),
+        ("Soak", judged(report.soak or (), _streams)),
+        ("Overload", judged(report.overload or (), _streams)),
         ("Time to the first box", _first_boxes(report.first_box or ())),
         ("Live page", _webs(report.web or ())),
         ("Growth", _lines(report.growth or ())),
@@ -50,32 +60,34 @@ def tables(report: Report) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def check_document(path: Path) -> None:
+def check_document(path: Path, section: str = BENCH) -> None:
     """Raise ConfigurationError if a document has no place for the tables."""
-    _parts(path)
+    _parts(path, section)
 
 
-def fill(path: Path, report: Report) -> None:
-    """Write the tables into a document, between BEGIN and END.
+def fill(path: Path, report: Report, section: str = BENCH) -> None:
+    """Write the tables into a document, between the marks of a section.
 
     Raises:
         ConfigurationError: the document cannot be read or lacks one of the two lines.
         OutputError: it cannot be written.
     """
-    before, after = _parts(path)
-    write_text(path, f"{before}{BEGIN}\n\n{tables(report)}\n{END}{after}")
+    before, after = _parts(path, section)
+    begin, end = marks(section)
+    write_text(path, f"{before}{begin}\n\n{tables(report)}\n{end}{after}")
 
 
-def _parts(path: Path) -> tuple[str, str]:
+def _parts(path: Path, section: str) -> tuple[str, str]:
+    first, last = marks(section)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}") from error
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
         raise ConfigurationError(
-            f"{path} has no lines {BEGIN} and {END} between which the tables could stand"
+            f"{path} has no lines {first} and {last} between which the tables could stand"
         )
     return before, after
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from social_perception.benchmarks.course import Course
+from social_perception.benchmarks.promises import Promise
 from social_perception.core.errors import ConfigurationError, OutputError
 
 Kind = TypeVar("Kind")
@@ -164,6 +166,9 @@ class Stream:
         pipeline: the process with the nodes, or the one with the pipeline and its pictures.
         sender: the process that sends and listens; None without ROS, where it is the same one.
         reason: why there are no figures.
+        course: how it went over time; None: it was not followed.
+        interrupted: whether it was ended before its time.
+        promises: what it must keep, and whether it did.
     """
 
     way: str
@@ -181,6 +186,9 @@ class Stream:
     pipeline: Usage | None = None
     sender: Usage | None = None
     reason: str = ""
+    course: Course | None = None
+    interrupted: bool = False
+    promises: tuple[Promise, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +304,7 @@ class Report:
     limits: tuple[Limit, ...] | None = None
     first_box: tuple[FirstBox, ...] | None = None
     web: tuple[WebRun, ...] | None = None
+    overload: tuple[Stream, ...] | None = None
 
 
 def to_json(report: object) -> str:

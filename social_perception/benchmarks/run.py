@@ -26,8 +26,8 @@ from social_perception.benchmarks.report import (
     WebRun,
 )
 from social_perception.benchmarks.scoring import FACES, FACES_GPU, compare_scoring
-from social_perception.benchmarks.stream import WARM_UP_S, StreamRequest
-from social_perception.benchmarks.streams import measure, measure_soak
+from social_perception.benchmarks.stream import NO_ROS, TOPICS, WARM_UP_S, StreamRequest
+from social_perception.benchmarks.streams import measure, measure_overload, measure_soak
 from social_perception.benchmarks.timing import QUICK, Effort
 from social_perception.benchmarks.web import WebRequest, measure_web
 from social_perception.pipeline import make_pipeline
@@ -35,6 +35,10 @@ from social_perception.pipeline import make_pipeline
 PEOPLE = (1, 2, 4, 8, 16)
 STREAM_S = 18.0
 SOAK_PEOPLE = 8
+SOAK_PARTS = 10
+OVERLOAD_PEOPLE = 16
+OVERLOAD_S = 60.0
+OVERLOAD_PARTS = 3
 PARTS = ("scoring", "detector", "pipeline", "growth", "first_box", "web")
 
 
@@ -100,8 +104,27 @@ def soak(seconds: float) -> Report:
     """Run the pipeline alone, for a long time, with people who come and go."""
     machine, begun_s = this_machine(), time.monotonic()
     _tell(f"pipeline with {SOAK_PEOPLE} people who come and go, {seconds:g} s")
-    streams = measure_soak(StreamRequest(SOAK_PEOPLE, seconds, coming_and_going=True))
+    streams = measure_soak(StreamRequest(SOAK_PEOPLE, seconds, coming_and_going=True, parts=SOAK_PARTS))
     return Report(VERSION, machine, False, time.monotonic() - begun_s, soak=streams)
+
+
+def overload(seconds: float) -> Report:
+    """Send twice as many images as can be answered, through topics and without ROS, for so many s each."""
+    machine, begun_s = this_machine(), time.monotonic()
+    found: list[Stream] = []
+    _tell(f"twice as many images with {OVERLOAD_PEOPLE} people as can be answered, {seconds:g} s")
+    request = StreamRequest(OVERLOAD_PEOPLE, seconds, parts=OVERLOAD_PARTS)
+    for way in (TOPICS, NO_ROS):
+        try:
+            found.append(measure_overload(request, way))
+        except KeyboardInterrupt:
+            if not found:
+                raise
+            found.append(Stream(way, request.device, request.people, reason="interrupted", interrupted=True))
+        _tell(f"  {way}: {found[-1].reason or 'done'}")
+        if found[-1].interrupted:
+            break
+    return Report(VERSION, machine, False, time.monotonic() - begun_s, overload=tuple(found))
 
 
 def _scoring(plan: Plan, device: str) -> Iterator[Comparison]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import bisect
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from social_perception.benchmarks.course import Course, Depth, Flow, IdBook, Trend, ends
 from social_perception.benchmarks.loop import FRAMES
 from social_perception.benchmarks.report import Latency, Stream, Usage
-from social_perception.core.config import DEVICES
+from social_perception.core.config import DEVICES, TrackingConfig
+from social_perception.sources.sample import RATE_HZ
 
 TOPICS, NO_ROS = "topics", "no ROS"
 WARM_UP_S = 4.0
@@ -20,6 +23,9 @@ START_S = 90.0
 """For how long the first face is waited for: a slow machine needs seconds for its first search."""
 
 PROGRESS_S = 60.0
+
+FORGOTTEN_S = TrackingConfig().max_lost_s + 1.0
+"""An id may live longer than ``max_lost_s`` by the search that was under way when the face was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,9 @@ class StreamRequest:
         frames: pictures of the loop.
         warm_up_s: for how long images are sent before that.
         coming_and_going: whether people leave and return.
+        rate_hz: images per second.
+        parts: how finely the time is divided to compare its beginning with its end; 0: the stream is not
+            followed over time.
     """
 
     people: int
@@ -41,11 +50,14 @@ class StreamRequest:
     frames: int = FRAMES
     warm_up_s: float = WARM_UP_S
     coming_and_going: bool = False
+    rate_hz: float = RATE_HZ
+    parts: int = 0
 
     def arguments(self) -> list[str]:
         """The command line that :meth:`parse` reads."""
         given = ["--people", f"{self.people}", "--seconds", f"{self.seconds}", "--device", self.device]
         given += ["--frames", f"{self.frames}", "--warm-up", f"{self.warm_up_s}"]
+        given += ["--rate", f"{self.rate_hz}", "--parts", f"{self.parts}"]
         return [*given, *["--coming-and-going"] * self.coming_and_going]
 
     @classmethod
@@ -58,8 +70,10 @@ class StreamRequest:
         parser.add_argument("--frames", type=int, default=FRAMES)
         parser.add_argument("--warm-up", type=float, default=WARM_UP_S)
         parser.add_argument("--coming-and-going", action="store_true")
+        parser.add_argument("--rate", type=float, default=RATE_HZ)
+        parser.add_argument("--parts", type=int, default=0)
         given = parser.parse_args(arguments)
-        loop = (given.frames, given.warm_up, given.coming_and_going)
+        loop = (given.frames, given.warm_up, given.coming_and_going, given.rate, given.parts)
         return cls(given.people, given.seconds, given.device, *loop)
 
 
@@ -68,6 +82,7 @@ class _Answers:
 
     def __init__(self) -> None:
         self._stamps_ns, self._times_ns, self._people = array("q"), array("q"), array("H")
+        self.disordered = 0
 
     def __len__(self) -> int:
         return len(self._stamps_ns)
@@ -77,18 +92,24 @@ class _Answers:
         return self._stamps_ns[-1] if self._stamps_ns else -1
 
     def add(self, stamp_ns: int, now_ns: int, people: int) -> None:
-        """Note an answer, if it is the first for its image; answers come in the order of the images."""
+        """Note an answer, if it is the first for its image; those to older images are only counted."""
+        self.disordered += stamp_ns < self.newest_ns
         if stamp_ns > self.newest_ns:
             self._people.append(people)
             self._times_ns.append(now_ns)
             self._stamps_ns.append(stamp_ns)
 
-    def of(self, sent_ns: Sequence[int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """The delays in ns and the numbers of people of the images sent that were answered."""
+    def of(self, sent_ns: Sequence[int]) -> tuple[npt.NDArray[np.int64], ...]:
+        """The delays in ns, the numbers of people and the stamps of the images sent that were answered."""
         stamps_ns = np.array(self._stamps_ns, np.int64)
         known = np.isin(stamps_ns, np.array(sent_ns, np.int64))
         delays_ns = np.array(self._times_ns, np.int64)[known] - stamps_ns[known]
-        return delays_ns, np.array(self._people, np.int64)[known]
+        return delays_ns, np.array(self._people, np.int64)[known], stamps_ns[known]
+
+    def last(self, count: int) -> npt.NDArray[np.int64]:
+        """The delays in ns of the newest answers."""
+        newest = slice(len(self._stamps_ns) - count, None)
+        return np.array(self._times_ns[newest], np.int64) - np.array(self._stamps_ns[newest], np.int64)
 
 
 class Record:
@@ -104,7 +125,8 @@ class Record:
         """Forget everything, after the warm-up."""
         self._sent = array("q")
         self._faces, self._groups = _Answers(), _Answers()
-        self._ids: set[str] = set()
+        self.ids = IdBook(FORGOTTEN_S)
+        self._told = 0
 
     def sent(self, stamp_ns: int) -> None:
         """An image with this stamp is about to be sent."""
@@ -112,7 +134,7 @@ class Record:
 
     def faces(self, stamp_ns: int, now_ns: int, ids: Sequence[str]) -> None:
         """The faces of the image with this stamp were told."""
-        self._ids.update(ids)
+        self.ids.note(max(stamp_ns, self.newest_ns), ids)
         self._faces.add(stamp_ns, now_ns, len(ids))
 
     def group(self, stamp_ns: int, now_ns: int, people: int) -> None:
@@ -122,7 +144,7 @@ class Record:
     @property
     def people(self) -> int:
         """How many different ids were told so far."""
-        return len(self._ids)
+        return len(self.ids)
 
     @property
     def answered(self) -> int:
@@ -134,11 +156,49 @@ class Record:
         """Stamp of the newest image answered; -1 before the first."""
         return self._faces.newest_ns
 
+    def sent_before(self, time_ns: int) -> int:
+        """How many images were sent before a time."""
+        return bisect.bisect_left(self._sent, time_ns)
+
+    def news(self) -> str:
+        """What happened since this was asked last, in a line."""
+        self._told, count = len(self._faces), len(self._faces) - self._told
+        delays = latency(self._faces.last(count)) if count else None
+        p95 = "none" if delays is None else f"{delays.p95_ms:.0f} ms"
+        answered = f"{self.answered} of {len(self._sent)} images answered"
+        return f"{answered}, 95 % of the last {count} within {p95}, {self.people} ids"
+
+    def course(
+        self,
+        request: StreamRequest,
+        seconds: float,
+        *,
+        trends: tuple[Trend, ...],
+        depths: tuple[Depth, ...],
+        flow: Flow,
+        outdated: int | None = None,
+    ) -> Course:
+        """How the stream went, which took so long; the rest was seen by others."""
+        delays_ns, _, stamps_ns = self._faces.of(self._sent)
+        some = len(delays_ns) > 0
+        return Course(
+            trends,
+            ends(stamps_ns, delays_ns, request.parts),
+            depths,
+            self.ids.reused,
+            self.ids.longest_gap_s,
+            self._faces.disordered,
+            outdated,
+            float(delays_ns.max() / 1e6) if some else None,
+            float(delays_ns.sum() * 1e-9 / seconds) if some else None,
+            flow,
+        )
+
     def figures(
         self, way: str, request: StreamRequest, seconds: float, pipeline: Usage | None, sender: Usage | None
     ) -> Stream:
         """The figures of all images sent; seconds is for how long that went on."""
-        delays_ns, people = self._faces.of(self._sent)
+        delays_ns, people, _ = self._faces.of(self._sent)
         sent, answered = len(self._sent), len(delays_ns)
         return Stream(
             way=way,
@@ -150,7 +210,7 @@ class Record:
             per_second=answered / seconds,
             unprocessed=1.0 - answered / sent if sent else None,
             faces=float(np.median(people)) if answered else None,
-            ids=len(self._ids),
+            ids=len(self.ids),
             to_faces=latency(delays_ns),
             to_group=latency(self._groups.of(self._sent)[0]),
             pipeline=pipeline,
@@ -172,14 +232,15 @@ class Pace:
     Args:
         rate_hz: images per second.
         begun_s: time of the first.
+        number: of the first.
     """
 
-    def __init__(self, rate_hz: float, begun_s: float) -> None:
-        self.rate_hz, self._begun_s = rate_hz, begun_s
-        self.number = 0
+    def __init__(self, rate_hz: float, begun_s: float, number: int = 0) -> None:
+        self.rate_hz, self._begun_s, self._first = rate_hz, begun_s, number
+        self.number = number
 
     def wait_s(self, now_s: float) -> float:
         """Time in s until the next image is due; counts it as taken. One that is late is due at once."""
-        due_s = self._begun_s + self.number / self.rate_hz
+        due_s = self._begun_s + (self.number - self._first) / self.rate_hz
         self.number += 1
         return max(0.0, due_s - now_s)

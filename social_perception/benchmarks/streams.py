@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import TypeVar
 
+from social_perception.benchmarks.ending import ended_by_signal
+from social_perception.benchmarks.overload import overload
+from social_perception.benchmarks.promises import judge_overload, judge_soak
 from social_perception.benchmarks.report import Ratio, Side, Stream, from_json
 from social_perception.benchmarks.stream import NO_ROS, TOPICS, StreamRequest
 from social_perception.core.errors import ConfigurationError
@@ -34,9 +40,20 @@ def measure(requests: Sequence[StreamRequest], ways: Sequence[str] = (TOPICS, NO
 
 
 def measure_soak(request: StreamRequest) -> tuple[Stream, ...]:
-    """Play one long stream through topics; without ROS where that is not to be had."""
+    """Play one long stream through topics, and judge it; without ROS where that is not to be had."""
     streams = tuple(measure([request], [TOPICS]))
-    return streams if not streams[0].reason else (*streams, *measure([request], [NO_ROS]))
+    if streams[0].reason:
+        streams = (*streams, *measure([request], [NO_ROS]))
+    return tuple(
+        each if each.course is None else replace(each, promises=judge_soak(each.course, each.ids or 0))
+        for each in streams
+    )
+
+
+def measure_overload(request: StreamRequest, way: str) -> Stream:
+    """Play a stream of twice as many images as can be answered, and judge it."""
+    stream = replace(overload(functools.partial(_play, way), request), way=way)
+    return stream if stream.course is None else replace(stream, promises=judge_overload(stream.course))
 
 
 def topics_to_no_ros(streams: Sequence[Stream], people: int, device: str) -> Ratio:
@@ -56,18 +73,37 @@ def _play(way: str, request: StreamRequest) -> Stream:
     """Play a stream in a process of its own; one that fails gives its reason instead of figures."""
     if way == TOPICS and importlib.util.find_spec("rclpy") is None:
         return Stream(way, request.device, request.people, reason=NO_RCLPY)
-    answer = play_program(_PROGRAMS[way], request.arguments(), Stream, way)
+    answer = play_program(
+        _PROGRAMS[way], request.arguments(), Stream, way, answers_when_ended=request.parts > 0
+    )
     return Stream(way, request.device, request.people, reason=answer) if isinstance(answer, str) else answer
 
 
-def play_program(program: str, arguments: Sequence[str], kind: type[Answer], name: str) -> Answer | str:
+def play_program(
+    program: str, arguments: Sequence[str], kind: type[Answer], name: str, *, answers_when_ended: bool = False
+) -> Answer | str:
     """Run a module in a process of its own; what it says besides its answer is passed on.
+
+    Args:
+        program: the module.
+        arguments: its command line.
+        kind: of its answer.
+        name: of the process, before what it says.
+        answers_when_ended: whether it answers when it gets SIGTERM. Ctrl-C then ends it alone.
 
     Returns:
         The answer, which it prints as a line of JSON; else one line with the reason why there is none.
+
+    Raises:
+        KeyboardInterrupt: it was ended and had no answer yet.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as messages:
-        with _process([sys.executable, "-m", program, *arguments], messages) as process:
+        with (
+            _process([sys.executable, "-m", program, *arguments], messages) as process,
+            ended_by_signal(process.terminate)
+            if answers_when_ended
+            else nullcontext(threading.Event()) as stopping,
+        ):
             answer = ""
             for line in process.stdout or ():
                 if line.startswith("{"):
@@ -75,6 +111,8 @@ def play_program(program: str, arguments: Sequence[str], kind: type[Answer], nam
                 else:
                     print(f"  {name}: {line.rstrip()}", file=sys.stderr, flush=True)
             status = process.wait()
+        if stopping.is_set() and not answer:
+            raise KeyboardInterrupt
         if status == 0 and answer:
             try:
                 return from_json(kind, answer, name)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from social_perception.benchmarks.course import Trend, trend
 from social_perception.benchmarks.report import Usage
 from social_perception.core.errors import MissingDependencyError
 
+_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
 _SLOPE_SAMPLES = 8
 """Fewer than this in the second half, one a second, say nothing about a slope."""
 
@@ -35,13 +37,16 @@ class UsageWatch:
         self._clock = clock
         self._times_s: list[float] = []
         self._memory_mb: list[float] = []
+        self._private_mb: list[float] = []
         self._begun_cpu_s = self._cpu_s()
         self.sample()
 
     def sample(self) -> None:
         """Note the memory of now."""
         self._times_s.append(self._clock())
-        self._memory_mb.append(self._read_memory_mb())
+        resident, shared = (int(pages) * _PAGE_MB for pages in self._read("statm").split()[1:3])
+        self._memory_mb.append(resident)
+        self._private_mb.append(resident - shared)
 
     def usage(self) -> Usage:
         """What was needed since the watch was made; takes a last sample."""
@@ -55,6 +60,16 @@ class UsageWatch:
         """The memory last noted, in MB."""
         return self._memory_mb[-1]
 
+    def trends(self) -> tuple[Trend, ...]:
+        """How the resident memory went, and what of it is the process's own: heaps and stacks.
+
+        The rest are files, such as libraries, and memory that is shared with other processes.
+        """
+        return (
+            trend("resident memory", "MB", self._times_s, self._memory_mb),
+            trend("of it heaps and stacks", "MB", self._times_s, self._private_mb),
+        )
+
     def _slope_mb_per_min(self) -> float | None:
         times_s, memory_mb = np.array(self._times_s), np.array(self._memory_mb)
         # At first caches fill and allocators take what they will keep.
@@ -67,9 +82,6 @@ class UsageWatch:
         # The name, in brackets, may hold spaces; utime and stime are the 12th and 13th field after it.
         fields = self._read("stat").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def _read_memory_mb(self) -> float:
-        return int(self._read("statm").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def _read(self, name: str) -> str:
         try:

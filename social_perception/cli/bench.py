@@ -1,4 +1,4 @@
-"""Measure speed on this machine: scoring, detector, whole pipeline, growth."""
+"""Measure speed on this machine: scoring, detector, whole pipeline, growth; soak and overload."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Named here and not imported: torch takes seconds to load, and --help must not.
 PARTS = ("scoring", "detector", "pipeline", "growth", "first_box", "web")
+OVERLOAD_S = 60.0
+_INTERRUPTED = 130
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +32,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--soak",
         type=positive,
         metavar="S",
-        help="run the pipeline alone for this time in s, with people who come and go",
+        help="run the pipeline alone for this time in s, with people who come and go, and judge whether "
+        "memory stays flat, ids are new, nothing queues up and delays stay as they are",
+    )
+    what.add_argument(
+        "--overload",
+        type=positive,
+        nargs="?",
+        const=OVERLOAD_S,
+        metavar="S",
+        help="send twice as many images as can be answered for this time in s (default: %(const)g), and "
+        "judge whether the newest is answered, delays stay bounded and every image is accounted for",
     )
     what.add_argument(
         "--from", dest="earlier", type=Path, metavar="JSON", help="measure nothing: show this run"
@@ -39,18 +51,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    if options.quick and (options.soak is not None or options.earlier is not None):
-        raise ConfigurationError("--quick goes with neither --soak nor --from")
+    judged = options.soak is not None or options.overload is not None
+    if options.quick and (judged or options.earlier is not None):
+        raise ConfigurationError("--quick goes with neither --soak nor --overload nor --from")
     # Imported here: torch takes seconds to load, and --help must not.
     from social_perception.benchmarks.figure import write_figure
-    from social_perception.benchmarks.markdown import check_document, fill, tables
+    from social_perception.benchmarks.judged_tables import section_of
+    from social_perception.benchmarks.markdown import BENCH, check_document, fill, tables
     from social_perception.benchmarks.report import to_json, write_text
 
     for path in (options.json, options.figure):
         if path is not None:
             _prepare(path)
-    if options.markdown is not None:
-        check_document(options.markdown)
+    if options.markdown is not None and options.earlier is None:
+        check_document(
+            options.markdown,
+            "soak" if options.soak is not None else "overload" if options.overload is not None else BENCH,
+        )
     report = _report(options)
     print(tables(report), flush=True)
     if options.json is not None:
@@ -58,8 +75,8 @@ def run(options: argparse.Namespace) -> int:
     if options.figure is not None:
         write_figure(options.figure, report)
     if options.markdown is not None:
-        fill(options.markdown, report)
-    return 0
+        fill(options.markdown, report, section_of(report))
+    return 0 if options.earlier is not None or not judged else _status(report)
 
 
 def _report(options: argparse.Namespace) -> Report:
@@ -70,7 +87,21 @@ def _report(options: argparse.Namespace) -> Report:
         return read_report(options.earlier)
     if options.soak is not None:
         return benchmarks.soak(options.soak)
+    if options.overload is not None:
+        return benchmarks.overload(options.overload)
     return benchmarks.run(options.only, quick=options.quick)
+
+
+def _status(report: Report) -> int:
+    """1 where a promise was broken or nothing could be judged, 130 where the run was interrupted."""
+    from social_perception.benchmarks.judged_tables import is_broken
+
+    streams = (*(report.soak or ()), *(report.overload or ()))
+    if any(is_broken(each) for each in streams):
+        return 1
+    if any(each.interrupted for each in streams):
+        return _INTERRUPTED
+    return 0 if any(each.promises for each in streams) else 1
 
 
 def _parts(text: str) -> tuple[str, ...]:

@@ -17,10 +17,18 @@ class Mailbox(Generic[Item]):
         self._changed = threading.Condition()
         self._item: Item | None = None
         self._error: SourceError | None = None
+        self.replaced = 0
+        """How many items nobody took, because a newer one came."""
+
+    @property
+    def waiting(self) -> int:
+        """How many items lie there: none or one."""
+        return int(self._item is not None)
 
     def put(self, item: Item) -> None:
         """Leave an item in place of the one nobody took."""
         with self._changed:
+            self.replaced += self._item is not None
             self._item = item
             self._changed.notify_all()
 

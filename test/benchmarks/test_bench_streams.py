@@ -108,6 +108,12 @@ def test_the_pace_is_kept_and_a_late_image_is_due_at_once():
     assert pace.number == 3
 
 
+def test_the_pace_begins_anew_with_the_next_image():
+    pace = Pace(10.0, begun_s=5.0, number=70)
+    assert [pace.wait_s(5.0), pace.wait_s(5.0)] == pytest.approx([0.0, 0.1])
+    assert pace.number == 72
+
+
 class FakeProcess:
     """Files as in /proc, and a clock."""
 
@@ -120,7 +126,7 @@ class FakeProcess:
         fields = ["S", *["0"] * 10, str(ticks // 2), str(ticks - ticks // 2), "0"]
         (self.folder / "42" / "stat").write_text(f"42 (a (strange) name) {' '.join(fields)}\n")
         pages = round(memory_mb * 1e6 / os.sysconf("SC_PAGE_SIZE"))
-        (self.folder / "42" / "statm").write_text(f"99999 {pages} 0 0 0 0 0\n")
+        (self.folder / "42" / "statm").write_text(f"99999 {pages} {pages // 4} 0 0 0 0\n")
 
     def watch(self):
         return UsageWatch(42, self.folder, lambda: self.now_s)
@@ -139,6 +145,9 @@ def test_a_process_is_watched(tmp_path):
     assert usage.cores == pytest.approx(0.5, abs=0.01)
     assert (usage.memory_start_mb, usage.memory_end_mb) == pytest.approx((100.0, 403.0), abs=0.1)
     assert usage.memory_slope_mb_per_min == pytest.approx(6.0, abs=0.2)
+    resident, own = watch.trends()
+    assert (resident.end, own.end) == pytest.approx((403.0, 0.75 * 403.0), abs=0.1)
+    assert (resident.slope_per_min, own.slope_per_min) == pytest.approx((6.0, 4.5), abs=0.2)
 
 
 def test_a_short_watch_knows_no_slope(tmp_path):
@@ -164,7 +173,7 @@ def test_this_process_is_watched():
 
 @pytest.mark.parametrize("coming_and_going", [False, True])
 def test_a_request_survives_the_command_line(coming_and_going):
-    request = StreamRequest(3, 2.5, "cpu", 20, 1.5, coming_and_going)
+    request = StreamRequest(3, 2.5, "cpu", 20, 1.5, coming_and_going, 72.5, 10)
     assert StreamRequest.parse("test", request.arguments()) == request
 
 
@@ -240,6 +249,24 @@ def test_a_process_is_ended_with_the_command(tmp_path, monkeypatch):
     ):
         raise KeyboardInterrupt
     assert started.process.poll() is not None
+
+
+def test_a_stream_that_is_ended_tells_what_it_has(tmp_path, monkeypatch):
+    program = """
+import json, os, signal, sys
+signal.signal(signal.SIGTERM, lambda *unused: (print('{"way": "w", "device": "d", "people": 7}'), sys.exit()))
+print("started", flush=True)
+os.kill(os.getppid(), signal.SIGTERM)
+while True:
+    signal.pause()
+"""
+    (tmp_path / "ended_bench_program.py").write_text(program)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    found = streams.play_program("ended_bench_program", [], Stream, "it", answers_when_ended=True)
+    assert found == Stream("w", "d", 7)
+    (tmp_path / "ended_bench_program.py").write_text(program.replace("print('", "str('"))
+    with pytest.raises(KeyboardInterrupt):
+        streams.play_program("ended_bench_program", [], Stream, "it", answers_when_ended=True)
 
 
 class Popens:

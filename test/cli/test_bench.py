@@ -1,15 +1,19 @@
+import dataclasses
 import json
 
 import pytest
 
 from social_perception.benchmarks import run as benchmarks
 from social_perception.benchmarks.markdown import BEGIN, END
+from social_perception.benchmarks.promises import BROKEN, KEPT, OPEN, Promise
 from social_perception.benchmarks.report import VERSION, Machine, Report, Stream, to_json
 from social_perception.benchmarks.run import PARTS
 from social_perception.cli import bench
 from social_perception.cli.main import main
 
 REPORT = Report(VERSION, Machine("Some CPU", 2, 1, (), None, 8.0, 0.0, ()), True, 1.0)
+JUDGED = Stream("topics", "cpu", 8, promises=(Promise("something holds", "it does", KEPT),))
+BROKE = dataclasses.replace(JUDGED, promises=(*JUDGED.promises, Promise("another", "does not", BROKEN)))
 
 
 @pytest.fixture
@@ -23,10 +27,15 @@ def runs(monkeypatch):
 
     def soak(seconds):
         asked.append(seconds)
-        return REPORT
+        return dataclasses.replace(REPORT, soak=(JUDGED,))
+
+    def overload(seconds):
+        asked.append(seconds)
+        return dataclasses.replace(REPORT, overload=(JUDGED,))
 
     monkeypatch.setattr(benchmarks, "run", run)
     monkeypatch.setattr(benchmarks, "soak", soak)
+    monkeypatch.setattr(benchmarks, "overload", overload)
     return asked
 
 
@@ -37,6 +46,8 @@ def runs(monkeypatch):
         (["--quick"], (bench.PARTS, True)),
         (["--only", "growth, scoring"], (("scoring", "growth"), False)),
         (["--soak", "90"], 90.0),
+        (["--overload", "45"], 45.0),
+        (["--overload"], bench.OVERLOAD_S),
     ],
 )
 def test_it_measures_what_is_asked(argv, asked, runs, capsys):
@@ -57,6 +68,8 @@ def test_the_parts_are_those_that_can_be_measured():
         ["--soak", "0"],
         ["--soak", "long"],
         ["--soak", "9", "--only", "scoring"],
+        ["--soak", "9", "--overload"],
+        ["--overload", "0"],
         ["--from", "x.json", "--soak", "9"],
         ["--sideways"],
     ],
@@ -78,7 +91,10 @@ def test_wrong_usage_is_one_error_and_status_2(argv, runs, capsys):
         (["--markdown", "file"], "file has no lines "),
         (["--from", "missing.json"], "missing.json cannot be read: "),
         (["--from", "file"], "file is not a report of bench: "),
-        (["--from", "file", "--quick"], "--quick goes with neither --soak nor --from"),
+        (["--from", "file", "--quick"], "--quick goes with neither --soak nor --overload nor --from"),
+        (["--overload", "--quick"], "--quick goes with neither --soak nor --overload nor --from"),
+        (["--soak", "9", "--markdown", "file"], "file has no lines <!-- soak: begin -->"),
+        (["--overload", "--markdown", "file"], "file has no lines <!-- overload: begin -->"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line_before_the_work(
@@ -144,10 +160,66 @@ def test_a_soak_is_reported_with_its_slope(monkeypatch, capsys):
 
     def play(request):
         asked.append(request)
-        return (Stream("topics", request.device, request.people, reason="left out"),)
+        return (Stream("topics", request.device, request.people, reason="left out"), JUDGED)
 
     monkeypatch.setattr(benchmarks, "measure_soak", play)
     assert main(["bench", "--soak", "12"]) == 0
     (request,) = asked
-    assert (request.seconds, request.coming_and_going) == (12.0, True)
+    assert (request.seconds, request.coming_and_going, request.parts) == (12.0, True, benchmarks.SOAK_PARTS)
     assert "MB per min" in capsys.readouterr().out
+
+
+def test_an_overload_is_played_in_both_ways(monkeypatch, capsys):
+    asked = []
+
+    def play(request, way):
+        asked.append((request.seconds, request.parts, way))
+        return dataclasses.replace(JUDGED, way=way)
+
+    monkeypatch.setattr(benchmarks, "measure_overload", play)
+    assert main(["bench", "--overload", "7"]) == 0
+    assert asked == [(7.0, benchmarks.OVERLOAD_PARTS, "topics"), (7.0, benchmarks.OVERLOAD_PARTS, "no ROS")]
+    assert "### Overload" in capsys.readouterr().out
+
+
+def test_an_overload_that_is_interrupted_keeps_what_it_has(monkeypatch, tmp_path):
+    def play(request, way):
+        if way == "no ROS":
+            raise KeyboardInterrupt
+        return JUDGED
+
+    monkeypatch.setattr(benchmarks, "measure_overload", play)
+    path = tmp_path / "overload.json"
+    assert main(["bench", "--overload", "--json", str(path)]) == 130
+    first, second = json.loads(path.read_text())["overload"]
+    assert first["promises"]
+    assert (second["reason"], second["interrupted"]) == ("interrupted", True)
+
+
+OPEN_ONE = dataclasses.replace(JUDGED, promises=(Promise("memory", "too short", OPEN),))
+
+
+@pytest.mark.parametrize("what", ["soak", "overload"])
+@pytest.mark.parametrize(
+    ("found", "status"),
+    [
+        ([JUDGED], 0),
+        ([OPEN_ONE], 0),
+        ([JUDGED, BROKE], 1),
+        ([dataclasses.replace(JUDGED, interrupted=True)], 130),
+        ([dataclasses.replace(BROKE, interrupted=True)], 1),
+        ([Stream("topics", "cpu", 8, reason="left out")], 1),
+        ([Stream("topics", "cpu", 8, reason="left out"), JUDGED], 0),
+    ],
+)
+def test_a_broken_promise_is_the_exit_status(what, found, status, monkeypatch, tmp_path):
+    report = dataclasses.replace(REPORT, **{what: tuple(found)})
+    monkeypatch.setattr(benchmarks, what, lambda seconds: report)
+    path, page = tmp_path / "found.json", tmp_path / "page.md"
+    page.write_text(f"<!-- {what}: begin -->\n<!-- {what}: end -->\nafter\n")
+    argv = ["bench", f"--{what}", "9", "--json", str(path), "--markdown", str(page)]
+    assert main(argv) == status
+    assert json.loads(path.read_text())[what]
+    assert "Some CPU" in page.read_text()
+    # To look at it once more is no failure.
+    assert main(["bench", "--from", str(path), "--markdown", str(page)]) == 0
