@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from social_perception.cli.options import add_settings, given_settings
-from social_perception.cli.stills import readable
+from social_perception.cli.stills import MIN_FACE_PX, NOT_FOR_STILLS, readable
 from social_perception.core.config import DetectionConfig, SmileConfig
 from social_perception.core.errors import SocialPerceptionError
 from social_perception.core.types import Face, ImageArray, Smile
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _BATCH_FACES = 32
-# Small stills are enlarged before the search: enlarging them twice would only cost time.
-_MIN_FACE_PX = 80
-_NOT_FOR_STILLS = frozenset({"detection_interval", "warmup_frames", "max_gap_s", "max_faces"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +39,7 @@ class _Still:
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", type=Path, metavar="IMAGES_DIR", help="a folder of images, or one image")
     parser.add_argument("--output", type=Path, required=True, metavar="SCORES.CSV")
-    add_settings(parser, [DetectionConfig, SmileConfig], leave_out=_NOT_FOR_STILLS)
+    add_settings(parser, [DetectionConfig, SmileConfig], leave_out=NOT_FOR_STILLS)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     from social_perception.views.tables import ScoreTable
 
     paths = list_images(options.images)
-    detector = make_detector(given_settings(options, DetectionConfig, min_face_px=_MIN_FACE_PX))
+    detector = make_detector(given_settings(options, DetectionConfig, min_face_px=MIN_FACE_PX))
     scorer = make_scorer(given_settings(options, SmileConfig))
     found = 0
     with ScoreTable(options.output) as table:

@@ -1,0 +1,167 @@
+"""Compare how groups of faces are found and scored, and try what changes of a picture do."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from social_perception.cli.options import add_settings, given_settings
+from social_perception.cli.stills import MIN_FACE_PX, NOT_FOR_STILLS
+from social_perception.cli.train import missing_extra
+from social_perception.core.config import DetectionConfig, SmileConfig
+from social_perception.core.errors import ConfigurationError, OutputError
+from social_perception.evaluation.audit.settings import AuditConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from social_perception.evaluation.audit.changes import Change
+    from social_perception.evaluation.audit.labels import AuditSet
+    from social_perception.evaluation.audit.run import SetResult
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("images", nargs="?", type=Path, metavar="FOLDER", help="a folder of labelled pictures")
+    what.add_argument(
+        "--data",
+        nargs="?",
+        const="",
+        metavar="DIR",
+        help="the development data instead: the folder above data/ (default: as evaluate finds it)",
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="LABELS.CSV",
+        help="name, one or more of level (0-3), intensity (0-1) and smile (0 or 1), and columns of groups",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder for tables and figures"
+    )
+    parser.add_argument(
+        "--groups",
+        type=_names,
+        metavar="A,B,...",
+        help="columns to compare by, and measured ones (default: all): picture_lightness, face_lightness, "
+        "face_contrast, face_px, apparent_ita",
+    )
+    parser.add_argument(
+        "--changes", type=_names, metavar="A,B,...", help="controlled changes to try, or none (default: all)"
+    )
+    add_settings(parser, [AuditConfig])
+    add_settings(parser, [DetectionConfig, SmileConfig], leave_out=NOT_FOR_STILLS)
+
+
+def run(options: argparse.Namespace) -> int:
+    try:
+        # Imported here: torch, pandas and matplotlib take seconds to load, and --help must not.
+        from social_perception.detection.factory import make_detector
+        from social_perception.evaluation.audit import appearance
+        from social_perception.evaluation.audit.run import audit
+        from social_perception.evaluation.audit.scoring import StillJudge
+        from social_perception.evaluation.audit.words import console
+        from social_perception.smile.factory import make_scorer
+    except ImportError as error:
+        raise missing_extra("the audit", error) from error
+    config = given_settings(options, AuditConfig)
+    smile = given_settings(options, SmileConfig)
+    changes = _changes(options.changes)
+    sets = _sets(options, config, smile.model)
+    folder = _folder(options.output)
+    judge = StillJudge(
+        make_detector(given_settings(options, DetectionConfig, min_face_px=MIN_FACE_PX)), make_scorer(smile)
+    )
+    measured = appearance.MEASURED if options.groups is None else options.groups
+    # The curves need many pictures in colour: of the development data only the first set has them.
+    results = [
+        audit(each, judge, config, measured, changes if number == 0 else ())
+        for number, each in enumerate(sets)
+    ]
+    _write(folder, results, config, smile.model)
+    for line in console(results):
+        print(line)
+    print(f"-> {folder}")
+    return 0
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _sets(options: argparse.Namespace, config: AuditConfig, model: str) -> Sequence[AuditSet]:
+    from social_perception.evaluation.audit.appearance import MEASURED
+    from social_perception.evaluation.audit.labels import read_labelled
+
+    if options.data is None:
+        if options.labels is None:
+            raise ConfigurationError("a folder of pictures needs --labels LABELS.CSV")
+        return [read_labelled(options.images, options.labels, options.groups, config.quantiles, MEASURED)]
+    if options.labels is not None:
+        raise ConfigurationError("--data brings its own labels; --labels is for a folder")
+    if options.data:
+        # The readers of the development data know one way to be told where it is.
+        os.environ["SOCIAL_PERCEPTION_DATA"] = options.data
+    return _development_sets(options, config, model)
+
+
+def _development_sets(options: argparse.Namespace, config: AuditConfig, model: str) -> Sequence[AuditSet]:
+    from dataclasses import replace
+
+    from social_perception.evaluation.audit.appearance import MEASURED
+    from social_perception.evaluation.audit.datasets import development_sets
+    from social_perception.evaluation.levels import training_sets_of
+    from social_perception.smile.weights import shipped_path
+
+    sets = development_sets(
+        training_sets_of(Path(model).expanduser() if model else shipped_path()), config.quantiles
+    )
+    if options.groups is None:
+        return sets
+    known = {column for each in sets for column in each.groups} | set(MEASURED)
+    for name in options.groups:
+        if name not in known:
+            raise ConfigurationError(f"the data have no group {name}; there are {', '.join(sorted(known))}")
+    return [
+        replace(each, groups=each.groups[[name for name in each.groups if name in options.groups]])
+        for each in sets
+    ]
+
+
+def _changes(names: Sequence[str] | None) -> Sequence[Change]:
+    from social_perception.evaluation.audit.changes import CHANGES
+
+    if names is None:
+        return CHANGES
+    if names == ["none"]:
+        return ()
+    known = {change.name: change for change in CHANGES}
+    for name in names:
+        if name not in known:
+            raise ConfigurationError(f"there is no change {name}; there are {', '.join(known)}, or none")
+    return [known[name] for name in names]
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {path}: {error.strerror}") from error
+    return path
+
+
+def _write(folder: Path, results: Sequence[SetResult], config: AuditConfig, model: str) -> None:
+    from social_perception.evaluation.audit.figures import write_figures
+    from social_perception.evaluation.audit.tables import write_csv, write_json
+    from social_perception.evaluation.audit.words import markdown
+
+    try:
+        write_json(folder / "audit.json", results, {**asdict(config), "model": model or "shipped"})
+        write_csv(folder / "audit.csv", results)
+        (folder / "audit.md").write_text(markdown(results, config), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write to {folder}: {error.strerror}") from error
+    write_figures(folder, results)
