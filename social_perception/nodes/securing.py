@@ -7,7 +7,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from launch.actions import DeclareLaunchArgument, GroupAction, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    GroupAction,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+)
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -105,27 +112,30 @@ _REMEDY = "ros2 run social_perception make_keystore DIR makes it"
 
 def _wanted(entities: Iterable[Any], context: LaunchContext, enclaves: str) -> list[str]:
     """The enclaves of what will be started."""
-    nodes = [_program(node, context) for node in _nodes(entities, context)]
-    for package, program in nodes:
-        if package != PACKAGE:
+    programs = []
+    for entity in _started(entities, context):
+        if not isinstance(entity, Node) or entity.node_package != PACKAGE:
             raise NotSecured(
-                f"security:=true, but {program} of {package} has no enclave here: start it by itself, "
-                "with one of yours (docs/security_ros.md)"
+                f"security:=true, but {_spoken(entity)} has no enclave here: start it by itself, with one of "
+                "yours (docs/security_ros.md)"
             )
+        programs.append(str(entity.node_executable))
     # One for all, as ROS has it; a wish for that is respected.
     override = os.environ.get(OVERRIDE)
-    return [override] if override else [f"{enclaves.rstrip('/')}/{program}" for _, program in nodes]
+    return [override] if override else [f"{enclaves.rstrip('/')}/{program}" for program in programs]
 
 
-def _nodes(entities: Iterable[Any], context: LaunchContext) -> Iterator[Node]:
+def _started(entities: Iterable[Any], context: LaunchContext) -> Iterator[Any]:
     for entity in entities:
         if entity.condition is not None and not entity.condition.evaluate(context):
             continue
-        if isinstance(entity, Node):
+        if isinstance(entity, GroupAction):
+            yield from _started(entity.get_sub_entities(), context)
+        elif isinstance(entity, (ExecuteProcess, IncludeLaunchDescription)):
             yield entity
-        elif isinstance(entity, GroupAction):
-            yield from _nodes(entity.get_sub_entities(), context)
 
 
-def _program(node: Node, context: LaunchContext) -> tuple[str, str]:
-    return str(node.node_package), str(node.node_executable)
+def _spoken(entity: Any) -> str:
+    if isinstance(entity, Node):
+        return f"{entity.node_executable} of {entity.node_package}"
+    return "what is started here beside our nodes"

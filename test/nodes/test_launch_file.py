@@ -52,6 +52,9 @@ ARGUMENTS = {
     "fixed_frame": FRAME_ID,
     "camera_info_topic": "/camera/camera/color/camera_info",
     "depth_topic": "/camera/camera/aligned_depth_to_color/image_raw",
+    "security": "false",
+    "keystore": "",
+    "enclaves": "/social_perception",
 }
 
 
