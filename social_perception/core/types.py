@@ -20,6 +20,9 @@ from social_perception.core.errors import ImageError
 CROP_SIZE_PX = 96
 """Side of the square face crop that the smile network sees."""
 
+MAX_STAMP_S = 2.0**31
+"""Stamps are within this of 0 (the year 2038, if they are times of day), as those of ROS."""
+
 ImageArray = npt.NDArray[np.uint8]
 
 
@@ -233,7 +236,11 @@ class GroupDynamics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One camera image; index grows by one with each frame that enters the pipeline."""
+    """One camera image; index grows by one with each frame that enters the pipeline.
+
+    Raises:
+        ImageError: the image or its stamp cannot be processed.
+    """
 
     image: ImageArray
     stamp_s: float
@@ -247,6 +254,8 @@ class Frame:
             )
         if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise ImageError(f"image must have shape (H, W, 3), got {image.shape}")
+        if not abs(self.stamp_s) < MAX_STAMP_S:  # NaN is in no range
+            raise ImageError(f"stamp_s must be within 2**31 s of 0, got {self.stamp_s}")
 
     @property
     def width(self) -> int:

@@ -11,11 +11,16 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from social_perception.core.types import CROP_SIZE_PX, Box, ImageArray
 
 CROP_MARGIN = 1.25
 """Side of the square that is cut, as a multiple of the detector's box."""
+
+
+MAX_BORDER_PX = 2048
+"""Px beyond the picture's edge that are made up before the crop is made small, and not after."""
 
 
 def crop_faces(image: ImageArray, boxes: Sequence[Box], margin: float = CROP_MARGIN) -> ImageArray:
@@ -51,8 +56,27 @@ def _cut(image: ImageArray, box: Box, margin: float, crop: ImageArray) -> None:
         return
     part = image[inner_y0:inner_y1, inner_x0:inner_x1]
     borders = (inner_y0 - y0, y1 - inner_y1, inner_x0 - x0, x1 - inner_x1)
+    if max(borders) > MAX_BORDER_PX:
+        # A square that dwarfs the picture, and would take the memory of a picture of its own size.
+        _cut_coarsely(part, borders, crop)
+        return
     if any(borders):
         part = cv2.copyMakeBorder(part, *borders, borderType=cv2.BORDER_REPLICATE)
     shrinks = part.shape[0] > CROP_SIZE_PX
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     cv2.resize(part, (CROP_SIZE_PX, CROP_SIZE_PX), dst=crop, interpolation=method)
+
+
+def _cut_coarsely(part: ImageArray, borders: tuple[int, int, int, int], crop: ImageArray) -> None:
+    """Fill a crop with a part and its borders (above, below, left, right), of which few px are looked at."""
+    above, below, left, right = borders
+    scale = CROP_SIZE_PX / max(part.shape[0] + above + below, part.shape[1] + left + right)
+    rows = _places(part.shape[0], above, scale)
+    columns = _places(part.shape[1], left, scale)
+    crop[:] = part[rows[:, np.newaxis], columns]
+
+
+def _places(length: int, before: int, scale: float) -> npt.NDArray[np.intp]:
+    """For each px along the crop's side the nearest px of a part that begins so many px after it."""
+    places = ((np.arange(CROP_SIZE_PX) + 0.5) / scale - before).astype(np.intp)
+    return np.clip(places, 0, length - 1)

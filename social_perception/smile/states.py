@@ -18,10 +18,15 @@ class TrackState:
     smile: Smile | None = None
 
 
+_MOST_KEPT = 16
+"""Tracks kept at most, in frames full of faces: stamps that stand still would let nobody be forgotten."""
+
+
 class TrackStates:
-    """Hands out slots to track ids; the number of slots grows when it must, by doubling."""
+    """Hands out slots to track ids; the number of slots grows when it must, by doubling, to a limit."""
 
     def __init__(self, slots: int) -> None:
+        self._most = _MOST_KEPT * slots
         self._states: dict[str, TrackState] = {}
         self._free = list(range(slots - 1, -1, -1))
         self.capacity = slots
@@ -37,10 +42,17 @@ class TrackStates:
         return self._states.get(track_id)
 
     def claim(self, track_id: str, stamp_s: float) -> TrackState:
-        """The state of a track; while no frame of it was observed its row holds what was there before."""
-        state = self._states.get(track_id)
+        """The state of a track, made if there is none.
+
+        While no frame of it was observed its row holds what was there before. Where there are too many
+        tracks the one that was claimed the longest ago is forgotten.
+        """
+        state = self._states.pop(track_id, None)
         if state is not None:
+            self._states[track_id] = state  # now the last in order
             return state
+        if len(self._states) >= self._most:
+            self._drop(next(iter(self._states)))
         if not self._free:
             self._free = list(range(2 * self.capacity - 1, self.capacity - 1, -1))
             self.capacity *= 2
@@ -51,8 +63,10 @@ class TrackStates:
         """Drop the tracks not seen for longer than max_gap_s, also when time has jumped back."""
         for track_id, state in list(self._states.items()):
             if abs(stamp_s - state.last_seen_s) > max_gap_s:
-                self._free.append(state.slot)
-                del self._states[track_id]
+                self._drop(track_id)
+
+    def _drop(self, track_id: str) -> None:
+        self._free.append(self._states.pop(track_id).slot)
 
     def start_over(self) -> None:
         """Note that the rows are lost: every track warms up anew, its last smile stays known."""

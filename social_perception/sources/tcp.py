@@ -31,6 +31,9 @@ from social_perception.sources.tcp_protocol import (
 
 _logger = logging.getLogger(__name__)
 
+# A picture that is older by less was overtaken on its way.
+_CLOCK_WAS_SET_S = 2.0
+
 _GREETING_S = 3.0
 """In which a peer must have greeted: meanwhile nobody else is served."""
 
@@ -42,8 +45,8 @@ class TcpSource(Source):
     """Listens on an address and delivers the newest picture sent to it.
 
     Pictures are decoded only when they are taken, so a slow consumer costs no work. Stamps are the
-    sender's; where a new peer's clock is behind the last one's, its stamps are shifted to go on
-    from there, so that time never runs backwards.
+    sender's; where a new peer's clock is behind the last one's, or a peer's is set back, its stamps
+    are shifted to go on from there, so that time never runs backwards.
 
     Attributes:
         address: where it listens, with the port that the system chose if port 0 was asked for.
@@ -138,6 +141,8 @@ class _SteadyClock:
     """Turns the stamps of one peer after the other into a time that only goes forward."""
 
     def __init__(self) -> None:
+        # The system's clock may be set while a peer that sends no stamps is connected.
+        self._time_of_day_s = time.time() - time.monotonic()
         self._last_s = -math.inf
         self._last_arrival_s = 0.0
         self._shift_s: float | None = None
@@ -147,9 +152,11 @@ class _SteadyClock:
 
     def steady(self, stamp_s: float) -> float | None:
         """The stamp to use, or None for a picture older than the one before."""
-        if math.isnan(stamp_s):
-            stamp_s = time.time()
         arrival_s = time.monotonic()
+        if math.isnan(stamp_s):
+            stamp_s = self._time_of_day_s + arrival_s
+        if self._shift_s is not None and stamp_s + self._shift_s < self._last_s - _CLOCK_WAS_SET_S:
+            self._shift_s = None
         if self._shift_s is None:
             pause_s = arrival_s - self._last_arrival_s
             behind = stamp_s <= self._last_s

@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import math
 import secrets
 import socket
 import struct
@@ -37,6 +36,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from social_perception.core.errors import SourceError
+from social_perception.core.types import MAX_STAMP_S
 
 MAGIC = b"SPJPEG1\n"
 MAGIC_WITH_TOKEN = b"SPJPEG2\n"
@@ -166,7 +166,7 @@ def receive_message(peer: socket.socket, timeout_s: float, max_bytes: int) -> Jp
     The length is believed only up to max_bytes, and memory grows with what really arrives.
 
     Raises:
-        ProtocolError: the length is 0 or too large, the stamp infinite, the peer vanished in the
+        ProtocolError: the length is 0 or too large, the stamp is no time, the peer vanished in the
             middle, or the message took longer than timeout_s.
     """
     deadline = time.monotonic() + timeout_s
@@ -176,8 +176,8 @@ def receive_message(peer: socket.socket, timeout_s: float, max_bytes: int) -> Jp
     length, stamp_s = _HEADER.unpack(header)
     if not 1 <= length <= max_bytes:
         raise ProtocolError(f"it announced a picture of {length} bytes; 1 to {max_bytes} are allowed")
-    if math.isinf(stamp_s):
-        raise ProtocolError("it sent an infinite stamp")
+    if abs(stamp_s) >= MAX_STAMP_S:  # NaN is not
+        raise ProtocolError(f"it sent a stamp of {stamp_s:g} s")
     return JpegMessage(stamp_s, _receive(peer, length, deadline, "a picture"))
 
 

@@ -27,6 +27,10 @@ from social_perception.tracking.snapshot import Snapshot
 NOMINAL_STEP_S = 1.0 / 30.0
 """Stands for the time between two frames whose stamps do not grow."""
 
+MIN_STEP_S, MAX_STEP_S = 1e-6, 3600.0
+"""Time that two frames are taken to lie apart, whatever their stamps say: velocities stay finite, and
+after a stamp from a far future the tracker's clock still has the resolution to go on."""
+
 MAX_LOST_FACES = 64
 
 
@@ -157,8 +161,9 @@ class Tracker:
 
     def _step_to(self, stamp_s: float) -> float:
         before, self._stamp_s = self._stamp_s, stamp_s
-        grown = before is not None and stamp_s > before
-        return stamp_s - before if grown and before is not None else NOMINAL_STEP_S
+        if before is None or not stamp_s > before:
+            return NOMINAL_STEP_S
+        return min(max(stamp_s - before, MIN_STEP_S), MAX_STEP_S)
 
     def _visible(self) -> list[FollowedFace]:
         return [face for face in self._faces if face.visible]

@@ -72,12 +72,13 @@ def test_a_picture_without_a_stamp_is_stamped_at_arrival(source):
         (MAGIC + message()[:100], "it vanished in the middle of a picture"),
         (MAGIC + struct.pack(">Id", 0xFFFFFFFF, 0.0), "announced a picture of 4294967295 bytes"),
         (MAGIC + struct.pack(">Id", 0, 0.0), "announced a picture of 0 bytes"),
-        (MAGIC + struct.pack(">Id", 10, math.inf), "an infinite stamp"),
+        (MAGIC + struct.pack(">Id", 10, math.inf), "a stamp of inf s"),
+        (MAGIC + struct.pack(">Id", 10, -1e300), "a stamp of -1e+300 s"),
         (MAGIC + struct.pack(">Id", 5000, 0.0) + jpeg(), "it vanished in the middle of a picture"),
     ],
     ids=[
         "silent", "http", "half-header", "vanishes-in-picture", "lies-large", "lies-zero", "infinite-stamp",
-        "lies-longer",
+        "absurd-stamp", "lies-longer",
     ],
 )  # fmt: skip
 def test_a_bad_peer_is_named_and_the_next_one_is_served(source, sent, complaint, caplog):

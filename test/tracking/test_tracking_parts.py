@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -14,7 +16,7 @@ from social_perception.tracking.appearance import LOOK_SIZE, looks_of, similarit
 from social_perception.tracking.association import KnownFaces, associate
 from social_perception.tracking.flow import GRID, follow, masked_median, unshared_points
 from social_perception.tracking.history import CAPACITY, History
-from social_perception.tracking.ids import RandomIds
+from social_perception.tracking.ids import NAMES, RandomIds
 from social_perception.tracking.snapshot import Snapshot
 
 
@@ -69,33 +71,46 @@ def test_visible_fractions(box: Box, fraction: float):
 
 
 def test_ids_are_five_letters_and_never_repeat():
-    class Stuck(random.Random):
-        """Draws every name twice."""
-
-        drawn = 0
-
-        def choices(self, population: str, *, k: int) -> list[str]:  # type: ignore[override]
-            self.drawn += 1
-            return [population[(self.drawn // 2) % 26]] * k
-
-    names = RandomIds(Stuck())
-    given = [names() for _ in range(20)]
-    assert len(set(given)) == 20
+    # Of so many drawn at random some four hundred would be equal.
+    names = RandomIds(random.Random(3))
+    given = [names() for _ in range(100_000)]
+    assert len(set(given)) == 100_000
     assert all(len(name) == 5 and name.isalpha() and name.islower() for name in given)
 
 
+def test_when_all_ids_were_given_they_come_again():
+    names = RandomIds(random.Random(3))
+    first = names()
+    names._given = NAMES - 1
+    assert names() != first
+    assert names() == first
+
+
+def test_nothing_is_kept_of_the_ids_given():
+    names = RandomIds(random.Random(3))
+    names()
+    tracemalloc.start()
+    for _ in range(20_000):
+        names()
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 10_000
+
+
+def test_ids_follow_the_random_source_and_tell_nothing_of_their_number():
+    first, same, other = (RandomIds(random.Random(seed)) for seed in (1, 1, 2))
+    given = [first() for _ in range(26 * 40)]
+    assert given == [same() for _ in given]
+    assert not set(given[:20]) & {other() for _ in range(20)}
+    # Neighbours share a letter at a place as often as strangers: once in 26.
+    shared = [sum(a == b for a, b in zip(one, two)) for one, two in pairwise(given)]
+    assert sum(shared) / (5 * len(shared)) == pytest.approx(1 / 26, abs=0.01)
+
+
 def test_ids_with_different_prefixes_are_never_equal():
-    names = {}
-    for prefix in ("", "l", "r", "le", "ri"):
-
-        class Alike:
-            """Draws the same letters for each camera."""
-
-            def choices(self, population, k):
-                return ["a"] * k
-
-        names[prefix] = RandomIds(Alike(), prefix)()
-    assert names == {"": "aaaaa", "l": "laaaaa", "r": "raaaaa", "le": "leaaaaa", "ri": "riaaaaa"}
+    names = {prefix: RandomIds(random.Random(1), prefix)() for prefix in ("", "l", "r", "le", "ri")}
+    letters = names[""]
+    assert names == {prefix: prefix + letters for prefix in names}
     assert len(set(names.values())) == len(names)
 
 
