@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from social_perception.core.config import DetectionConfig
-from social_perception.core.errors import ConfigurationError
+from social_perception.core.failover import make_on_device
 from social_perception.detection.schedule import Detector
+
+if TYPE_CHECKING:
+    import torch
 
 WEIGHTS = "mmod_human_face_detector.dat"
 WEIGHTS_SHA256 = "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6"
@@ -42,23 +46,30 @@ def _make_torch(config: DetectionConfig, *, video: bool) -> Detector:
     from social_perception.detection.mmod import MmodTorchDetector
     from social_perception.detection.mmod_file import read_mmod
 
-    has_gpu = torch.cuda.is_available()
-    if config.device == "cuda" and not has_gpu:
-        raise ConfigurationError("device is cuda, but torch finds no CUDA device; use cpu or auto")
-    device = "cuda" if has_gpu and config.device != "cpu" else "cpu"
     model = read_mmod(weights_path(), WEIGHTS_SHA256)
-    return MmodTorchDetector(
-        model,
-        device,
-        config.detection_threshold,
-        config.min_face_px,
-        config.upsample,
-        torch.bfloat16 if _prefers_bfloat16(config, device, video=video) else torch.float32,
-        exact=config.precision == "float32" or (config.precision == "auto" and not video),
-        vote=config.boxes == "voted",
-        max_face_px=config.max_face_px,
-        rate=(config.pyramid_divisor - 1) / config.pyramid_divisor,
-    )
+
+    def make(device: str) -> Detector:
+        return MmodTorchDetector(
+            model,
+            device,
+            config.detection_threshold,
+            config.min_face_px,
+            config.upsample,
+            _dtype(config, device, video=video),
+            exact=config.precision == "float32" or (config.precision == "auto" and not video),
+            vote=config.boxes == "voted",
+            max_face_px=config.max_face_px,
+            rate=(config.pyramid_divisor - 1) / config.pyramid_divisor,
+            cpu_dtype=_dtype(config, "cpu", video=video),
+        )
+
+    return make_on_device("face detector", config.device, torch.cuda.is_available(), make)
+
+
+def _dtype(config: DetectionConfig, device: str, *, video: bool) -> torch.dtype:
+    import torch
+
+    return torch.bfloat16 if _prefers_bfloat16(config, device, video=video) else torch.float32
 
 
 def _prefers_bfloat16(config: DetectionConfig, device: str, *, video: bool) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from social_perception.core.config import SmileConfig
-from social_perception.core.errors import ConfigurationError
+from social_perception.core.failover import make_on_device
 
 if TYPE_CHECKING:
     from social_perception.smile.streaming import StreamingScorer
@@ -26,14 +26,15 @@ def make_scorer(config: SmileConfig) -> StreamingScorer:
     from social_perception.smile.streaming import StreamingScorer
     from social_perception.smile.weights import SHIPPED_SHA256, load_network, shipped_path
 
-    has_gpu = torch.cuda.is_available()
-    if config.device == "cuda" and not has_gpu:
-        raise ConfigurationError("device is cuda, but torch finds no CUDA device; use cpu or auto")
-    on_gpu = config.device == "cuda" or (config.device == "auto" and config.precision != "int8")
-    device = "cuda" if has_gpu and on_gpu else "cpu"
     path, sha256 = shipped_path(), SHIPPED_SHA256
     if config.model:
         path, sha256 = Path(config.model).expanduser(), config.model_sha256
-    network = load_network(path, sha256)
-    precision = chosen_precision(config.precision, network, device)
-    return StreamingScorer(in_precision(network, precision, device), config, device, precision)
+
+    def make(device: str) -> StreamingScorer:
+        network = load_network(path, sha256)
+        precision = chosen_precision(config.precision, network, device)
+        return StreamingScorer(in_precision(network, precision, device), config, device, precision)
+
+    # Whole numbers are for the CPU alone.
+    asked = "cpu" if config.device == "auto" and config.precision == "int8" else config.device
+    return make_on_device("smile network", asked, torch.cuda.is_available(), make)

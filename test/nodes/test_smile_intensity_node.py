@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import array
+import logging
 import threading
 
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.msg import Log
 from std_msgs.msg import Header
 
 from social_perception.core.config import SmileConfig
@@ -14,6 +16,7 @@ from social_perception.core.errors import ConfigurationError
 from social_perception.core.types import Box, Frame, Smile, SmileLevel, Track
 from social_perception.nodes.crop_exchange import CropExchange
 from social_perception.nodes.messages import FaceAffectArray, TrackedFaceArray, tracked_faces_message
+from social_perception.nodes.reporting import LibraryLog
 from social_perception.nodes.smile_intensity import SmileIntensityNode
 from social_perception.nodes.tracker_inputs import CommonTime
 
@@ -305,3 +308,31 @@ def test_cleanup_takes_back_all_topics(cameras, ros) -> None:
 def test_the_time_of_several_cameras(heard, expected) -> None:
     time = CommonTime()
     assert [time.of(*each) for each in heard] == pytest.approx(expected)
+
+
+def test_a_device_that_was_given_up_is_told_on_diagnostics(ros, scorer) -> None:
+    scorer.device, scorer.precision = "cuda", "float32"
+    scorer.trouble = ""
+    node = ros.start(SmileIntensityNode, {"diagnostics_period_s": 0.1}, make=lambda config: scorer)
+    found = ros.statuses(node)
+    ros.until(lambda: found and found[-1].hardware_id == "cuda", "a report")
+    scorer.device, scorer.trouble = "cpu", "smile network: cuda failed (out of memory)"
+    ros.until(lambda: found[-1].hardware_id == "cpu", "another device")
+    values = {pair.key: pair.value for pair in found[-1].values}
+    assert (values["device"], found[-1].level) == ("cpu", DiagnosticStatus.WARN)
+    assert scorer.trouble in found[-1].message
+
+
+def test_what_the_library_logs_is_a_line_of_the_node_on_rosout(ros) -> None:
+    lines = ros.collect(Log, "/rosout")
+    ros.until(lambda: ros.node.get_logger().info("here I am") or lines, "rosout")
+    with LibraryLog(ros.node):
+        library = logging.getLogger("social_perception.core.failover")
+        for _ in range(2):
+            library.warning("smile network: %s failed", "cuda")
+            library.error("worse")
+    library.warning("nobody listens any more")
+    ros.until(lambda: sum(each.level >= 30 for each in lines) == 4, "four lines")
+    told = [(each.name, each.level, each.msg) for each in lines if each.level >= 30]
+    name = ros.node.get_logger().name
+    assert told == 2 * [(name, 30, "smile network: cuda failed"), (name, 40, "worse")]
