@@ -18,11 +18,14 @@ from typing import Any, TypeVar
 from social_perception.benchmarks.course import Course
 from social_perception.benchmarks.promises import Promise
 from social_perception.core.errors import ConfigurationError, OutputError
+from social_perception.core.files import read_limited
 
 Kind = TypeVar("Kind")
 
 VERSION = 1
 """Of the JSON's layout."""
+
+_MAX_BYTES = 2**24
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +334,7 @@ def read_report(path: Path) -> Report:
         ConfigurationError: the file cannot be read or is something else.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_limited(path, _MAX_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}") from error
     report = from_json(Report, text, str(path))

@@ -15,11 +15,13 @@ from typing import Any
 
 from social_perception import __version__
 from social_perception.core.config import PipelineConfig
+from social_perception.core.files import read_limited
 
 MANIFEST = "annotation.json"
 FORMAT = 1
 
 _BLOCK_BYTES = 1 << 20
+_MAX_BYTES = 2**24
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Manifest:
         return (
             self.format == FORMAT
             and Origin(self.settings, self.networks, self.version) == origin
-            and all((folder / name).is_file() for name in self.outputs)
+            and all(_is_there(folder / name) for name in self.outputs)
             and self._is_of(video)
         )
 
@@ -85,6 +87,13 @@ class Manifest:
             return False
         # As rsync and make do: a file of this size and time is not read again; a copy is.
         return modified_ns == self.modified_ns or fingerprint(video) == self.fingerprint
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than a name can be
+        return False
 
 
 def _for_json(value: Any) -> Any:
@@ -149,9 +158,12 @@ def _hash(files: Sequence[Path]) -> str:
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a folder of results; None where it is missing or cannot be understood."""
     try:
-        fields = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        fields = json.loads(read_limited(folder / MANIFEST, _MAX_BYTES))
+        if not all(isinstance(name, str) for name in fields["outputs"]):
+            return None
         return Manifest(**{**fields, "outputs": tuple(fields["outputs"])})
-    except (OSError, ValueError, TypeError, KeyError):
+    # A file nested too deep ends the parser, too.
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

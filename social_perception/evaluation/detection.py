@@ -8,6 +8,7 @@ truth for the same frames scaled down.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,15 +16,19 @@ from pathlib import Path
 
 import cv2
 
-from social_perception.core.errors import SourceError
+from social_perception.core.errors import ImageError, SourceError
+from social_perception.core.files import read_limited
 from social_perception.core.types import Box, Face, ImageArray
 from social_perception.detection.schedule import Detector, PartwiseDetector
+from social_perception.sources.images import read_image
 
 SIZE_BINS_PX = (20, 30, 40, 50, 60, 80, 100, 150, 300)
 """Limits of the face widths that are counted together."""
 
 MIN_OVERLAP = 0.4
 """Intersection over union from which a found box is the annotated one; annotators draw differently."""
+
+_MAX_TABLE_BYTES = 2**28
 
 SURE_FACE = 0.3
 """Score from which a face found in an original frame is taken for the truth of scaled ones."""
@@ -105,17 +110,21 @@ def photo_examples(folder: Path) -> Iterator[Example]:
     """
     boxes: dict[str, list[Box]] = {}
     try:
-        with (folder / "boxes.csv").open(newline="") as lines:
-            for row in csv.DictReader(lines):
-                sides = [float(row[side]) for side in ("left", "top", "width", "height")]
-                boxes.setdefault(row["image"], []).append(Box(*sides))
+        table = read_limited(folder / "boxes.csv", _MAX_TABLE_BYTES).decode("utf-8")
+        for row in csv.DictReader(io.StringIO(table, newline="")):
+            sides = [float(row[side]) for side in ("left", "top", "width", "height")]
+            boxes.setdefault(row["image"], []).append(Box(*sides))
     except (OSError, KeyError, ValueError) as error:
         raise SourceError(f"{folder / 'boxes.csv'} is no table of boxes: {error}") from error
     for name, faces in boxes.items():
-        image = cv2.imread(str(folder / name))
-        if image is None:
-            raise SourceError(f"{folder / name} cannot be read")
-        yield Example(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), tuple(faces))
+        yield Example(_photo(folder / name), tuple(faces))
+
+
+def _photo(path: Path) -> ImageArray:
+    try:
+        return read_image(path)
+    except ImageError as error:
+        raise SourceError(str(error)) from error
 
 
 def scaled_examples(

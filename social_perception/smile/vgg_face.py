@@ -4,20 +4,24 @@ Two layouts of keys are known: ``features.0.weight`` of torchvision's VGG-16 and
 the VGG-Face ports. VGG-Face sees 224x224 pictures, so its first fully connected layer has 25088
 inputs where a 96x96 crop gives 4608; such a layer does not fit and is left as initialised.
 
-Only numbers are read: safetensors, or .pth with ``weights_only``.
+Only numbers are read: from safetensors, or from a .pth that is known by its hash, with ``weights_only``,
+because a .pth is a pickle, which can hold more than numbers.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from social_perception.core.errors import ConfigurationError, ModelError
+from social_perception.core.files import read_weights
 from social_perception.smile.reference_network import ReferenceNetwork
 
 PORT_NAMES = (
@@ -32,6 +36,9 @@ MEAN_RGB = (129.1863, 104.7624, 93.5940)
 """The mean colour that VGG-Face's authors take off its input."""
 
 INPUTS = ("pixels", "unit")
+
+MAX_FILE_BYTES = 2**30
+"""VGG-Face with all its layers has 0.58 GB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +58,26 @@ class VggFaceReport:
         return f"VGG-Face: {self.convolutions} convolutions loaded; fc6 is initialised anew ({reason})"
 
 
-def load_vgg_face(network: ReferenceNetwork, path: Path, trained_on: str = "pixels") -> VggFaceReport:
+def load_vgg_face(
+    network: ReferenceNetwork, path: Path, trained_on: str = "pixels", sha256: str = ""
+) -> VggFaceReport:
     """Copy the convolutions, and fc6 where it fits, into the network.
 
     Args:
         network: changed in place.
         path: a state dict as .safetensors, or as torch saves it.
+        sha256: of the file, in 64 hexadecimal digits; needed for what is no .safetensors.
         trained_on: what the weights' first layer expects. ``pixels``: RGB from 0 to 255 less the mean
             colour, as VGG-Face does; it is rescaled to give the same answers from [-1, 1] (but for
             the picture's rim, where the padding is gray). ``unit``: [-1, 1], taken as it is.
 
     Raises:
         ConfigurationError: ``trained_on`` is another word.
-        ModelError: the file is missing, damaged, or holds no VGG-16 of the network's sizes.
+        ModelError: the file is missing, damaged, another one, or holds no VGG-16 of the network's sizes.
     """
     if trained_on not in INPUTS:
         raise ConfigurationError(f"trained_on must be one of {', '.join(INPUTS)}, got {trained_on}")
-    tensors = _read(path)
+    tensors = _read(path, sha256)
     targets = [layer for layer in network.convolutions if isinstance(layer, nn.Conv2d)]
     for name, layer in zip(_convolution_names(tensors, network, path), targets):
         _copy(tensors, name, layer, path)
@@ -81,15 +91,25 @@ def load_vgg_face(network: ReferenceNetwork, path: Path, trained_on: str = "pixe
     return VggFaceReport(len(targets), fits, inputs)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise ModelError(f"no VGG-Face weights at {path}")
+def _read(path: Path, sha256: str) -> dict[str, Tensor]:
+    try:
+        content = read_weights(path, MAX_FILE_BYTES, sha256)
+    except FileNotFoundError as error:
+        raise ModelError(f"no VGG-Face weights at {path}") from error
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read as weights: {error.strerror or error}") from error
+    if path.suffix != ".safetensors" and not sha256:
+        found = hashlib.sha256(content).hexdigest()
+        raise ModelError(
+            f"{path} is a pickle and needs its publisher's SHA-256 as vgg_face_sha256 (it has {found}); "
+            "safetensors need none"
+        )
     try:
         tensors: Any
         if path.suffix == ".safetensors":
-            tensors = load_file(path)
+            tensors = load(content)
         else:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
+            tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # what torch's unpickler raises depends on the bytes it meets
         raise ModelError(
             f"{path} cannot be read as weights: {(str(error) or repr(error)).splitlines()[0]}"

@@ -63,6 +63,8 @@ def _open_path(spec: str, config: SourceConfig) -> Source:
     path = Path(place).expanduser()
     if not path.exists():
         raise SourceError(f"{place} does not exist; a source is {_KINDS}")
+    if not path.is_file() and not path.is_dir():
+        raise SourceError(f"{place} is neither a file nor a folder")
     if is_bag(path):
         from social_perception.sources.bag import BagSource
 

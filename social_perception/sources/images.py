@@ -16,10 +16,14 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from social_perception.core.errors import ImageError, SourceError
+from social_perception.core.files import read_limited
 from social_perception.core.types import ImageArray
 
 MAX_PIXELS = 100_000_000
 """Larger images are refused: 100 megapixels are 300 MB in memory."""
+
+MAX_FILE_BYTES = 2**29
+"""Larger files are refused; 100 megapixels of 8 bits without compression have 300 MB."""
 
 EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pnm"}
@@ -44,7 +48,7 @@ def read_image(path: str | Path) -> ImageArray:
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = read_limited(path, MAX_FILE_BYTES)
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
     return decode_image(data, str(path))

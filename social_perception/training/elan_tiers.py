@@ -5,6 +5,7 @@ ELAN: https://archive.mpi.nl/tla/elan; the file is read by pympi-ling.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from pympi.Elan import Eaf
 
 from social_perception.core.errors import SourceError
+from social_perception.core.files import read_limited
 from social_perception.core.types import SmileLevel
 
 NOT_ANNOTATED = -1
@@ -22,6 +24,9 @@ WORDS = {level.label.lower(): int(level) for level in SmileLevel if level is not
 SUBTLE = "subtle"
 SUBTLE_AS = ("drop", *WORDS)
 """What can be made of the class Subtle: left out, or taken for a level."""
+
+MAX_FILE_BYTES = 64 * 2**20
+"""Larger files are refused; an hour of frame by frame annotation has some 20 MB."""
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 
@@ -60,8 +65,8 @@ def read_tiers(path: Path, tier: str = "", subtle: str = "drop") -> tuple[LevelT
     eaf = _open(path)
     names = list(eaf.get_tier_names())
     if tier and tier not in names:
-        raise SourceError(f"{path} has no tier {tier}; it has {', '.join(names) or 'none'}")
-    spoken = {name: _annotations(eaf, name) for name in ([tier] if tier else names)}
+        raise SourceError(f"{path} has no tier {tier}; it has {_listed(names) or 'none'}")
+    spoken = {name: _annotations(path, eaf, name) for name in ([tier] if tier else names)}
     for start_s, _, word in spoken.get(tier, ()):
         if word not in WORDS and word != SUBTLE:
             raise SourceError(
@@ -72,7 +77,7 @@ def read_tiers(path: Path, tier: str = "", subtle: str = "drop") -> tuple[LevelT
         name: rows for name, rows in spoken.items() if rows and all(word in levels for *_, word in rows)
     }
     if not chosen:
-        raise SourceError(f"{path} has no tier with levels ({', '.join(WORDS)}); it has {', '.join(names)}")
+        raise SourceError(f"{path} has no tier with levels ({', '.join(WORDS)}); it has {_listed(names)}")
     return tuple(_tier(name, rows, levels) for name, rows in chosen.items())
 
 
@@ -86,32 +91,76 @@ def video_of(path: Path) -> Path:
     for link in _open(path).get_linked_files():
         if link.get("RELATIVE_MEDIA_URL"):
             tried.append(path.parent / unquote(link["RELATIVE_MEDIA_URL"].removeprefix("file:")))
-        tried.append(Path(unquote(urlparse(link.get("MEDIA_URL", "")).path)))
+        tried.append(_path_in(link.get("MEDIA_URL", "")))
     tried += [path.with_suffix(suffix) for suffix in VIDEO_SUFFIXES]
     # Files are moved about: a linked name is also looked for beside the annotations.
     tried += [path.parent / each.name for each in tried]
     for each in tried:
-        if each.suffix.lower() in VIDEO_SUFFIXES and each.is_file():
+        if each.suffix.lower() in VIDEO_SUFFIXES and _is_file(each):
             return each
     raise SourceError(f"{path}: its video is neither where it is linked nor beside it")
 
 
 def _open(path: Path) -> Any:
     try:
-        return Eaf(str(path))
+        content = read_limited(path, MAX_FILE_BYTES)
+        # ELAN defines no entities: whoever does wants the parser to expand them.
+        if b"<!DOCTYPE" in content:
+            raise ValueError("it declares a document type")
+        eaf = Eaf(str(path))
+        _check_references(eaf)
+        return eaf
     # pympi lets through whatever its XML parser and its look-ups raise on a damaged file.
     except Exception as error:
         reason = (str(error) or repr(error)).splitlines()[0]
         raise SourceError(f"{path} cannot be read as an ELAN file: {reason}") from error
 
 
-def _annotations(eaf: Any, tier: str) -> list[tuple[float, float, str]]:
+def _check_references(eaf: Any) -> None:
+    """Raise ValueError where annotations refer to each other in a circle, in which pympi never ends."""
+    refers = {name: row[0] for tier in eaf.tiers.values() for name, row in tier[1].items()}
+    ending: set[str] = set()
+    for name in refers:
+        way = {}
+        while name in refers and name not in ending:
+            if name in way:
+                raise ValueError(f"annotation {name} refers to itself")
+            way[name] = None
+            name = refers[name]
+        ending.update(way)
+
+
+def _annotations(path: Path, eaf: Any, tier: str) -> list[tuple[float, float, str]]:
     """Start and end in s and the word in small letters; empty ones and those without times are left out."""
-    rows = [row[:3] for row in eaf.get_annotation_data_for_tier(tier)]
-    timed = [
-        (start, end, word.strip().lower()) for start, end, word in rows if None not in (start, end, word)
-    ]
-    return sorted((start / 1000, end / 1000, word) for start, end, word in timed if word)
+    try:
+        rows = [row[:3] for row in eaf.get_annotation_data_for_tier(tier)]
+        timed = [
+            (start, end, word.strip().lower()) for start, end, word in rows if None not in (start, end, word)
+        ]
+        return sorted((start / 1000, end / 1000, word) for start, end, word in timed if word)
+    # References to what is not there, and times that are no numbers.
+    except (LookupError, TypeError, OverflowError) as error:
+        raise SourceError(f"{path}: tier {_listed([tier])} is damaged: {error!r}") from error
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names in one line that can be read, however many there are."""
+    text = " ".join(", ".join(names).split())
+    return text if len(text) <= 500 else f"{text[:500]} ..."
+
+
+def _path_in(url: str) -> Path:
+    try:
+        return Path(unquote(urlparse(url).path))
+    except ValueError:  # no URL
+        return Path()
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than a name can be
+        return False
 
 
 def _tier(name: str, rows: list[tuple[float, float, str]], levels: dict[str, int | None]) -> LevelTier:

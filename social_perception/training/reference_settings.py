@@ -48,6 +48,8 @@ class ReferenceSettings:
     seed: int = 1
     vgg_face: str = ""
     """File with VGG-Face weights; empty: the convolutions start from Glorot-uniform numbers."""
+    vgg_face_sha256: str = ""
+    """SHA-256 of that file; needed unless it is .safetensors."""
     vgg_face_input: str = "pixels"
     """What these weights were trained on: pixels (0 to 255 less the mean colour) or unit ([-1, 1])."""
     sequence: int = 20
@@ -89,11 +91,7 @@ def reference_settings(values: Mapping[str, Any]) -> ReferenceSettings:
     Raises:
         ConfigurationError: a setting is unknown or outside its range.
     """
-    videos, sizes = dict(values.get("videos") or {}), dict(values.get("sizes") or {})
-    if "shares" in videos:
-        videos["shares"] = tuple(videos["shares"])
-    if "channels" in sizes:
-        sizes["channels"] = tuple(sizes["channels"])
+    videos, sizes = values.get("videos") or {}, values.get("sizes") or {}
     nested = {"videos": of_names(VideoSettings, videos), "sizes": of_names(ReferenceConfig, sizes)}
     given = {name: value for name, value in values.items() if name != "network"}
     return of_names(ReferenceSettings, {**given, **nested})

@@ -20,6 +20,7 @@ from social_perception.smile.networks import to_input
 from social_perception.smile.reference_network import LEVELS, ReferenceNetwork
 from social_perception.smile.vgg_face import load_vgg_face
 from social_perception.smile.weights import save_network
+from social_perception.training.checkpoints import read_checkpoint, to_go_on_from
 from social_perception.training.elan_tiers import WORDS
 from social_perception.training.reference_settings import ReferenceSettings
 from social_perception.training.video_corpus import (
@@ -84,27 +85,26 @@ def train_reference(settings: ReferenceSettings, resume: str) -> Path:
 
     Raises:
         SourceError: the videos are missing or cannot be read, or a part of them has no sequence.
-        ModelError: the VGG-Face weights cannot be read.
+        ModelError: the VGG-Face weights, or the checkpoint to go on from, cannot be read.
     """
     torch.set_num_threads(settings.threads)
     lightning.seed_everything(settings.seed, verbose=False)
     network = ReferenceNetwork(settings.sizes)
     if settings.vgg_face:
-        report = load_vgg_face(network, Path(settings.vgg_face).expanduser(), settings.vgg_face_input)
+        report = load_vgg_face(
+            network,
+            Path(settings.vgg_face).expanduser(),
+            settings.vgg_face_input,
+            settings.vgg_face_sha256,
+        )
         print(report)
     train, validation, test = _loaders(settings)
     folder = Path(settings.output) / settings.name
     module = ReferenceTraining(network, settings)
     trainer, kept = _trainer(settings, folder)
-    last = folder / "last.ckpt"
-    trainer.fit(
-        module, train, validation,
-        ckpt_path=last if resume == "auto" and last.is_file() else None, weights_only=False,
-    )  # fmt: skip
-    # Written by this run or the one it goes on from: no foreign file.
-    module.load_state_dict(
-        torch.load(kept.best_model_path, map_location="cpu", weights_only=False)["state_dict"]
-    )
+    begin = to_go_on_from(folder, resume)
+    trainer.fit(module, train, validation, ckpt_path=begin, weights_only=True)
+    module.load_state_dict(read_checkpoint(Path(kept.best_model_path))["state_dict"])
     if test is not None:
         trainer.test(module, test)
     path = folder / f"smile_{settings.name}.safetensors"

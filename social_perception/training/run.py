@@ -17,11 +17,13 @@ from lightning.pytorch.callbacks import (
     TQDMProgressBar,
 )
 from lightning.pytorch.loggers import TensorBoardLogger
+from safetensors.torch import load_file, save_file
 
 from social_perception.core.errors import ConfigurationError
 from social_perception.smile.networks import NetworkConfig, SmileNetwork
 from social_perception.smile.weights import save_network
 from social_perception.training.calibration import calibrate
+from social_perception.training.checkpoints import to_go_on_from
 from social_perception.training.distillation import taught
 from social_perception.training.faces import TrainingFaces, training_faces
 from social_perception.training.memory_training import MemoryTraining, memory_loader
@@ -105,15 +107,15 @@ def _run_stage(
     network: SmileNetwork, folder: Path, settings: TrainSettings, resume: str, train: Stage
 ) -> None:
     """Run one stage, or take its result over from an earlier run that finished it."""
-    finished = folder / "finished.pt"
+    finished = folder / "finished.safetensors"
     if resume == "auto" and finished.is_file():
-        network.load_state_dict(torch.load(finished, weights_only=True))
+        network.load_state_dict(load_file(finished))
         print(f"{folder}: taken from {finished}")
         return
     print(f"{folder}: begins")
     lightning.seed_everything(settings.seed, verbose=False)
     train(settings, folder, resume)
-    torch.save(network.state_dict(), finished)
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, finished)
 
 
 def train_still(
@@ -136,7 +138,7 @@ def train_still(
         EarlyStopping("valid/auc", mode="max", patience=stage.patience),
     )
     valid = validation_loader(read_stills(VALIDATION_SET, Path(settings.cache)))
-    trainer.fit(module, loader, valid, ckpt_path=_last(folder, resume), weights_only=False)
+    trainer.fit(module, loader, valid, ckpt_path=to_go_on_from(folder, resume), weights_only=True)
 
 
 def train_memory(
@@ -146,7 +148,7 @@ def train_memory(
     loader = memory_loader(network, faces, settings.memory, settings.seed, Path(settings.cache))
     module = MemoryTraining(network, settings.memory, steps=settings.memory.epochs * len(loader))
     trainer = _trainer(settings, settings.memory.epochs, folder)
-    trainer.fit(module, loader, ckpt_path=_last(folder, resume), weights_only=False)
+    trainer.fit(module, loader, ckpt_path=to_go_on_from(folder, resume), weights_only=True)
 
 
 def _trainer(
@@ -164,8 +166,3 @@ def _trainer(
         num_sanity_val_steps=0,
         enable_model_summary=False,
     )
-
-
-def _last(folder: Path, resume: str) -> Path | None:
-    last = folder / "last.ckpt"
-    return last if resume == "auto" and last.is_file() else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -10,6 +11,11 @@ from typing import Any, TypeVar
 import yaml
 
 from social_perception.core.errors import ConfigurationError
+from social_perception.core.files import read_limited
+
+MAX_YAML_BYTES = 2**20
+_LARGEST = 2**53
+"""Whole numbers beyond it are no settings."""
 
 Stage = TypeVar("Stage")
 
@@ -94,9 +100,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigurationError: the file is missing or holds something else.
     """
     try:
-        values = yaml.safe_load(path.read_text()) or {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"cannot read the settings in {path}: {error}") from error
+        values = yaml.safe_load(read_limited(path, MAX_YAML_BYTES).decode("utf-8")) or {}
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the settings in {path}: {error.strerror or error}") from error
+    # PyYAML lets through what its conversions raise: of a !!timestamp that is none, of a thousand brackets.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or repr(error)
+        raise ConfigurationError(f"cannot read the settings in {path}: {reason[:500]}") from error
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path} must hold settings by name")
     return values
@@ -108,18 +118,14 @@ def train_settings(values: Mapping[str, Any]) -> TrainSettings:
     Raises:
         ConfigurationError: a setting is unknown.
     """
-    teacher = dict(values.get("teacher", {}))
-    if "channels" in teacher:
-        teacher["channels"] = tuple(teacher["channels"])
     stages = {
-        "teacher": of_names(TeacherSettings, teacher),
+        "teacher": of_names(TeacherSettings, values.get("teacher", {})),
         "pretrain": of_names(StillSettings, values.get("pretrain", {})),
         "finetune": of_names(StillSettings, values.get("finetune", {})),
         "memory": of_names(MemorySettings, values.get("memory", {})),
     }
-    sets = {"sets": tuple(values["sets"])} if "sets" in values else {}
     given = {name: value for name, value in values.items() if name != "network"}
-    return of_names(TrainSettings, {**given, **stages, **sets})
+    return of_names(TrainSettings, {**given, **stages})
 
 
 def without_sets(settings: TrainSettings, left_out: Sequence[str]) -> TrainSettings:
@@ -147,14 +153,47 @@ def read_settings(path: Path) -> TrainSettings:
     return train_settings(read_yaml(path))
 
 
-def of_names(kind: type[Stage], values: Mapping[str, Any]) -> Stage:
-    """Build one of the dataclasses from values by name.
+def of_names(kind: type[Stage], values: Any) -> Stage:
+    """Build one of the dataclasses from values by name, each of the type of its default.
 
     Raises:
-        ConfigurationError: a name is unknown.
+        ConfigurationError: these are no values by name, a name is unknown, or a value is of another type.
     """
+    if not isinstance(values, Mapping):
+        raise ConfigurationError(f"settings must be given by name, got {_shown(values)}")
     known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
-    unknown = sorted(set(values) - set(known))
+    unknown = sorted(_shown(name) for name in values if name not in known)
     if unknown:
         raise ConfigurationError(f"unknown setting {unknown[0]}; known are {', '.join(known)}")
-    return kind(**values)
+    usual = kind()
+    return kind(**{name: _of_type(name, value, getattr(usual, name)) for name, value in values.items()})
+
+
+def _of_type(name: str, value: Any, default: Any) -> Any:
+    if name == "devices" and type(value) is int:  # or a word
+        return value
+    if isinstance(default, tuple):
+        if not isinstance(value, (list, tuple)) or not value:
+            raise ConfigurationError(f"{name} must be a list, got {_shown(value)}")
+        if not isinstance(default[0], str) and len(value) != len(default):
+            raise ConfigurationError(f"{name} must be {len(default)} numbers, got {len(value)}")
+        return tuple(_of_type(name, each, default[0]) for each in value)
+    if isinstance(default, float) and isinstance(value, str):
+        # YAML 1.1 takes 1e-3 for a word.
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    kinds = (int, float) if isinstance(default, float) else (type(default),)
+    if type(value) not in kinds or (type(value) in (int, float) and not _is_sane(value)):
+        raise ConfigurationError(f"{name} must be of type {type(default).__name__}, got {_shown(value)}")
+    return value
+
+
+def _is_sane(number: float) -> bool:
+    return -_LARGEST < number < _LARGEST  # NaN is not
+
+
+def _shown(value: Any) -> str:
+    try:
+        return " ".join(str(value).split())[:60]
+    except (ValueError, RecursionError):
+        return "what cannot be shown"  # a number of thousands of digits

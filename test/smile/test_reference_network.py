@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,10 @@ def vgg_face(layout: str, fc6_inputs: int | None) -> dict[str, torch.Tensor]:
     return tensors
 
 
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 @pytest.mark.parametrize("layout", ["port", "torchvision"])
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 @pytest.mark.parametrize("fc6_inputs", [None, 54, 294])
@@ -107,7 +112,7 @@ def test_vgg_face_weights_are_taken_over(layout, suffix, fc6_inputs, network, tm
     tensors, path = vgg_face(layout, fc6_inputs), tmp_path / f"vgg{suffix}"
     save_file(tensors, path) if suffix == ".safetensors" else torch.save({"state_dict": tensors}, path)
     fc6_before = network.fc6.weight.clone()
-    report = load_vgg_face(network, path, trained_on="unit")
+    report = load_vgg_face(network, path, "unit", sha256_of(path) if suffix == ".pth" else "")
     loaded = [layer.weight for layer in network.convolutions if isinstance(layer, nn.Conv2d)]
     given = [value for name, value in tensors.items() if value.ndim == 4]
     assert all(torch.equal(one, other) for one, other in zip(loaded, given, strict=True))
@@ -149,8 +154,25 @@ def test_other_files_are_refused(content, rule: str, network, tmp_path: Path, ca
     path = tmp_path / "vgg.pth"
     torch.save(content, path)
     with pytest.raises(ModelError, match=rule):
-        load_vgg_face(network, path)
+        load_vgg_face(network, path, sha256=sha256_of(path))
     assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("suffix", "sha256", "rule"),
+    [
+        (".pth", "", "is a pickle and needs its publisher's SHA-256 as vgg_face_sha256"),
+        (".pth", "0" * 64, "is not the file that is expected"),
+        (".safetensors", "0" * 64, "is not the file that is expected"),
+    ],
+)
+def test_vgg_face_weights_of_another_hash_or_of_none_are_refused(
+    suffix, sha256, rule, network, tmp_path
+) -> None:
+    tensors, path = vgg_face("port", None), tmp_path / f"vgg{suffix}"
+    save_file(tensors, path) if suffix == ".safetensors" else torch.save(tensors, path)
+    with pytest.raises(ModelError, match=rule):
+        load_vgg_face(network, path, "unit", sha256)
 
 
 @pytest.mark.parametrize("name", ["vgg.pth", "vgg.safetensors"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from social_perception.core.errors import ModelError
 from social_perception.smile.reference_network import ReferenceConfig
 from social_perception.smile.weights import load_network
 from social_perception.training import reference_training
@@ -39,7 +40,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReferenceSettin
 
 
 def last(settings: ReferenceSettings) -> dict[str, object]:
-    return torch.load(Path(settings.output) / "reference" / "last.ckpt", weights_only=False)
+    return torch.load(Path(settings.output) / "reference" / "last.ckpt", weights_only=True)
 
 
 def test_it_learns_levels_that_can_be_seen(settings: ReferenceSettings, capsys) -> None:
@@ -75,6 +76,22 @@ def test_a_batch_of_the_recipe_is_320_sequences(tmp_path: Path) -> None:
 def test_training_stops_when_nothing_gets_better(settings: ReferenceSettings) -> None:
     train_reference(replace(settings, epochs=9, learning_rate=0.0, patience=1), "no")
     assert last(settings)["epoch"] == 1
+
+
+def test_a_checkpoint_that_holds_more_than_numbers_is_refused(settings: ReferenceSettings, capsys) -> None:
+    train_reference(settings, "no")
+    path = Path(settings.output) / "reference" / "last.ckpt"
+    torch.save({**last(settings), "more": Attack()}, path)
+    capsys.readouterr()
+    with pytest.raises(ModelError, match=r"the checkpoint .*last\.ckpt cannot be read") as caught:
+        train_reference(replace(settings, epochs=2), "auto")
+    assert "run by the pickle" not in capsys.readouterr().out
+    assert "\n" not in str(caught.value)
+
+
+class Attack:
+    def __reduce__(self):
+        return (print, ("run by the pickle",))
 
 
 def test_a_run_goes_on_where_it_ended(settings: ReferenceSettings) -> None:
