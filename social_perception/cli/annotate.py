@@ -13,8 +13,15 @@ from social_perception.cli.annotation import RECORDING, Annotator, Job, Wanted
 from social_perception.cli.corpus import Ledger, outcome_of_earlier, plan
 from social_perception.cli.engines import free_memory, run_in_processes, run_serially, workers_that_pay
 from social_perception.cli.manifest import Origin, make_origin
-from social_perception.cli.options import add_pipeline_settings, not_negative, pipeline_settings
+from social_perception.cli.options import (
+    add_pipeline_settings,
+    given_settings,
+    not_negative,
+    pipeline_settings,
+)
+from social_perception.cli.privacy import add_privacy_options, check_privacy
 from social_perception.cli.progress import Display
+from social_perception.core.config import AnonymityConfig
 from social_perception.core.errors import OutputError
 
 
@@ -55,6 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="ELAN: give annotations shorter than this, in s, to their neighbours "
         "(default 0: exactly what the table says)",
     )
+    add_privacy_options(parser, "the annotated video and the report's pictures")
     parser.add_argument("--force", action="store_true", help="do again what is already done")
     _add_engine(parser)
     add_pipeline_settings(parser)
@@ -87,16 +95,19 @@ def _count(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
+    check_privacy(options, {"--thumbnails": options.thumbnails})
     jobs = plan(options.videos, options.output)
     config = pipeline_settings(options)
     wanted = Wanted(
-        video=not options.no_video,
+        video=not (options.no_video or options.anonymous),
         plot=not options.no_plot,
-        report=not options.no_report,
+        report=not (options.no_report or options.anonymous),
         thumbnails=options.thumbnails,
         shortest_s=options.shortest_annotation,
         mcap=options.mcap,
         topic=options.topic,
+        blur=options.blur_faces,
+        min_group_size=given_settings(options, AnonymityConfig).min_group_size if options.anonymous else 0,
     )
     origin = make_origin(config, wanted)
     ledger = Ledger(jobs)

@@ -30,6 +30,7 @@ from social_perception.core.errors import (
     SourceError,
 )
 from social_perception.core.types import Frame, FrameAffect
+from social_perception.group.anonymity import frame_without_people
 
 if TYPE_CHECKING:
     from social_perception.pipeline import Pipeline
@@ -58,6 +59,9 @@ class Wanted:
         shortest_s: annotations of the ELAN file that are shorter are given to their neighbours.
         mcap: the results as ROS 2 messages.
         topic: of the images in bags; empty: the first.
+        blur: whether faces are hidden in the annotated video and in the thumbnails.
+        min_group_size: people from which the group's values are told where nothing is told of single
+            people; 0: all is told.
     """
 
     video: bool = True
@@ -67,6 +71,13 @@ class Wanted:
     shortest_s: float = 0.0
     mcap: bool = False
     topic: str = ""
+    blur: bool = False
+    min_group_size: int = 0
+
+    @property
+    def people(self) -> bool:
+        """Whether single people are told of."""
+        return self.min_group_size == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,26 +224,31 @@ def _write_frames(
     people: set[str] = set()
     folder = job.part
     with ExitStack() as stack:
-        face_table = stack.enter_context(FaceTable(folder / FACES, in_place=True))
+        face_table = stack.enter_context(FaceTable(folder / FACES, in_place=True)) if wanted.people else None
         group_table = stack.enter_context(GroupTable(folder / GROUP, in_place=True))
-        recording = stack.enter_context(Recording(folder / RECORDING)) if wanted.mcap else None
+        recording = None
+        if wanted.mcap:
+            recording = stack.enter_context(Recording(folder / RECORDING, people=wanted.people))
         drawing = None
         if wanted.video:
             writer = stack.enter_context(VideoWriter(folder / VIDEO, source.rate_hz))
-            drawing = stack.enter_context(_Drawing(writer))
+            drawing = stack.enter_context(_Drawing(writer, blur=wanted.blur))
         for frame, affect in _processed(source, pipeline, progress):
+            people.update(face.track.id for face in affect.faces)
+            if not wanted.people:
+                affect = frame_without_people(affect, wanted.min_group_size)
             if recording is not None:
                 recording.add(affect, frame.image)
             if start_s is None:
                 start_s = affect.stamp_s
             if start_s:
                 frame, affect = _since(start_s, frame), _since(start_s, affect)
-            face_table.add(affect)
+            if face_table is not None:
+                face_table.add(affect)
             group_table.add(affect)
             if drawing is not None:
                 drawing.add(frame, affect)
             frames += 1
-            people.update(face.track.id for face in affect.faces)
     return frames, len(people), start_s or 0.0
 
 
@@ -242,10 +258,18 @@ def _since(start_s: float, timed: Timed) -> Timed:
 
 
 class _Drawing:
-    """Draws and encodes each frame while the next one is processed; at most one waits."""
+    """Draws and encodes each frame while the next one is processed; at most one waits.
 
-    def __init__(self, writer: VideoWriter) -> None:
+    Args:
+        writer: of the video.
+        blur: whether faces are hidden; frames then wait until it is known who was in them.
+    """
+
+    def __init__(self, writer: VideoWriter, *, blur: bool = False) -> None:
+        from social_perception.views.blur import LookBack
         from social_perception.views.traces import Traces
+
+        self._look_back = LookBack() if blur else None
 
         self._writer = writer
         self._traces = Traces()
@@ -254,6 +278,11 @@ class _Drawing:
 
     def add(self, frame: Frame, affect: FrameAffect) -> None:
         """Hand over a frame; raises what the one before it met with."""
+        ready = [(frame, affect)] if self._look_back is None else self._look_back.add(frame, affect)
+        for each in ready:
+            self._submit(*each)
+
+    def _submit(self, frame: Frame, affect: FrameAffect) -> None:
         self._finish()
         self._running = self._executor.submit(self._draw, frame, affect)
 
@@ -271,8 +300,11 @@ class _Drawing:
     def __enter__(self) -> _Drawing:
         return self
 
-    def __exit__(self, *unused: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *unused: object) -> None:
         try:
+            # Of a run that fails the video is not completed.
+            for each in self._look_back.finish() if self._look_back is not None and kind is None else ():
+                self._submit(*each)
             self._finish()
         finally:
             self._executor.shutdown()
@@ -299,11 +331,11 @@ def _processed(source: Source, pipeline: Pipeline, progress: Progress) -> Iterat
 def _write_views(job: Job, frames: int, faces: int, wanted: Wanted, origin: Origin) -> Outcome:
     from social_perception.views.tables import read_group, read_timelines
 
-    people = read_timelines(job.part / FACES)
+    people = read_timelines(job.part / FACES) if wanted.people else ()
     group = read_group(job.part / GROUP)
     try:
         _draw_views(job, people, group, wanted)
-        _write_parquet(job.part, origin)
+        _write_parquet(job.part, origin, wanted)
     except OSError as error:
         raise OutputError(f"{job.part} cannot be written: {error.strerror or error}") from error
     return Outcome(frames, faces, *_figures(people, group), seconds=0.0)
@@ -316,9 +348,10 @@ def _draw_views(job: Job, people: tuple[Timeline, ...], group: GroupTimeline | N
 
     # ELAN knows no bags: it plays what was drawn into the images.
     media = job.folder.resolve() / VIDEO if is_bag(job.video) else None
-    write_elan(job.part / f"{job.stem}.eaf", people, group, job.video, wanted.shortest_s, media)
+    if wanted.people:
+        write_elan(job.part / f"{job.stem}.eaf", people, group, job.video, wanted.shortest_s, media)
     if wanted.plot:
-        plot_timeline(job.part / PLOT, people, group, title=job.video.name)
+        plot_timeline(job.part / PLOT, people if wanted.people else None, group, title=job.video.name)
     if wanted.report:
         _write_report(job, people, group, wanted)
 
@@ -332,16 +365,18 @@ def _write_report(
     pictures: tuple[Thumbnail, ...] = ()
     if wanted.thumbnails:
         with _open(job, wanted) as source:
-            pictures = take_thumbnails(source, job.part / FACES, people, group)
+            pictures = take_thumbnails(source, job.part / FACES, people, group, blur=wanted.blur)
     write_report(job.part / REPORT, people, group, video=job.video, thumbnails=pictures)
 
 
-def _write_parquet(folder: Path, origin: Origin) -> None:
+def _write_parquet(folder: Path, origin: Origin, wanted: Wanted) -> None:
     from social_perception.views.parquet import write_parquet
 
     metadata = {"version": __version__, "settings": json.dumps(origin.settings, sort_keys=True)}
     try:
         for table, name in PARQUET.items():
+            if table == FACES and not wanted.people:
+                continue
             write_parquet(folder / table, folder / name, metadata)
     except MissingDependencyError as error:
         # Said once per process, not once per video.
@@ -350,13 +385,15 @@ def _write_parquet(folder: Path, origin: Origin) -> None:
             _logger.warning("%s; the other files are written", error)
 
 
-def _figures(people: tuple[Timeline, ...], group: Timeline | None) -> tuple[float, float]:
-    """The video's length in s and the mean intensity over all faces and frames."""
+def _figures(people: tuple[Timeline, ...], group: GroupTimeline | None) -> tuple[float, float]:
+    """The video's length in s and the mean intensity over all faces and frames, or what the group tells."""
     duration_s = 0.0
     if group is not None:
         steps_s = np.diff(group.stamps_s)
         duration_s = float(group.stamps_s[-1] + (np.median(steps_s) if len(steps_s) else 0.0))
     seen = np.concatenate([face.intensities for face in people]) if people else np.empty(0)
+    if not people and group is not None:
+        seen = group.mean_intensities
     seen = seen[~np.isnan(seen)]
     return duration_s, float(seen.mean()) if len(seen) else float("nan")
 
@@ -370,11 +407,12 @@ def _publish(job: Job, mark: str, outcome: Outcome, origin: Origin) -> None:
         folder.mkdir(exist_ok=True)
         # Written anew at the very end: while it is missing the results are not complete.
         (folder / MANIFEST).unlink(missing_ok=True)
-        for name in (VIDEO, PLOT, REPORT, RECORDING, *PARQUET.values()):
+        for name in (FACES, VIDEO, PLOT, REPORT, RECORDING, *PARQUET.values()):
             if name not in made:
                 (folder / name).unlink(missing_ok=True)
         earlier = folder / annotations
-        if earlier.exists() and earlier.read_bytes() != (part / annotations).read_bytes():
+        fresh = (part / annotations).read_bytes() if annotations in made else b""
+        if earlier.exists() and earlier.read_bytes() != fresh:
             # Somebody may have corrected it by hand.
             earlier.replace(folder / f"{annotations}.bak")
         for name in made:

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +18,7 @@ from social_perception.cli.options import (
     pipeline_settings,
     positive,
 )
+from social_perception.cli.privacy import add_privacy_options, check_privacy, view_of
 from social_perception.cli.recording import TolerantRecording, add_recording_options, open_recording
 from social_perception.core.config import SourceConfig, WebConfig
 from social_perception.core.errors import (
@@ -25,7 +26,8 @@ from social_perception.core.errors import (
     SocialPerceptionError,
     SourceTimeout,
 )
-from social_perception.core.types import Frame, FrameAffect
+from social_perception.core.types import Frame, FrameAffect, ImageArray
+from social_perception.views.blur import HeadWatch, hide
 
 if TYPE_CHECKING:
     from social_perception.pipeline import Pipeline
@@ -64,8 +66,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--web", type=_port, metavar="PORT", help="serve a live web page on this port; 0: any that is free"
     )
-    parser.add_argument("--output", type=Path, metavar="EVENTS.CSV", help="write a row per face and frame")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="EVENTS.CSV",
+        help="write a row per face and frame; with --anonymous a row of the group per frame",
+    )
     add_recording_options(parser)
+    add_privacy_options(parser, "recorded pictures and on the web page")
     parser.add_argument("--no-ros", action="store_true", help="do not publish on ROS 2")
     add_settings(parser, [SourceConfig])
     add_settings(parser, [WebConfig], leave_out=frozenset({"port"}), prefix=_WEB)
@@ -77,10 +85,13 @@ def run(options: argparse.Namespace) -> int:
     from social_perception.pipeline import make_pipeline
     from social_perception.sources.factory import default_source, open_source, with_topic
     from social_perception.sources.pacing import PacedSource
-    from social_perception.views.tables import FaceTable
+    from social_perception.views.tables import FaceTable, GroupTable
     from social_perception.views.terminal import live_display
 
     config, pipeline_config = given_settings(options, SourceConfig), pipeline_settings(options)
+    picture = given_settings(options, WebConfig, prefix=_WEB).picture
+    check_privacy(options, {"--record-images": options.record_images, "--web-picture": picture})
+    people = not options.anonymous
     recording = None
     try:
         with ExitStack() as stack:
@@ -88,18 +99,21 @@ def run(options: argparse.Namespace) -> int:
             source = stack.enter_context(open_source(spec, config))
             dashboard = None if options.web is None else stack.enter_context(_dashboard(options, source.name))
             pipeline = stack.enter_context(make_pipeline(pipeline_config, live=True))
-            table = stack.enter_context(FaceTable(options.output, in_place=True)) if options.output else None
-            recording = open_recording(options)
+            kind = FaceTable if people else GroupTable
+            table = stack.enter_context(kind(options.output, in_place=True)) if options.output else None
+            recording = open_recording(options, people=people, blur=options.blur_faces)
             if recording is not None:
                 stack.enter_context(recording)
-            publisher = None if options.no_ros else _ros_publisher(live=source.live)
+            publisher = None if options.no_ros else _ros_publisher(live=source.live, people=people)
             if publisher is not None:
                 stack.callback(publisher.close)
             show = stack.enter_context(live_display())
             # Who wants the same results again gets every picture, however long it takes.
             as_is = source.live or pipeline_config.detection.reproducible
             paced = source if as_is else PacedSource(source)
-            _Session(pipeline, table, recording, publisher, dashboard, show).run(paced, options.duration)
+            outputs = (table, recording, publisher, dashboard, show)
+            session = _Session(pipeline, *outputs, view=view_of(options), blur=options.blur_faces)
+            session.run(paced, options.duration)
     except KeyboardInterrupt:
         pass
     return int(recording is not None and recording.failed)
@@ -107,7 +121,12 @@ def run(options: argparse.Namespace) -> int:
 
 @dataclass(slots=True)
 class _Session:
-    """One run: takes frames, passes on what is said of them, and keeps count."""
+    """One run: takes frames, passes on what is said of them, and keeps count.
+
+    Attributes:
+        view: what of a frame's affect is passed on.
+        blur: whether faces are hidden on the web page.
+    """
 
     pipeline: Pipeline
     table: Any
@@ -115,6 +134,9 @@ class _Session:
     publisher: Publisher | None
     dashboard: Dashboard | None
     show: Show
+    view: Callable[[FrameAffect], FrameAffect] = lambda affect: affect
+    blur: bool = False
+    heads: HeadWatch = field(default_factory=HeadWatch)
     frames: int = 0
     begun_s: float = 0.0
     last: FrameAffect | None = None
@@ -138,7 +160,7 @@ class _Session:
 
     def _process(self, frame: Frame, name: str) -> None:
         try:
-            affect = self.pipeline.process(frame)
+            affect = self.view(self.pipeline.process(frame))
         except SocialPerceptionError as error:
             # The next frame may succeed; the same failure is told once.
             if str(error) != self.failure:
@@ -158,14 +180,22 @@ class _Session:
         if self.publisher is not None:
             self.publisher.publish(affect, frame)
         if self.dashboard is not None and frame is not None:
-            self.dashboard.show(affect, frame.image)
+            self.dashboard.show(affect, self._shown(affect, frame))
+
+    def _shown(self, affect: FrameAffect, frame: Frame) -> ImageArray | None:
+        """The picture for the web page; where faces are to be hidden, only if a browser wants it."""
+        if not self.blur:
+            return frame.image
+        heads = self.heads.update(affect)
+        wanted = self.dashboard is not None and self.dashboard.wants_picture
+        return hide(frame.image, heads) if wanted else None
 
     def _silent(self, silence_s: float, error: SourceTimeout) -> None:
         """Nothing came: say so, and let the group be stale."""
         _logger.warning("%s; waiting", error)
         last = self.last or FrameAffect(0.0, 0, 0, 0)
         group = self.pipeline.aggregator.current(silence_s)
-        stale = replace(last, faces=(), group=group)
+        stale = self.view(replace(last, faces=(), group=group))
         if self.last is not None and self.publisher is not None:
             self.publisher.publish(stale, None)
         if self.last is not None and self.recording is not None:
@@ -187,20 +217,21 @@ def _dashboard(options: argparse.Namespace, source_name: str) -> Dashboard:
     from social_perception.views.web.server import Dashboard
 
     config = given_settings(options, WebConfig, prefix=_WEB, port=options.web)
-    dashboard = Dashboard(config, source_name)
+    dashboard = Dashboard(config, source_name, people=not options.anonymous)
     print(f"web page: {dashboard.url}", flush=True)
     if config.picture:
-        _logger.warning("the web page shows the camera's picture to every browser that asks for it")
+        hidden = ", with the faces that are found hidden" if options.blur_faces else ""
+        _logger.warning("the web page shows the camera's picture to every browser that asks for it%s", hidden)
     return dashboard
 
 
-def _ros_publisher(*, live: bool) -> Publisher | None:
+def _ros_publisher(*, live: bool, people: bool) -> Publisher | None:
     """The publisher, where ROS 2 and the messages are there."""
     try:
         from social_perception.nodes.live_publisher import LivePublisher
     except (ImportError, MissingDependencyError) as error:
         _logger.info("not publishing on ROS 2: %s", error)
         return None
-    publisher = LivePublisher(stamps_are_now=live)
+    publisher = LivePublisher(stamps_are_now=live, people=people)
     print(f"publishing on ROS 2: {', '.join(publisher.topics)}", flush=True)
     return publisher

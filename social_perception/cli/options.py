@@ -83,6 +83,11 @@ def _boolean(text: str) -> bool:
     return words[text.lower()]
 
 
+def is_given(options: argparse.Namespace, name: str, *, prefix: str = "") -> bool:
+    """Whether the flag of a setting was given."""
+    return getattr(options, _DESTINATION + prefix + name, None) is not None
+
+
 def given_settings(
     options: argparse.Namespace, kind: type[Config], *, prefix: str = "", **defaults: Any
 ) -> Config:

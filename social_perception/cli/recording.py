@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from social_perception.core.config import DynamicsConfig
 from social_perception.core.errors import ConfigurationError, OutputError
-from social_perception.core.types import FrameAffect, ImageArray
+from social_perception.core.types import Frame, FrameAffect, ImageArray
 from social_perception.group.dynamics import DynamicsEstimator
+from social_perception.views.blur import LookBack
 from social_perception.views.recorder import Recorder
 
 _logger = logging.getLogger(__name__)
+
+_EVERYBODY = "show everybody in front of the camera"
 
 
 class Recording:
@@ -23,18 +27,26 @@ class Recording:
     Args:
         path: see :class:`Recorder`.
         images: whether the frames are recorded, too.
+        people: whether single people are recorded; false: the group alone.
+        blur: whether faces in the frames are hidden; the pictures then come two seconds later.
     """
 
-    def __init__(self, path: Path, *, images: bool = False) -> None:
-        self._recorder = Recorder(path, images=images)
+    def __init__(self, path: Path, *, images: bool = False, people: bool = True, blur: bool = False) -> None:
+        self._recorder = Recorder(path, images=images, people=people)
+        self._people = people
+        self._look_back = LookBack() if images and blur else None
         self._config = DynamicsConfig()
         self._dynamics = DynamicsEstimator(self._config)
         self._told_s: float | None = None
 
     def add(self, affect: FrameAffect, image: ImageArray | None) -> None:
         """Record what was found in a frame; image None: there was none, and the group is stale."""
-        self._recorder.add(affect, image)
-        if image is None:
+        if self._look_back is None or image is None:
+            self._recorder.add(affect, image)
+        else:
+            self._add_images(self._look_back.add(Frame(image, affect.stamp_s, affect.index), affect))
+            self._recorder.add_results(affect, is_of_frame=True)
+        if image is None or not self._people:
             return
         self._dynamics.add(affect.faces, affect.stamp_s)
         period_s = 1.0 / self._config.dynamics_rate_hz
@@ -43,10 +55,16 @@ class Recording:
             self._told_s = affect.stamp_s
             self._recorder.add_dynamics(self._dynamics.estimate())
 
+    def _add_images(self, hidden: Iterable[tuple[Frame, FrameAffect]]) -> None:
+        for frame, _ in hidden:
+            self._recorder.add_image(frame.image, frame.stamp_s)
+
     def __enter__(self) -> Recording:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *unused: object) -> None:
+        if self._look_back is not None and (kind is None or not issubclass(kind, OutputError)):
+            self._add_images(self._look_back.finish())
         self._recorder.__exit__(kind)
 
 
@@ -98,8 +116,10 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_recording(options: argparse.Namespace) -> TolerantRecording | None:
-    """The recording that was asked for.
+def open_recording(
+    options: argparse.Namespace, *, people: bool = True, blur: bool = False
+) -> TolerantRecording | None:
+    """The recording that was asked for; see :class:`Recording`.
 
     Raises:
         ConfigurationError: pictures without a recording.
@@ -111,5 +131,7 @@ def open_recording(options: argparse.Namespace) -> TolerantRecording | None:
             raise ConfigurationError("--record-images needs --record FILE.mcap")
         return None
     if options.record_images:
-        _logger.warning("%s will show everybody in front of the camera", options.record)
-    return TolerantRecording(Recording(options.record, images=options.record_images))
+        shown = "show the camera's pictures, with the faces that are found hidden" if blur else _EVERYBODY
+        _logger.warning("%s will %s", options.record, shown)
+    recording = Recording(options.record, images=options.record_images, people=people, blur=blur)
+    return TolerantRecording(recording)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from social_perception.core.types import GroupAffect, SmileLevel
+from social_perception.core.types import FrameAffect, GroupAffect, SmileLevel
+
+
+def frame_without_people(affect: FrameAffect, min_group_size: int) -> FrameAffect:
+    """What may be told of a frame: :func:`without_people` of its group, and none of its faces."""
+    group = None if affect.group is None else without_people(affect.group, min_group_size)
+    return dataclasses.replace(affect, faces=(), group=group)
 
 
 def without_people(group: GroupAffect, min_group_size: int) -> GroupAffect:

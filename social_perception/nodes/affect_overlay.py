@@ -34,6 +34,7 @@ from social_perception.nodes.messages import (
 from social_perception.nodes.qos import NEWEST_RESULT_QOS, RESULT_QOS, image_qos
 from social_perception.nodes.runner import run
 from social_perception.nodes.stage import Stage
+from social_perception.views.blur import HeadWatch, hide, hide_all
 from social_perception.views.overlay import draw_overlay
 from social_perception.views.traces import Traces
 
@@ -69,6 +70,7 @@ class AffectOverlayNode(Stage):
         self._raw: Any = None
         self._compressed: Any = None
         self._traces = Traces()
+        self._heads = HeadWatch()
         self._told_of_viewers = False
         self._index = 0
         super().__init__("affect_overlay", (ImageInputConfig, OverlayConfig), **node_options)
@@ -99,6 +101,7 @@ class AffectOverlayNode(Stage):
 
     def restart(self) -> None:
         self._traces = Traces(self._traces.span_s)
+        self._heads = HeadWatch()
 
     # In the executor's thread: what belongs together.
 
@@ -117,7 +120,11 @@ class AffectOverlayNode(Stage):
         if not self._told_of_viewers:
             self._told_of_viewers = True
             topic = self.resolve_topic_name("affect_overlay")
-            self.get_logger().warning(f"pictures are published on {topic}, to which somebody subscribes")
+            blurred = self.parameters[OverlayConfig].blur_faces
+            hidden = ", with the faces that are found hidden" if blurred else ""
+            self.get_logger().warning(
+                f"pictures are published on {topic}, to which somebody subscribes{hidden}"
+            )
         config = self.parameters[ImageInputConfig]
         compressed = config.image_transport == "compressed"
         kind, topic = (CompressedImage, "image/compressed") if compressed else (Image, "image")
@@ -190,6 +197,9 @@ class AffectOverlayNode(Stage):
         affect = self._affect(message, image)
         self._traces.span_s = config.trace_s
         self._traces.add(affect)
+        if config.blur_faces:
+            heads = self._heads.update(affect)
+            image = hide_all(image) if message.result is None else hide(image, heads)
         drawn = draw_overlay(
             image,
             affect,

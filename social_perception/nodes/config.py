@@ -111,6 +111,10 @@ class OverlayConfig(Checked):
     trace_s: float = setting(
         DEFAULT_SPAN_S, "time in s that the traces go back", low=0.5, high=60.0, dynamic=True
     )
+    blur_faces: bool = setting(
+        False,
+        "whether the faces that are found are hidden, and a whole picture where it is not known who is in it",
+    )
     jpeg_quality: int = setting(80, "quality of affect_overlay/compressed", low=1, high=100, dynamic=True)
     max_wait_s: float = setting(
         1.0,

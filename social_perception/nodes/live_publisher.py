@@ -23,18 +23,21 @@ from social_perception.nodes.qos import RESULT_QOS
 
 
 class LivePublisher:
-    """A node that publishes ``face_affect`` and ``group_affect``.
+    """A node that publishes ``face_affect``, where people are told of, and ``group_affect``.
 
     Args:
         stamps_are_now: whether the frames' stamps are times of day, as a camera's are; those of a
             recording are shifted so that its first frame is now.
+        people: whether single people are told of; false: the group alone.
     """
 
-    def __init__(self, *, stamps_are_now: bool) -> None:
+    def __init__(self, *, stamps_are_now: bool, people: bool = True) -> None:
         # Ctrl-C stays the command's own: it completes the table and ends.
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node("social_perception_live")
-        self._faces = self._node.create_publisher(FaceAffectArray, "face_affect", RESULT_QOS)
+        self._faces = (
+            self._node.create_publisher(FaceAffectArray, "face_affect", RESULT_QOS) if people else None
+        )
         self._group = self._node.create_publisher(GroupAffectMessage, "group_affect", RESULT_QOS)
         self._shift_s: float | None = 0.0 if stamps_are_now else None
         self._closed = False
@@ -42,12 +45,13 @@ class LivePublisher:
     @property
     def topics(self) -> tuple[str, ...]:
         """The names under which others find the results."""
-        return (self._faces.topic_name, self._group.topic_name)
+        told = (self._faces, self._group)
+        return tuple(publisher.topic_name for publisher in told if publisher is not None)
 
     def publish(self, affect: FrameAffect, frame: Frame | None) -> None:
         """Publish the faces and the group of a frame; the group alone where there was no frame."""
         header = image_header(self._stamp(affect.stamp_s), FRAME_ID)
-        if frame is not None:
+        if frame is not None and self._faces is not None:
             smiles = {face.track.id: face.smile for face in affect.faces}
             tracks = in_picture([face.track for face in affect.faces], affect.width, affect.height)
             tracked = tracked_faces_message(header, frame, tracks, None)

@@ -19,9 +19,15 @@ _DASHES = ("-", "--", ":", "-.")
 
 
 def plot_timeline(
-    path: str | Path, faces: Sequence[Timeline], group: Timeline | None, title: str = ""
+    path: str | Path, faces: Sequence[Timeline] | None, group: Timeline | None, title: str = ""
 ) -> None:
     """Draw the intensities over time into a PNG; gaps in a line are times without a valid smile.
+
+    Args:
+        path: of the PNG.
+        faces: the people; None: only the group is drawn.
+        group: as it was.
+        title: above all.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -32,23 +38,30 @@ def plot_timeline(
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingDependencyError("plots need matplotlib: pip install matplotlib") from error
-    figure = Figure(figsize=(12, 6.5), layout="constrained")
+    figure = Figure(figsize=(12, 6.5 if faces is not None else 3.5), layout="constrained")
     FigureCanvasAgg(figure)
-    upper, lower = figure.subplots(2, 1, sharex=True, sharey=True, height_ratios=(2, 1))
+    if faces is None:
+        lower = figure.subplots()
+    else:
+        upper, lower = figure.subplots(2, 1, sharex=True, sharey=True, height_ratios=(2, 1))
+        _draw_faces(upper, faces)
+    if group is not None:
+        lower.plot(*_line(group), color="black", lw=1.6)
+    _decorate(lower, "group")
+    figure.axes[0].set_title(title)
+    lower.set_xlabel("time (s)")
+    figure.savefig(path, dpi=110, format="png")
+
+
+def _draw_faces(axes: Any, faces: Sequence[Timeline]) -> None:
     for number, face in enumerate(faces):
         style = {"color": PERSON_COLORS[number % len(PERSON_COLORS)], "lw": 1.3}
         dash = _DASHES[(number // len(PERSON_COLORS)) % len(_DASHES)]
         label = face.name if number < _MOST_NAMES else None
-        upper.plot(*_line(face), dash, label=label, **style)
-    if group is not None:
-        lower.plot(*_line(group), color="black", lw=1.6)
-    for axes, name in ((upper, "each face"), (lower, "group")):
-        _decorate(axes, name)
+        axes.plot(*_line(face), dash, label=label, **style)
+    _decorate(axes, "each face")
     if faces:
-        upper.legend(title="face", loc="upper left", bbox_to_anchor=(1.07, 1.0), frameon=False)
-    upper.set_title(title)
-    lower.set_xlabel("time (s)")
-    figure.savefig(path, dpi=110, format="png")
+        axes.legend(title="face", loc="upper left", bbox_to_anchor=(1.07, 1.0), frameon=False)
 
 
 def _line(timeline: Timeline) -> tuple[np.ndarray, np.ndarray]:

@@ -28,11 +28,11 @@ FRAME_ID = "camera_color_optical_frame"
 """Frame id of what has none of its own, as the nodes' image_publisher names it."""
 
 SUFFIX = ".mcap"
-TOPICS = {"/face_affect": FACES, "/group_affect": GROUP, "/group_dynamics": DYNAMICS}
+GROUP_TOPIC = "/group_affect"
+TOPICS = {"/face_affect": FACES, GROUP_TOPIC: GROUP, "/group_dynamics": DYNAMICS}
 IMAGE_TOPIC = "/image/compressed"
 JPEG_QUALITY = 90
 
-_FACES, _GROUP, _DYNAMICS, _IMAGES = range(4)
 _MOST_PENDING_S = 1.0
 _MOST_PENDING_BYTES = 1 << 20
 
@@ -53,18 +53,20 @@ class Recorder:
     Args:
         path: ``FILE.mcap``, or a folder, which becomes a rosbag2 recording; neither may be there yet.
         images: whether the frames are recorded, too, as JPEG: everybody in them can be seen.
+        people: whether single people are recorded; false: the group alone.
 
     Raises:
         OutputError: it cannot be written, now or with a later frame; what came before stays readable.
         MissingDependencyError: rosbags is not installed.
     """
 
-    def __init__(self, path: Path, *, images: bool = False) -> None:
+    def __init__(self, path: Path, *, images: bool = False, people: bool = True) -> None:
         self.path = path
         self._interfaces = Interfaces()
         self._is_folder = path.suffix.lower() != SUFFIX
-        self._topics = {**TOPICS, **({IMAGE_TOPIC: COMPRESSED} if images else {})}
-        self._images = images
+        told = TOPICS if people else {GROUP_TOPIC: GROUP}
+        self._topics = {**told, **({IMAGE_TOPIC: COMPRESSED} if images else {})}
+        self._channels = {kind: number for number, kind in enumerate(self._topics.values())}
         self._chunk_begun_s: float | None = None
         self._writer = McapWriter(
             self._file(), [self._channel(*each) for each in self._topics.items()],
@@ -91,22 +93,33 @@ class Recorder:
             affect: what was found.
             image: (H, W, 3) uint8, RGB; None: there was no frame, and only the group is recorded.
         """
-        stamp_s, time_ns = affect.stamp_s, nanoseconds(affect.stamp_s)
         if image is not None:
-            if self._images:
-                picture = self._interfaces.jpeg(image, JPEG_QUALITY, stamp_s, FRAME_ID)
-                self._writer.write(_IMAGES, time_ns, picture)
-            self._writer.write(_FACES, time_ns, self._interfaces.faces(affect, FRAME_ID))
+            self.add_image(image, affect.stamp_s)
+        self.add_results(affect, is_of_frame=image is not None)
+
+    def add_results(self, affect: FrameAffect, *, is_of_frame: bool) -> None:
+        """Record what was found, without the picture, which may come later; of no frame only the group."""
+        stamp_s, time_ns = affect.stamp_s, nanoseconds(affect.stamp_s)
+        if is_of_frame and FACES in self._channels:
+            self._writer.write(self._channels[FACES], time_ns, self._interfaces.faces(affect, FRAME_ID))
         if affect.group is not None:
             group = self._interfaces.group(affect.group, stamp_s, FRAME_ID)
-            self._writer.write(_GROUP, time_ns, group)
-        self._flush_in_time(stamp_s, waiting=image is None)
+            self._writer.write(self._channels[GROUP], time_ns, group)
+        self._flush_in_time(stamp_s, waiting=not is_of_frame)
+
+    def add_image(self, image: ImageArray, stamp_s: float) -> None:
+        """Record a frame's picture, (H, W, 3) uint8, RGB, where pictures are asked for."""
+        if COMPRESSED in self._channels:
+            picture = self._interfaces.jpeg(image, JPEG_QUALITY, stamp_s, FRAME_ID)
+            self._writer.write(self._channels[COMPRESSED], nanoseconds(stamp_s), picture)
 
     def add_dynamics(self, dynamics: GroupDynamics) -> None:
         """Record who smiles with whom."""
         stamp_s = dynamics.stamp_s
         self._writer.write(
-            _DYNAMICS, nanoseconds(stamp_s), self._interfaces.dynamics(dynamics, stamp_s, FRAME_ID)
+            self._channels[DYNAMICS],
+            nanoseconds(stamp_s),
+            self._interfaces.dynamics(dynamics, stamp_s, FRAME_ID),
         )
 
     def _flush_in_time(self, stamp_s: float, *, waiting: bool) -> None:

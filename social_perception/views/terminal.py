@@ -75,7 +75,10 @@ def live_line(affect: FrameAffect | None) -> str:
     people = ", ".join(
         f"{face.track.id} {level_word(face.smile)} {number(face.smile.intensity)}" for face in faces
     )
-    return " | ".join(["  ".join(group_words(affect.group if affect else None)), people or "no faces"])
+    group = affect.group if affect else None
+    # Of a group without its people nothing more is known.
+    nobody = "no faces" if group is None or group.group_size == 0 else ""
+    return " | ".join(filter(None, ["  ".join(group_words(group)), people or nobody]))
 
 
 def _bar(face: FaceAffect) -> str:

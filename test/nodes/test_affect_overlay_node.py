@@ -259,6 +259,39 @@ def test_when_results_stop_the_live_picture_comes_with_a_warning(ros, overlay) -
     assert not has_warning(view.found[-1])
 
 
+def speckled(milliseconds: int) -> Image:
+    pixels = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    return encode(pixels, image_header(time_of(milliseconds), "eye"))
+
+
+def roughness(message: Image, area: tuple[slice, slice]) -> float:
+    return float(np.abs(np.diff(pixels_of(message)[area].astype(int), axis=1)).mean())
+
+
+FACE, CORNER = np.s_[100:160, 115:185], np.s_[228:240, 300:320]
+PLAIN = {"show_header": False, "show_legend": False, "show_traces": False}
+
+
+@pytest.mark.parametrize("blur", [True, False])
+def test_faces_can_be_hidden_and_all_where_nobody_is_known(blur, ros, overlay) -> None:
+    view = overlay({"blur_faces": blur, "max_wait_s": 0.2, **PLAIN})
+    view.send(speckled(0), faces(0))
+    ros.until(lambda: view.found, "a picture with results")
+    assert (roughness(view.found[0], FACE) < 10) is blur
+    assert roughness(view.found[0], CORNER) > 60, "the rest is seen"
+    for milliseconds in range(40, 1000, 40):
+        view.send(speckled(milliseconds))
+        ros.until(lambda: view.node.worker._item is None)
+    # The first one may come again, with what is known of it.
+    unknown = ros.until(
+        lambda: next((each for each in view.found if each.header.stamp != time_of(0)), None),
+        "a picture without results",
+    )
+    assert has_warning(unknown)
+    assert (roughness(unknown, CORNER) < 10) is blur
+    assert not ros.set(view.node, "blur_faces", not blur).successful, "nobody on the graph can change it"
+
+
 def test_when_images_stop_the_last_picture_comes_again_with_a_warning(ros, overlay) -> None:
     view = overlay({"silent_after_s": 0.3})
     view.send(image(40), faces(40))

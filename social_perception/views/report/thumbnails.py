@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -13,6 +13,7 @@ import cv2
 from social_perception.core.config import ReportConfig
 from social_perception.core.errors import ImageError
 from social_perception.core.types import Box, FaceAffect, Frame, FrameAffect, ImageArray
+from social_perception.views.blur import LOOK_BACK_S, head_box, hide
 from social_perception.views.overlay import draw_overlay
 from social_perception.views.report.measures import Clock, Moment, shared_moments
 from social_perception.views.tables import Timeline, read_boxes
@@ -42,6 +43,8 @@ def take_thumbnails(
     faces: Sequence[Timeline],
     group: Timeline | None,
     settings: ReportConfig | None = None,
+    *,
+    blur: bool = False,
 ) -> tuple[Thumbnail, ...]:
     """The whole frame, with boxes, at the peak of each moment of shared smiling.
 
@@ -51,6 +54,7 @@ def take_thumbnails(
         faces: the table's timelines.
         group: the group's timeline.
         settings: those that ``write_report`` gets.
+        blur: whether faces are hidden: where they are, were or will be two seconds before and after.
     """
     clock = Clock.of(faces, group)
     moments = shared_moments(clock.kept(faces), clock, settings)
@@ -58,13 +62,29 @@ def take_thumbnails(
     if not peaks:
         return ()
     boxes = read_boxes(faces_table, peaks)
+    heads = _heads_near(faces_table, peaks, clock) if blur else {}
     taken = []
     for frame in frames:
         if frame.index in peaks:
-            taken.append(_thumbnail(frame, boxes[frame.index]))
+            shown = replace(frame, image=hide(frame.image, heads[frame.index])) if blur else frame
+            taken.append(_thumbnail(shown, boxes[frame.index]))
             if len(taken) == len(peaks):
                 break
     return tuple(taken)
+
+
+def _heads_near(faces_table: str | Path, peaks: Iterable[int], clock: Clock) -> dict[int, tuple[Box, ...]]:
+    """By frame, the places of the heads of about that time."""
+    times_s = dict(zip(clock.frames.tolist(), clock.starts_s.tolist()))
+    near = {
+        peak: [frame for frame, stamp_s in times_s.items() if abs(stamp_s - times_s[peak]) <= LOOK_BACK_S]
+        for peak in peaks
+    }
+    boxes = read_boxes(faces_table, {frame for frames in near.values() for frame in frames})
+    return {
+        peak: tuple(head_box(face.track.box) for frame in frames for face in boxes[frame])
+        for peak, frames in near.items()
+    }
 
 
 def _longest(moments: Sequence[Moment]) -> Sequence[Moment]:

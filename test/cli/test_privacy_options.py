@@ -1,0 +1,173 @@
+"""--anonymous leaves nothing of single people in what commands say and write, and refuses what would."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import logging
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from social_perception.cli import live
+from social_perception.cli.main import main
+from social_perception.core.types import Box, FaceAffect, FrameAffect, GroupAffect, Smile, SmileLevel, Track
+
+NAMES = ("anna", "berta")
+GROUP = GroupAffect(
+    0.0, 2, 2, 0.5, 0.4, 0.1, 0.5, SmileLevel.MEDIUM, 0.01, 0.2, 5.0, NAMES, False
+)  # fmt: skip
+
+
+class Couple:
+    """A pipeline that sees two people, the second of them until frame 2 only."""
+
+    aggregator = type("Aggregator", (), {"current": lambda self, silence_s: GROUP})()
+
+    def process(self, frame):
+        names = NAMES if frame.index < 3 else NAMES[:1]
+        smile = Smile(0.4, SmileLevel.LOW, (0.25,) * 4, 9, True)
+        faces = tuple(FaceAffect(Track(name, Box(4, 4, 8, 8), 0.9), smile) for name in names)
+        group = dataclasses.replace(
+            GROUP, stamp_s=frame.stamp_s, group_size=len(names), valid_faces=len(names), face_ids=names
+        )
+        return FrameAffect(frame.stamp_s, frame.index, frame.width, frame.height, faces, group)
+
+    def restart(self, new_id=None):
+        pass
+
+    def close(self):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+@pytest.fixture
+def couple(monkeypatch):
+    monkeypatch.setattr("social_perception.pipeline.make_pipeline", lambda *_, **__: Couple())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(6):
+        Image.new("RGB", (32, 24), (40 * number,) * 3).save(images / f"{number}.png")
+    return images
+
+
+def run_live(folder, *flags):
+    argv = ["live", "--source", str(folder), "--folder-rate-hz", "20", "--reproducible", *flags]
+    assert main(argv) == 0
+
+
+def texts_of(folder):
+    """All that was written, and by its name."""
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("flags", "least"), [([], 2), (["--min-group-size", "1"], 1), (["--min-group-size", "3"], 3)]
+)
+def test_live_writes_rows_of_the_group_only(flags, least, couple, folder, tmp_path, capsys) -> None:
+    output = tmp_path / "out.csv"
+    run_live(folder, "--no-ros", "--anonymous", "--output", str(output), *flags)
+    with output.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert "face_id" not in rows[0]
+    assert [row["group_size"] for row in rows] == ["2"] * 3 + ["1"] * 3
+    for row in rows:
+        assert row["face_ids"] == ""
+        assert (row["intensity"] != "") is (int(row["valid_faces"]) >= least)
+    said = "".join(capsys.readouterr()) + output.read_text()
+    assert not any(name in said for name in NAMES)
+    assert "no faces" not in said, "there are people, of whom nothing is told"
+
+
+def test_live_records_the_group_only(couple, folder, tmp_path) -> None:
+    rosbag2 = pytest.importorskip("rosbags.highlevel")
+    bag = tmp_path / "bag"
+    run_live(folder, "--no-ros", "--anonymous", "--record", str(bag))
+    with rosbag2.AnyReader([bag]) as reader:
+        assert set(reader.topics) == {"/group_affect"}
+        messages = [reader.deserialize(data, each.msgtype) for each, _, data in reader.messages()]
+    assert len(messages) == 6
+    assert all(not message.face_ids for message in messages)
+    assert [bool(np.isnan(message.intensity)) for message in messages] == [False] * 3 + [True] * 3
+    assert not any(name.encode() in data for data in texts_of(bag).values() for name in NAMES)
+
+
+def test_live_hands_the_group_alone_to_ros_and_the_page(couple, folder, monkeypatch) -> None:
+    published, shown, asked = [], [], []
+
+    class Keeper:
+        topics, url = ("group_affect",), "http://here"
+        wants_picture = True
+
+        def publish(self, affect, frame):
+            published.append(affect)
+
+        def show(self, affect, image=None):
+            shown.append(affect)
+
+        def close(self):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(live, "_ros_publisher", lambda **given: asked.append(given) or Keeper())
+    monkeypatch.setattr(
+        "social_perception.views.web.server.Dashboard",
+        lambda config, name, **given: asked.append(given) or Keeper(),
+    )
+    run_live(folder, "--anonymous", "--web", "0")
+    assert [each["people"] for each in asked] == [False, False]
+    assert len(published) == len(shown) == 6
+    assert all(affect.faces == () and affect.group.face_ids == () for affect in published + shown)
+
+
+@pytest.mark.parametrize(
+    ("argv", "flag"),
+    [
+        (["live", "--record-images", "--record", "x.mcap"], "--record-images"),
+        (["live", "--web", "0", "--web-picture"], "--web-picture"),
+        (["live", "--blur-faces"], "--blur-faces"),
+        (["annotate", "x.mp4", "--output", "out", "--thumbnails"], "--thumbnails"),
+        (["annotate", "x.mp4", "--output", "out", "--blur-faces"], "--blur-faces"),
+    ],
+)
+def test_pictures_and_anonymity_exclude_each_other(argv, flag, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*argv, "--anonymous"]) != 0
+    assert f"--anonymous gives no pictures: leave out {flag}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_group_size_without_anonymity_is_refused(capsys) -> None:
+    assert main(["live", "--source", "sample", "--min-group-size", "3"]) != 0
+    assert "--min-group-size needs --anonymous" in capsys.readouterr().err
+
+
+def test_annotate_writes_the_group_only(couple, tmp_path, write_video, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    video, output = write_video(tmp_path / "talk.mp4", frames=8), tmp_path / "out"
+    assert main(["annotate", str(video), "--output", str(output), "--mcap"]) == 0
+    assert "faces.csv" in texts_of(output), "an earlier run told of people"
+    (output / "talk" / "talk.eaf").unlink()
+    assert main(["annotate", str(video), "--output", str(output), "--mcap", "--anonymous"]) == 0
+    written = texts_of(output)
+    assert set(written) == {"annotation.json", "group.csv", "group.parquet", "results.mcap", "timeline.png"}
+    assert not any(name.encode() in data for data in written.values() for name in NAMES)
+    results = json.loads(written["annotation.json"])["results"]
+    assert results["faces"] == 2, "how many there were is told"
+    assert results["mean_intensity"] == pytest.approx(0.4)
