@@ -14,6 +14,7 @@ from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
 from social_perception.nodes.launching import needs, refuse_people
+from social_perception.nodes.securing import secured, security_arguments
 
 DRIVER = "realsense2_camera"
 CAMERA = ["/", LaunchConfiguration("camera_namespace"), "/", LaunchConfiguration("camera_name")]
@@ -37,6 +38,7 @@ ARGUMENTS = [
         default_value=[*CAMERA, "/color/image_raw"],
         description="topic of the camera's images",
     ),
+    *security_arguments(),
 ]
 
 REALSENSE = GroupAction(
@@ -62,4 +64,5 @@ NODES = IncludeLaunchDescription(
 
 def generate_launch_description() -> LaunchDescription:
     refuse = OpaqueFunction(function=refuse_people)
-    return LaunchDescription([refuse, *ARGUMENTS, needs(DRIVER, "realsense.launch.py"), REALSENSE, NODES])
+    driver = [needs(DRIVER, "realsense.launch.py"), secured(REALSENSE), REALSENSE]
+    return LaunchDescription([refuse, *ARGUMENTS, *driver, NODES])

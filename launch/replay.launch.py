@@ -9,13 +9,14 @@ from launch.actions import (
     OpaqueFunction,
     Shutdown,
 )
-from launch.conditions import IfCondition
+from launch.conditions import IfCondition, UnlessCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PythonExpression
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
 from social_perception.nodes.launching import needs, refuse_people
+from social_perception.nodes.securing import enclave, secured, security_arguments
 
 OURS = "image_publisher"
 ROS2_BAG = "ros2_bag"
@@ -60,6 +61,13 @@ ARGUMENTS = [
         description="whether image_publisher sends each image when the one before was answered; with the "
         "parameter reproducible of face_tracker the same recording gives the same results",
     ),
+    *security_arguments(),
+]
+
+# Which of the two is started, to be known before anything is.
+PLAYERS = [
+    ExecuteProcess(cmd=["ros2", "bag", "play"], condition=IfCondition(PLAYS_BAG)),
+    Node(package="social_perception", executable=OURS, condition=UnlessCondition(PLAYS_BAG)),
 ]
 
 
@@ -71,6 +79,7 @@ def play(context: LaunchContext) -> list[Node | ExecuteProcess]:
     if given["player"] == ROS2_BAG:
         command = ["ros2", "bag", "play", given["source"], "--clock", "--delay", given["delay"], *loop]
         return [ExecuteProcess(cmd=command, name="ros2_bag_play", **about)]
+    about |= {"ros_arguments": enclave(OURS)}
     options = ["--source", given["source"], "--topic", given["image_topic"], "--wait", PATIENCE_S, *loop]
     if given["use_sim_time"] == "true":
         options += ["--stamps", "recorded", "--clock"]
@@ -89,4 +98,6 @@ NODES = IncludeLaunchDescription(
 def generate_launch_description() -> LaunchDescription:
     rosbag = needs("ros2bag", f"player:={ROS2_BAG}", condition=IfCondition(PLAYS_BAG))
     refuse = OpaqueFunction(function=refuse_people)
-    return LaunchDescription([refuse, *ARGUMENTS, rosbag, NODES, OpaqueFunction(function=play)])
+    return LaunchDescription(
+        [refuse, *ARGUMENTS, rosbag, secured(*PLAYERS), NODES, OpaqueFunction(function=play)]
+    )

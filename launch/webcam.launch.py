@@ -12,6 +12,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
 from social_perception.nodes.launching import first_installed, needs, refuse_people
+from social_perception.nodes.securing import enclave, secured, security_arguments
 
 DRIVERS = ["usb_cam", "v4l2_camera"]
 OURS = "image_publisher"
@@ -36,6 +37,7 @@ ARGUMENTS = [
         description="whether the driver is started again when it ends, as when the camera is unplugged",
     ),
     DeclareLaunchArgument("image_topic", default_value=IMAGES, description="topic of the camera's images"),
+    *security_arguments(),
 ]
 
 
@@ -101,6 +103,7 @@ IMAGE_PUBLISHER = Node(
     name=OURS,
     condition=chosen(OURS),
     arguments=["--source", LaunchConfiguration("video_device"), "--topic", "image_raw"],
+    ros_arguments=enclave(OURS),
     **COMMON,
 )
 
@@ -112,4 +115,5 @@ NODES = IncludeLaunchDescription(
 def generate_launch_description() -> LaunchDescription:
     missing = [needs(driver, f"driver:={driver}", condition=chosen(driver)) for driver in DRIVERS]
     refuse = OpaqueFunction(function=refuse_people)
-    return LaunchDescription([refuse, *ARGUMENTS, *missing, USB_CAM, V4L2_CAMERA, IMAGE_PUBLISHER, NODES])
+    cameras = [USB_CAM, V4L2_CAMERA, IMAGE_PUBLISHER]
+    return LaunchDescription([refuse, *ARGUMENTS, *missing, secured(*cameras), *cameras, NODES])

@@ -19,6 +19,7 @@ from social_perception.core.errors import ConfigurationError
 from social_perception.nodes.keystores import DOMAIN, make_keystore
 from social_perception.nodes.launching import CAMERA, beside
 from social_perception.nodes.policies import (
+    CONSUMER,
     OWN_ENCLAVES,
     PICTURE,
     Names,
@@ -40,23 +41,26 @@ def _names(options: argparse.Namespace) -> Names:
         "camera_info": options.camera_info_topic or beside(image)["camera_info"],
         "depth": options.depth_topic or beside(image)["depth"],
     }
-    for remapping in options.remap:
-        name, sign, other = remapping.partition(":=")
-        if not sign:
-            raise ConfigurationError(f"--remap must be NAME:=OTHER, got {remapping}")
-        topics[name] = other
-    namespace = absolute(options.namespace, "")
+    topics |= _renamed("--remap", options.remap)
+    nodes = {CONSUMER: options.consumer, **_renamed("--node", options.node)}
     names = Names(
-        namespace=namespace,
+        namespace=absolute(options.namespace, ""),
         topics=topics,
         humans=options.humans,
-        consumer=absolute(options.consumer, namespace),
+        nodes=nodes,
         enclaves=absolute(options.enclaves, ""),
     )
     # A star in a name would be a permission for many.
-    _check([*topics.values(), names.humans, names.consumer], validate_topic_name)
+    _check([*topics.values(), *nodes.values(), names.humans], validate_topic_name)
     _check([names.namespace, names.enclaves], validate_namespace)
     return names
+
+
+def _renamed(option: str, given: Sequence[str]) -> dict[str, str]:
+    pairs = {name: other for name, sign, other in (each.partition(":=") for each in given) if sign and other}
+    if len(pairs) < len(given):
+        raise ConfigurationError(f"{option} must be NAME:=OTHER, each name once, got {', '.join(given)}")
+    return pairs
 
 
 def _check(names: Iterable[str], validate: Callable[[str], object]) -> None:
@@ -112,6 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--remap", action="append", default=[], metavar="NAME:=OTHER", help="a topic that the nodes remap"
+    )
+    parser.add_argument(
+        "--node", action="append", default=[], metavar="NAME:=OTHER", help="a node that is called otherwise"
     )
     parser.add_argument("--picture", action="store_true", help="the web page may show the picture")
     parser.add_argument(

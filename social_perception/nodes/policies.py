@@ -36,14 +36,14 @@ class Names:
         namespace: of the nodes and their topics.
         topics: other names by the nodes' own, as remappings give them.
         humans: base of ROS4HRI's topics.
-        consumer: full name of the node that only reads.
+        nodes: other full names by the nodes' names.
         enclaves: where the enclaves lie in the keystore.
     """
 
     namespace: str = "/"
     topics: Mapping[str, str] = field(default_factory=dict)
     humans: str = "/humans"
-    consumer: str = f"/{CONSUMER}"
+    nodes: Mapping[str, str] = field(default_factory=dict)
     enclaves: str = OWN_ENCLAVES
 
 
@@ -82,15 +82,14 @@ def settle(policy: ET.Element, names: Names) -> ET.Element:
             enclave.set("path", absolute(path[len(OWN_ENCLAVES) + 1 :], names.enclaves))
     for profile in settled.iter("profile"):
         namespace = absolute(profile.get("ns", ""), names.namespace)
-        node = absolute(profile.get("node", ""), namespace)
-        if profile.get("node") == CONSUMER:
-            node = names.consumer
+        own = profile.get("node", "")
+        node = absolute(names.nodes.get(own, own), namespace)
         for kind, item in _KINDS.items():
             for name in profile.iterfind(f"{kind}/{item}"):
                 name.text = _settled_name((name.text or "").strip(), names, namespace, node)
-        parent, _, own = node.rpartition("/")
+        parent, _, last = node.rpartition("/")
         profile.set("ns", parent or "/")
-        profile.set("node", own)
+        profile.set("node", last)
     return settled
 
 

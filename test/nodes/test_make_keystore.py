@@ -49,6 +49,7 @@ def test_by_default_the_names_are_those_of_the_launch_file(capsys) -> None:
         (["--remap", "group_affect:=/mood"], "group_affect", "publish", "/mood"),
         (["--remap", "group_affect:=/mood"], "consumer", "subscribe", "/mood"),
         (["--consumer", "/a/brain"], "consumer", "reply", "/a/brain/get_parameters"),
+        (["--node", "image_publisher:=/webcam/me"], "image_publisher", "reply", "/webcam/me/get_parameters"),
         (["--humans", "/people"], "ros4hri", "publish", "/people/faces/*/roi"),
         (["--picture"], "affect_dashboard", "subscribe", "/affect_overlay/compressed"),
     ],
@@ -72,9 +73,9 @@ def test_enclaves_lie_elsewhere_and_policies_come_from_elsewhere(capsys, tmp_pat
     ("arguments", "complaint"),
     [
         (["--image-topic", "/eye/*"], "'/eye/*' cannot be a name in ROS"),
-        (["--namespace", "a b"], "'/a b/consumer' cannot be a name in ROS"),
+        (["--namespace", "a b"], "'/a b' cannot be a name in ROS"),
         (["--consumer", "*"], "cannot be a name"),
-        (["--remap", "depth"], "--remap must be NAME:=OTHER, got depth"),
+        (["--remap", "depth"], "--remap must be NAME:=OTHER, each name once, got depth"),
         (["--policy", "gone.xml"], "gone.xml cannot be read"),
     ],
 )

@@ -179,7 +179,7 @@ def test_the_names_of_a_robot_are_those_in_its_policy() -> None:
 
 
 def test_the_consumer_reads_affect_and_nothing_else() -> None:
-    allowed = granted(CONSUMER, Names(namespace="/robot", consumer="/planning/planner"))
+    allowed = granted(CONSUMER, Names(namespace="/robot", nodes={CONSUMER: "/planning/planner"}))
     assert allowed["subscribe"] == {"/robot/group_affect", "/robot/face_affect", "/clock"}
     assert allowed["publish"] == {"/rosout", "/parameter_events"}
     assert {name.rpartition("/")[0] for name in allowed["reply"]} == {"/planning/planner"}
@@ -320,7 +320,7 @@ def test_a_planner_needs_no_more_than_the_consumer_has(ros) -> None:
         node.create_subscription(FaceAffectArray, "face_affect", lambda message: None, 1)
         return node
 
-    names = Names(namespace=ros.namespace, consumer=f"{ros.namespace}/brain")
+    names = Names(namespace=ros.namespace, nodes={CONSUMER: "brain"})
     assert_equal(used(ros, start_plain(ros, planner)), granted(CONSUMER, names))
 
 
