@@ -148,4 +148,4 @@ def _key(video: Path) -> str:
     """Changes with the file and with what the crops depend on."""
     state = video.stat()
     facts = f"{video.name} {state.st_size} {CROP_MARGIN} {CROP_SIZE_PX}"
-    return f"{video.stem}-{hashlib.sha1(facts.encode()).hexdigest()[:12]}"
+    return f"{video.stem}-{hashlib.sha1(facts.encode(), usedforsecurity=False).hexdigest()[:12]}"

@@ -54,7 +54,7 @@ class Targets:
 
 def is_held_out(name: str) -> bool:
     """Whether a face belongs to the fifth that is never trained on: by the hash of its name."""
-    return int(hashlib.sha1(name.encode()).hexdigest(), 16) % 5 == 0
+    return int(hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest(), 16) % 5 == 0
 
 
 def rated_levels(set_name: str) -> pd.DataFrame:

@@ -94,7 +94,7 @@ def _key(video: Path, every: int) -> str:
     """Changes with the file and with what the crops depend on."""
     state = video.stat()
     facts = f"{video.resolve()} {state.st_size} {state.st_mtime_ns} {every} {CROP_MARGIN} {CROP_SIZE_PX}"
-    return f"{video.stem}-{hashlib.sha1(facts.encode()).hexdigest()[:12]}"
+    return f"{video.stem}-{hashlib.sha1(facts.encode(), usedforsecurity=False).hexdigest()[:12]}"
 
 
 def _find(video: Path, detector: Detector, every: int, folder: Path) -> None:
