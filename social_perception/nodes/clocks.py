@@ -10,6 +10,10 @@ BEHIND_S = 10.0
 _DAY_S = 86_400.0
 _STAMP_JUMP_S = 5.0
 """Images may stay away for a while and come from a recording that is played faster."""
+_SAME_S = 1e-6
+"""Stamps in s are exact to a quarter of a microsecond."""
+_STRAYS = 2
+"""So many stamps in a row may lie off those before them; one more is believed."""
 
 
 def in_words(time_s: float) -> str:
@@ -18,44 +22,63 @@ def in_words(time_s: float) -> str:
 
 
 class StampWatch:
-    """Compares the header stamps of the input with each other and with the node's clock."""
+    """Compares the header stamps of the input with each other and with the node's clock.
+
+    Attributes:
+        offset_s: by which the stamps are ahead of the node's clock.
+        stray: why the message noted last should be left out; empty: it should not.
+    """
 
     def __init__(self) -> None:
-        self._newest_s: float | None = None
-        self._steady_s = 0.0
-        self.offset_s = 0.0
+        self.forget()
 
     def forget(self) -> None:
         """Begin anew: the next stamp is the first one."""
-        self._newest_s, self.offset_s = None, 0.0
+        self._newest_s: float | None = None
+        self._steady_s = self.offset_s = 0.0
+        self._strays = 0
+        self.stray = ""
 
     def note(self, stamp_s: float, now_s: float, steady_s: float) -> float:
         """Note a message; return by how many s its stamp jumped, negative: back. 0: it did not.
+
+        One that comes a little late would begin a history anew, and one whose stamp is wrong (zero, or
+        of another clock) would do so twice: both are strays, unless the next ones are like them.
 
         Args:
             stamp_s: of the message's header.
             now_s: by the node's clock.
             steady_s: by a clock that never jumps.
         """
-        before_s, passed_s = self._newest_s, steady_s - self._steady_s
-        self._newest_s, self._steady_s, self.offset_s = stamp_s, steady_s, stamp_s - now_s
-        if before_s is None:
+        before_s, passed_s, offset_s = self._newest_s, steady_s - self._steady_s, stamp_s - now_s
+        step_s = 0.0 if before_s is None else stamp_s - before_s
+        # A recording may be played ten times as fast.
+        jumps = step_s < -JUMP_S or step_s > 10.0 * passed_s + _STAMP_JUMP_S
+        late = -JUMP_S <= step_s < -_SAME_S
+        wrong = jumps and _fits(self.offset_s) and not _fits(offset_s)
+        if (late or wrong) and self._strays < _STRAYS:
+            self._strays += 1
+            side = "older" if step_s < 0.0 else "newer"
+            self.stray = f"an image that is {in_words(abs(step_s))} {side} than the one before it is left out"
             return 0.0
-        step_s = stamp_s - before_s
-        # Who is late gets an older image only by a little; a recording may be played ten times as fast.
-        forward = step_s > 10.0 * passed_s + _STAMP_JUMP_S
-        return step_s if step_s < -JUMP_S or forward else 0.0
+        self._newest_s, self._steady_s, self.offset_s = stamp_s, steady_s, offset_s
+        self._strays, self.stray = 0, ""
+        return step_s if jumps or late else 0.0
 
     @property
     def problem(self) -> str:
         """Why the stamps do not fit the node's clock; empty: they do."""
-        if -BEHIND_S <= self.offset_s <= AHEAD_S:
+        if _fits(self.offset_s):
             return ""
         side = "ahead of" if self.offset_s > 0.0 else "behind"
         return (
             f"header stamps are {in_words(abs(self.offset_s))} {side} the node's clock: synchronise the "
             "camera's clock, or set use_sim_time for a recording"
         )
+
+
+def _fits(offset_s: float) -> bool:
+    return -BEHIND_S <= offset_s <= AHEAD_S
 
 
 class ClockWatch:
@@ -78,6 +101,8 @@ class ClockWatch:
         self._now_s, self._steady_s = now_s, steady_s
         if before_s is None or now_s != before_s:
             self._moved_s = steady_s
+        if simulated and now_s <= 0.0 and steady_s - self._moved_s > limit_s:
+            return f"use_sim_time is set, but nothing has come on /clock for {steady_s - self._moved_s:.1f} s"
         if simulated and steady_s - self._moved_s > limit_s:
             return f"use_sim_time is set, but /clock stands still for {steady_s - self._moved_s:.1f} s"
         if before_s is None or (simulated and before_s <= 0.0):

@@ -66,6 +66,7 @@ class Reporter:
         # diagnostic_aggregator sorts by the beginning of the name.
         self._name = f"{node.get_fully_qualified_name()}: {task}"
         self._clock = ClockWatch()
+        self._told_of_clock = False
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Steady, so that a simulation clock that stands still is reported too.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -82,6 +83,9 @@ class Reporter:
             simulated=self._node.get_clock().ros_time_is_active,
             limit_s=config.silent_after_s,
         )
+        if clock and not self._told_of_clock:
+            self._node.get_logger().warning(clock)
+        self._told_of_clock = bool(clock)
         situation = replace(
             situation,
             warnings=(*situation.warnings, clock, equipment.trouble),

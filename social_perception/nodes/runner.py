@@ -24,6 +24,7 @@ from social_perception.nodes.reporting import LibraryLog
 from social_perception.nodes.stage import Stage
 
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_THROTTLE_S = 5.0
 
 NodeFactory = Callable[[], Node]
 
@@ -107,10 +108,19 @@ def run(factories: Sequence[NodeFactory], args: Sequence[str] | None = None) -> 
     def wait() -> None:
         with running(factories, args) as program:
             program.ended.wait()
-            for error in program.errors:
-                raise Crashed(f"the nodes have ended by {type(error).__name__}: {error}") from error
+            raise_errors(program)
 
     return exit_status(wait)
+
+
+def raise_errors(program: Running) -> None:
+    """Say what has ended the nodes, if anything.
+
+    Raises:
+        Crashed: they have ended by an exception.
+    """
+    for error in program.errors:
+        raise Crashed(f"the nodes have ended by {type(error).__name__}: {error}") from error
 
 
 def exit_status(work: Callable[[], None]) -> int:
@@ -128,16 +138,40 @@ def exit_status(work: Callable[[], None]) -> int:
 
 
 def _spin(executor: SingleThreadedExecutor, ended: threading.Event, errors: list[Exception]) -> None:
-    # An executor cannot go on after an exception: rclpy may keep the node's callbacks locked.
+    """Spin until the end; a callback that raises costs what it was called for, and not the nodes."""
+    try:
+        while _goes_on(executor, errors):
+            pass
+    finally:
+        ended.set()
+
+
+def _goes_on(executor: SingleThreadedExecutor, errors: list[Exception]) -> bool:
+    """Spin until the end or an exception; return whether the nodes can go on."""
     try:
         executor.spin()
     except ExternalShutdownException:
-        pass
+        return False
     except Exception as error:
-        traceback.print_exc()
+        _tell(executor, traceback.format_exc())
+        if _is_free(executor):
+            return True
         errors.append(error)
-    finally:
-        ended.set()
+    return False
+
+
+def _tell(executor: SingleThreadedExecutor, text: str) -> None:
+    for node in executor.get_nodes()[:1]:
+        node.get_logger().error(f"a callback has failed:\n{text}", throttle_duration_sec=_THROTTLE_S)
+
+
+def _is_free(executor: SingleThreadedExecutor) -> bool:
+    """Whether no callback is locked; rclpy leaves one so, and its node deaf, if it cannot take a message."""
+    return all(
+        executor.can_execute(each)
+        for node in executor.get_nodes()
+        for each in (*node.subscriptions, *node.services, *node.timers)
+    )
 
 
 def _autostart(nodes: Sequence[Node]) -> None:

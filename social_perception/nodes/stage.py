@@ -17,7 +17,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
-from social_perception.core.errors import SocialPerceptionError
+from social_perception.core.errors import MessageError, SocialPerceptionError
 from social_perception.nodes.clocks import StampWatch, in_words
 from social_perception.nodes.config import NodeConfig
 from social_perception.nodes.health import Health, Situation
@@ -295,9 +295,15 @@ class Stage(LifecycleNode):
             self.get_logger().error(traceback.format_exc(), throttle_duration_sec=_THROTTLE_S)
 
     def _note_time(self, stamp: Time, stamps: StampWatch | None = None) -> None:
-        """Compare a stamp with those before it: of the input, or of another sender with its own watch."""
+        """Compare a stamp with those before it: of the input, or of another sender with its own watch.
+
+        Raises:
+            MessageError: the message does not follow those before it, and is to be left out.
+        """
         stamps = self._stamps if stamps is None else stamps
         jump_s = stamps.note(seconds(stamp), self._now_s(), time.monotonic())
+        if stamps.stray:
+            raise MessageError(stamps.stray)
         if jump_s:
             text = f"header stamps went {'back' if jump_s < 0.0 else 'forward'} by {in_words(abs(jump_s))}"
             text += ": starting anew" if jump_s < 0.0 else ""
@@ -314,9 +320,9 @@ class Stage(LifecycleNode):
         return float(self.get_clock().now().nanoseconds) * 1e-9
 
     def _situation(self) -> Situation:
-        silence, lost, resting = "", 0, ""
+        silence, lost, resting, crowd = "", 0, "", ""
         if self.input is not None:
-            lost = self.input.lost
+            lost, crowd = self.input.lost, self.input.crowd()
             silence = self.input.check(self.parameters[NodeConfig].silent_after_s)
         else:
             resting = "idle: nobody subscribes the results" if self._opened else self._state
@@ -324,7 +330,7 @@ class Stage(LifecycleNode):
             state=self._state,
             resting=resting,
             silence=silence,
-            warnings=(self._stamps.problem,) if not (silence or resting) else (),
+            warnings=(self._stamps.problem, crowd) if not (silence or resting) else (),
             dropped=self.dropped,
             waiting=self.worker.waiting if self.worker is not None else 0,
             lost=lost,

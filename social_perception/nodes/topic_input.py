@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,9 @@ from social_perception.nodes.transport import PROFILE
 
 _CHANGE_S = 0.25
 """Time in s from the end of one subscription to the next, when the reliability changes."""
+
+CROWD_S = 25.0
+"""Time in s after which a second publisher is worth a warning: one that was killed stays listed for 20 s."""
 
 _LOSS_COUNT = 30
 """Losses from which they are worth a warning, if they are more than what arrives."""
@@ -95,7 +99,8 @@ class TopicInput:
         self._losses = Losses(self._has_several_publishers)
         self._taken = 0
         self._lost_since_taken = 0
-        self._told_of_loss = False
+        self._told_of_loss = self._told_of_crowd = False
+        self._alone_s = time.monotonic()
         self._topic, self._qos, self._reliable_qos = topic, qos, reliable_qos
         self._full_name = node.resolve_topic_name(topic)
         # Publishers that are known are followed from the start: every change is a moment of deafness.
@@ -129,6 +134,23 @@ class TopicInput:
             return ""
         text = f"no {self._noun} on {self.topic} for {self.silence_s():.1f} s: {self._reason()}"
         if newly:
+            self._node.get_logger().warning(text)
+        return text
+
+    def crowd(self) -> str:
+        """Who publishes on the topic, if they stay several, or an empty string; logs it when it begins."""
+        publishers, now_s = self._node.get_publishers_info_by_topic(self.topic), time.monotonic()
+        if len(publishers) < 2:
+            self._alone_s, self._told_of_crowd = now_s, False
+        if now_s - self._alone_s <= CROWD_S:
+            return ""
+        names = sorted(f"{each.node_namespace.rstrip('/')}/{each.node_name}" for each in publishers)
+        text = (
+            f"{len(names)} publishers send {self._noun} on {self.topic}, where one is expected: "
+            f"{', '.join(names)}"
+        )
+        if not self._told_of_crowd:
+            self._told_of_crowd = True
             self._node.get_logger().warning(text)
         return text
 

@@ -74,6 +74,10 @@ class TrackerInputs:
         """Return which trackers are silent and why, or an empty string. To be called often."""
         return "; ".join(filter(None, [each.check(limit_s) for each in self._inputs]))
 
+    def crowd(self) -> str:
+        """On which topics several nodes publish, or an empty string. To be called often."""
+        return "; ".join(filter(None, [each.crowd() for each in self._inputs]))
+
     def close(self) -> None:
         """Unsubscribe."""
         for each in self._inputs:

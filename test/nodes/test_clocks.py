@@ -21,6 +21,34 @@ def test_stamps_that_jump(stamps, jumps) -> None:
     assert [watch.note(stamp_s, stamp_s, steady_s) for stamp_s, steady_s in stamps] == pytest.approx(jumps)
 
 
+NOW_S = 1000.0
+
+
+@pytest.mark.parametrize(
+    ("stamps", "left_out", "jump_s"),
+    [
+        ([0.0, 0.1, 0.2, 0.2, 0.3], "     ", 0.0),
+        ([0.0, 0.2, 0.1, 0.3], "  x ", 0.0),  # it overtook another one
+        ([0.0, 0.1, -NOW_S, 0.2, 0.3], "  x  ", 0.0),  # a stamp of zero
+        ([0.0, 0.1, 1e9, 0.2, -NOW_S, -NOW_S, 0.3], "  x xx ", 0.0),
+        ([0.0, -0.2, -0.1, 0.0, 0.1], " xx  ", 0.0),
+        ([0.0, -0.4, -0.3, -0.2, -0.1], " xx  ", -0.2),  # the camera's clock was set back
+        ([0.0, -500.0, -499.9, -499.8, -499.7], " xx  ", -499.8),
+        ([0.0, 500.0, 500.1, 500.2, 500.3], " xx  ", 500.2),
+        ([0.0, -1.0, -0.9], "   ", -1.0),  # fits the clock, too: it was the clock that was wrong
+        ([-800.0, -900.0, -899.9], "   ", -100.0),  # none of them fits the clock: a recording
+    ],
+)
+def test_a_stamp_that_strays_is_left_out_until_others_follow_it(stamps, left_out, jump_s) -> None:
+    watch = StampWatch()
+    said, jumps = "", 0.0
+    for number, stamp_s in enumerate(stamps):
+        steady_s = 0.1 * number
+        jumps += watch.note(NOW_S + stamp_s, NOW_S + steady_s, steady_s)
+        said += "x" if watch.stray else " "
+    assert (said, jumps) == (left_out, pytest.approx(jump_s))
+
+
 @pytest.mark.parametrize(
     ("offset_s", "problem"),
     [
@@ -51,7 +79,7 @@ def test_stamps_of_another_clock(offset_s, problem) -> None:
         ([(10.0, 0.0), (3.0, 1.0), (4.0, 2.0)], True, ["", "back by 7.0 s", ""]),
         ([(10.0, 0.0), (70.0, 1.0), (71.0, 2.0)], True, ["", "forward by 60.0 s", ""]),
         ([(0.0, 0.0), (5000.0, 1.0), (5001.0, 2.0)], True, ["", "", ""]),  # /clock has begun
-        ([(0.0, 0.0), (0.0, 1.0), (0.0, 3.0), (1.0, 4.0)], True, ["", "", "stands still for 3.0 s", ""]),
+        ([(0.0, 0.0), (0.0, 1.0), (0.0, 3.0), (1.0, 4.0)], True, ["", "", "nothing has come on /clock for 3.0 s", ""]),
         ([(9.0, 0.0), (9.0, 2.5), (9.1, 3.5)], True, ["", "stands still for 2.5 s", ""]),
     ],
 )

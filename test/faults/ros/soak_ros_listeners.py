@@ -1,4 +1,7 @@
-"""Listeners that hang, and listeners in numbers: the pipeline's rate and memory are those without them."""
+"""Listeners that hang, and listeners in numbers: the pipeline's rate and memory are those without them.
+
+Not a part of ``make test``, as rates take minutes: ``pytest test/faults/ros/soak_ros_listeners.py``.
+"""
 
 from __future__ import annotations
 
