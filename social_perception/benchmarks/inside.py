@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ def inside_trends(times_s: Sequence[float], found: Sequence[Inside]) -> tuple[Tr
     return (blocks, trend("in use of the C library's heaps", "MB", times_s, heaps))
 
 
+@functools.cache  # each opening of the library leaves garbage, which would be counted
 def _mallinfo2() -> ctypes._NamedFuncPointer | None:
     try:
         function = ctypes.CDLL(None).mallinfo2

@@ -17,7 +17,7 @@ from social_perception.benchmarks.course import Course, Depth, Flow, Step
 from social_perception.benchmarks.ending import ended_by_signal
 from social_perception.benchmarks.inside import Inside, inside_trends, look_inside
 from social_perception.benchmarks.loop import Loop
-from social_perception.benchmarks.report import Stream, to_json
+from social_perception.benchmarks.report import Stream, to_line
 from social_perception.benchmarks.stream import (
     NO_ROS,
     PROGRESS_S,
@@ -242,7 +242,7 @@ def _tell(passed_s: float, record: Record, watch: UsageWatch) -> None:
 def main(args: Sequence[str] | None = None) -> int:
     request = StreamRequest.parse("benchmarks.live", args)
     try:
-        print(" ".join(to_json(play(request)).split()), flush=True)
+        print(to_line(play(request)), flush=True)
     except SocialPerceptionError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

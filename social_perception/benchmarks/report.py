@@ -315,6 +315,11 @@ def to_json(report: object) -> str:
     return json.dumps(_plain(dataclasses.asdict(report)), indent=2, allow_nan=False)  # type: ignore[call-overload]
 
 
+def to_line(report: object) -> str:
+    """The same in one line. It leaves no garbage behind, as the indented form does."""
+    return json.dumps(_plain(dataclasses.asdict(report)), allow_nan=False)  # type: ignore[call-overload]
+
+
 def from_json(kind: type[Kind], text: str, origin: str) -> Kind:
     """Read a dataclass back from its JSON.
 
@@ -344,13 +349,16 @@ def read_report(path: Path) -> Report:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file as a whole, or not at all.
+    """Write a file as a whole, or not at all; what is no file, such as /dev/stdout, as it comes.
 
     Raises:
         OutputError: it cannot be written.
     """
     part = path.with_name(f".{path.name}.part")
     try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+            return
         part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:

@@ -25,7 +25,7 @@ from sensor_msgs.msg import Image
 from social_perception.benchmarks.course import Course, Flow, Step
 from social_perception.benchmarks.ending import ended_by_signal
 from social_perception.benchmarks.loop import Loop
-from social_perception.benchmarks.report import Stream, to_json
+from social_perception.benchmarks.report import Stream, to_line
 from social_perception.benchmarks.stream import (
     PROGRESS_S,
     START_S,
@@ -271,7 +271,7 @@ def main(args: Sequence[str] | None = None) -> int:
     request = StreamRequest.parse("benchmark", args)
 
     def work() -> None:
-        print(" ".join(to_json(play(request)).split()), flush=True)
+        print(to_line(play(request)), flush=True)
 
     return exit_status(work)
 

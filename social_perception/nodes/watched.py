@@ -18,7 +18,7 @@ from typing import TextIO
 
 from social_perception.benchmarks.course import Step
 from social_perception.benchmarks.inside import Inside, look_inside
-from social_perception.benchmarks.report import to_json
+from social_perception.benchmarks.report import to_line
 from social_perception.nodes.affect_markers import AffectMarkersNode
 from social_perception.nodes.runner import exit_status, running
 from social_perception.nodes.social_perception_all import pipeline
@@ -58,7 +58,7 @@ class Watcher(threading.Thread):
     def run(self) -> None:
         try:
             while not self._stopping.wait(PERIOD_S):
-                print(" ".join(to_json(look_at(self._stages)).split()), file=self._output, flush=True)
+                print(to_line(look_at(self._stages)), file=self._output, flush=True)
         except BrokenPipeError:
             # Nobody reads any more: whoever started the nodes has ended.
             os.kill(os.getpid(), signal.SIGTERM)

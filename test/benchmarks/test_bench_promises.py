@@ -1,12 +1,14 @@
 """Soak and overload: the judges on made-up series, the accounting, and a small real run."""
 
 import dataclasses
+import gc
 
 import numpy as np
 import pytest
 
 from social_perception.benchmarks import streams
 from social_perception.benchmarks.course import Course, Depth, Flow, IdBook, Step, ends, trend
+from social_perception.benchmarks.inside import Inside, look_inside
 from social_perception.benchmarks.judged_tables import is_broken, judged
 from social_perception.benchmarks.overload import FACTOR, PROBE_RATES_HZ, find_capacity, overload
 from social_perception.benchmarks.promises import (
@@ -17,7 +19,7 @@ from social_perception.benchmarks.promises import (
     judge_overload,
     judge_soak,
 )
-from social_perception.benchmarks.report import Latency, Stream, from_json, to_json
+from social_perception.benchmarks.report import Latency, Stream, from_json, to_json, to_line
 from social_perception.benchmarks.stream import FORGOTTEN_S, NO_ROS, TOPICS, Record, StreamRequest
 
 MS = 1_000_000
@@ -326,3 +328,15 @@ def test_every_image_of_an_overload_is_accounted_for_through_topics():
     assert [step.name for step in found.course.flow.steps] == ["face_tracker", "smile_intensity"]
     assert found.course.flow.dropped > 0
     assert "dropped" in found.course.flow.warning
+
+
+def test_to_look_inside_leaves_no_garbage():
+    look_inside()
+    gc.collect()
+    gc.disable()
+    try:
+        lines = [to_line(Inside(look_inside().blocks, 1.5)) for _ in range(50)]
+        assert gc.collect() < 50
+    finally:
+        gc.enable()
+    assert from_json(Inside, lines[0], "here").heap_mb == 1.5
