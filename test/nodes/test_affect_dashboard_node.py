@@ -13,6 +13,8 @@ from contextlib import contextmanager
 import aiohttp
 import pytest
 from builtin_interfaces.msg import Time
+from rcl_interfaces.msg import Log
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CompressedImage, RegionOfInterest
 from std_msgs.msg import Header
 
@@ -23,6 +25,7 @@ from social_perception.nodes.qos import image_qos
 TIMEOUT_S = 20.0
 PATIENT = {"port": 0, "silent_after_s": 1000.0}
 JPEG = b"\xff\xd8\xff\xe0 something"
+ALL_LOGGED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def faces(*names: str, sec: int = 100) -> FaceAffectArray:
@@ -233,7 +236,8 @@ def test_a_port_in_use_is_a_failure_to_configure(ros) -> None:
     assert node.trigger_configure().name == "SUCCESS"
 
 
-def test_on_an_open_address_the_token_is_asked_for(ros) -> None:
+def test_on_an_open_address_the_token_is_asked_for_and_told_on_the_terminal_alone(ros, capfd) -> None:
+    rosout = ros.collect(Log, "/rosout", ALL_LOGGED)
     node = ros.start(AffectDashboardNode, {"port": 0, "address": "0.0.0.0"})
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(f"http://127.0.0.1:{node.dashboard.port}/", timeout=TIMEOUT_S)
@@ -241,6 +245,23 @@ def test_on_an_open_address_the_token_is_asked_for(ros) -> None:
     caught.value.close()
     token = node.dashboard.url.partition("?token=")[2]
     assert len(token) >= 32
+    ros.until(lambda: any("web page" in each.msg for each in rosout), "the page's address on /rosout")
+    assert not [each.msg for each in rosout if token in each.msg]
+    assert f"?token={token}" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+def test_a_token_that_was_given_is_told_nowhere(ros, capfd, tmp_path, in_file) -> None:
+    rosout, token = ros.collect(Log, "/rosout", ALL_LOGGED), "a-very-secret-token"
+    (tmp_path / "token").write_text(token)
+    given = f"@{tmp_path / 'token'}" if in_file else token
+    node = ros.start(AffectDashboardNode, {"port": 0, "address": "0.0.0.0", "token": given})
+    ros.until(lambda: any("web page" in each.msg for each in rosout), "the page's address on /rosout")
+    assert token in node.dashboard.url
+    assert not [each.msg for each in rosout if token in each.msg]
+    shown = capfd.readouterr()
+    assert token not in shown.out + shown.err
+    assert ("everybody on the graph can read" in shown.err + shown.out) is not in_file
 
 
 def test_the_latency_is_that_of_the_way_to_the_page(ros, ages_its_results) -> None:
@@ -253,3 +274,25 @@ def test_the_latency_is_that_of_the_way_to_the_page(ros, ages_its_results) -> No
         publisher.publish(message)
 
     ages_its_results(node, publish)
+
+
+def test_an_anonymous_page_hears_of_the_group_alone(ros) -> None:
+    node = ros.start(AffectDashboardNode, {**PATIENT, "anonymous": True})
+    assert ros.node.count_subscribers("face_affect") == 0
+    publisher = ros.publisher(GroupAffectMessage, "group_affect")
+    named = group()
+    named.face_ids = ["annak"]
+    with browser(node) as looking:
+        publisher.publish(named)
+        state = ros.until(lambda: looking.last, "a state")
+        assert (state["faces"], state["group"]["intensity"]) == ([], 0.75)
+        assert looking.states[0]["people"] is False
+        publisher.publish(group(stale=True, sec=101))
+        ros.until(lambda: looking.last["stale"], "nothing new comes")
+        assert "annak" not in json.dumps(looking.states)
+    assert not ros.set(node, "anonymous", False).successful
+
+
+def test_a_picture_on_an_anonymous_page_is_refused(ros) -> None:
+    node = ros.create(AffectDashboardNode, {**PATIENT, "anonymous": True, "picture": True})
+    assert node.trigger_configure().name == "FAILURE"
