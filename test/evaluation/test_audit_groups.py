@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from social_perception.evaluation.audit import intervals
 from social_perception.evaluation.audit.groups import Comparison, compare, criteria
 from social_perception.evaluation.audit.settings import AuditConfig
 
@@ -55,6 +56,16 @@ def test_a_planted_bias_is_found_in_its_group_and_measured() -> None:
     assert gap.difference.value > 3 * gap.by_chance
     assert rows(comparison, "intensity_smiling")["c"].differs
     assert not any(row.differs for row in rows(comparison, "found").values())
+
+
+def test_a_gap_pays_for_the_pairs_it_was_picked_from() -> None:
+    seen, groups = made_up(6, SIZES)
+    gap = next(gap for gap in compare(seen, groups, CONFIG).gaps if gap.measure == "bias")
+    error = seen["intensity"] - seen["true_intensity"]
+    ends = [error[groups["who"] == name].dropna().to_numpy() for name in (gap.highest, gap.lowest)]
+    assert gap.difference.value == pytest.approx(ends[0].mean() - ends[1].mean())
+    assert gap.p == pytest.approx(min(1.0, 3 * intervals.means_differ(*ends)))
+    assert gap.p_adjusted >= gap.p
 
 
 def test_missed_faces_of_a_group_are_found() -> None:

@@ -88,7 +88,8 @@ def measured_groups(numbers: pd.DataFrame, quantiles: int) -> pd.DataFrame:
     """The measured numbers as groups: quantiles, the ITA in its bands; those with one group are left out."""
     groups = {}
     for name in numbers:
-        known = numbers[name]
+        # Nobody wants more digits, and values that differ by rounding alone are the same.
+        known = numbers[name].round(2)
         if known.nunique() < 2:
             continue
         groups[name] = (

@@ -157,7 +157,9 @@ def means_differ(values: FloatArray, other: FloatArray) -> float:
     """Welch's test of two means: p."""
     if min(len(values), len(other)) < 2 or (np.ptp(values) == 0 and np.ptp(other) == 0):
         return math.nan
-    return float(stats.ttest_ind(values, other, equal_var=False).pvalue)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of groups whose values are almost all the same
+        return float(stats.ttest_ind(values, other, equal_var=False).pvalue)
 
 
 def holm(p_values: npt.ArrayLike) -> FloatArray:

@@ -125,6 +125,8 @@ def in_bands(numbers: pd.Series, edges: Sequence[float], unit: str = "") -> pd.S
 
 def _quantiles(numbers: pd.Series, count: int) -> pd.Series:
     cut = pd.qcut(numbers, count, duplicates="drop")
+    if len(cut.cat.categories) < 2:  # most are the same number
+        cut = pd.cut(numbers, [-np.inf, numbers.median(), np.inf])
     names = [_between(numbers[cut == interval]) for interval in cut.cat.categories]
     # Skewed numbers can leave two quantiles with the same name.
     unique = [f"{name} ({place + 1})" if names.count(name) > 1 else name for place, name in enumerate(names)]

@@ -10,8 +10,8 @@ import numpy as np
 
 from social_perception.core.errors import DetectionError
 from social_perception.core.types import Face, ImageArray, Smile
+from social_perception.detection import still
 from social_perception.detection.schedule import Detector
-from social_perception.detection.still import detect_in_still
 from social_perception.smile.crop import crop_faces
 from social_perception.smile.streaming import StreamingScorer
 
@@ -51,7 +51,7 @@ class StillJudge:
 
     def _largest(self, image: ImageArray) -> Face | None:
         try:
-            faces = detect_in_still(self._detector, image)
+            faces = still.detect_in_still(self._detector, image)
         except DetectionError as error:
             _logger.warning("%s; counted as without a face", error)
             faces = ()

@@ -26,9 +26,9 @@ farthest apart, which ``group`` names) or change (``attribute``: the change, ``g
 
 def write_csv(path: Path, results: Sequence[SetResult]) -> None:
     """One row per figure."""
-    pd.DataFrame([row for result in results for row in _rows(result)], columns=list(COLUMNS)).to_csv(
-        path, index=False
-    )
+    table = pd.DataFrame([row for result in results for row in _rows(result)], columns=list(COLUMNS))
+    # A gap has no number of pictures of its own, and without this every number would get a decimal point.
+    table.astype({"pictures": "Int64"}).to_csv(path, index=False)
 
 
 def write_json(path: Path, results: Sequence[SetResult], settings: Mapping[str, object]) -> None:
