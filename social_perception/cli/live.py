@@ -19,7 +19,7 @@ from social_perception.cli.options import (
     positive,
 )
 from social_perception.cli.privacy import add_privacy_options, check_privacy, view_of
-from social_perception.cli.recording import TolerantRecording, add_recording_options, open_recording
+from social_perception.cli.recording import Tolerant, add_recording_options, open_recording
 from social_perception.core.config import SourceConfig, WebConfig
 from social_perception.core.errors import (
     MissingDependencyError,
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
     picture = given_settings(options, WebConfig, prefix=_WEB).picture
     check_privacy(options, {"--record-images": options.record_images, "--web-picture": picture})
     people = not options.anonymous
-    recording = None
+    table = recording = None
     try:
         with ExitStack() as stack:
             spec = with_topic(options.source or default_source(config), options.topic)
@@ -100,7 +100,8 @@ def run(options: argparse.Namespace) -> int:
             dashboard = None if options.web is None else stack.enter_context(_dashboard(options, source.name))
             pipeline = stack.enter_context(make_pipeline(pipeline_config, live=True))
             kind = FaceTable if people else GroupTable
-            table = stack.enter_context(kind(options.output, in_place=True)) if options.output else None
+            if options.output:
+                table = stack.enter_context(Tolerant(kind(options.output, in_place=True)))
             recording = open_recording(options, people=people, blur=options.blur_faces)
             if recording is not None:
                 stack.enter_context(recording)
@@ -116,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
             session.run(paced, options.duration)
     except KeyboardInterrupt:
         pass
-    return int(recording is not None and recording.failed)
+    return int(any(output is not None and output.failed for output in (table, recording)))
 
 
 @dataclass(slots=True)
@@ -130,7 +131,7 @@ class _Session:
 
     pipeline: Pipeline
     table: Any
-    recording: TolerantRecording | None
+    recording: Tolerant | None
     publisher: Publisher | None
     dashboard: Dashboard | None
     show: Show

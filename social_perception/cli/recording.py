@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, Protocol
 
 from social_perception.core.config import DynamicsConfig
 from social_perception.core.errors import ConfigurationError, OutputError
@@ -68,32 +69,46 @@ class Recording:
         self._recorder.__exit__(kind)
 
 
-class TolerantRecording:
-    """A recording that a run outlives: where the disk is full it ends with one line, and the run goes on.
+class Output(Protocol):
+    """A recording or a table; ``add`` raises OutputError where it cannot be written."""
+
+    @property
+    def add(self) -> Callable[..., None]: ...
+
+    def __exit__(self, *error: Any) -> None: ...
+
+
+class Tolerant:
+    """An output that a run outlives: where the disk is full it ends with one line, and the run goes on.
+
+    A robot's perception must not stop because nobody can write down any more what it sees.
+
+    Args:
+        output: a recording or a table, opened.
 
     Attributes:
         failed: whether it ended early.
     """
 
-    def __init__(self, recording: Recording) -> None:
-        self._recording = recording
+    def __init__(self, output: Output) -> None:
+        self._output = output
         self.failed = False
 
-    def add(self, affect: FrameAffect, image: ImageArray | None) -> None:
-        """As :meth:`Recording.add`."""
+    def add(self, *what: Any) -> None:
+        """As the output's own."""
         if self.failed:
             return
         try:
-            self._recording.add(affect, image)
+            self._output.add(*what)
         except OutputError as error:
             self._fail(error)
 
-    def __enter__(self) -> TolerantRecording:
+    def __enter__(self) -> Tolerant:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *unused: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         try:
-            self._recording.__exit__(OutputError if self.failed else kind)
+            self._output.__exit__(OutputError if self.failed else kind, *rest)
         except OutputError as error:
             self._fail(error)
 
@@ -118,7 +133,7 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
 
 def open_recording(
     options: argparse.Namespace, *, people: bool = True, blur: bool = False
-) -> TolerantRecording | None:
+) -> Tolerant | None:
     """The recording that was asked for; see :class:`Recording`.
 
     Raises:
@@ -134,4 +149,4 @@ def open_recording(
         shown = "show the camera's pictures, with the faces that are found hidden" if blur else _EVERYBODY
         _logger.warning("%s will %s", options.record, shown)
     recording = Recording(options.record, images=options.record_images, people=people, blur=blur)
-    return TolerantRecording(recording)
+    return Tolerant(recording)

@@ -12,6 +12,7 @@ import os
 import struct
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -193,7 +194,8 @@ class McapWriter:
                 written += self._file.write(data[written:])
         except OSError as error:
             # Nothing torn stays behind; where even this fails a reader sees that the rest is missing.
-            os.ftruncate(self._file.fileno(), self._size)
+            with suppress(OSError):
+                os.ftruncate(self._file.fileno(), self._size)
             raise _output_error(self.path, error) from error
         self._size += len(data)
         self._crc = zlib.crc32(data, self._crc)

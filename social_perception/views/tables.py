@@ -7,9 +7,12 @@ What cannot be known is an empty cell. Levels are the numbers of FaceAffect.msg 
 from __future__ import annotations
 
 import csv
+import io
 import math
+import os
 from array import array
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -46,26 +49,41 @@ class CsvTable:
             path: of the table.
             in_place: write under that name from the start, for whoever reads along. Otherwise the
                 table is NAME.part until it is complete, and an earlier one stays until then; a run
-                that fails leaves its rows in NAME.part.
+                that fails leaves its rows in NAME.part. What is no file, such as /dev/stdout or a
+                named pipe, is always written in place.
 
         Raises:
             OutputError: the file cannot be written.
         """
         self.path = Path(path)
+        in_place = in_place or (self.path.exists() and not self.path.is_file())
         self._open_path = self.path if in_place else self.path.with_name(self.path.name + ".part")
+        self._size = 0
         try:
-            self._file = self._open_path.open("w", newline="", encoding="utf-8")
+            # Without a buffer: rows that found no room would be tried again when the file is closed.
+            self._file = self._open_path.open("wb", buffering=0)
         except OSError as error:
             raise _output_error(self.path, error) from error
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        self._write([self.columns])
+        try:
+            self._write([self.columns])
+        except OutputError:
+            self._file.close()
+            raise
 
     def _write(self, rows: Iterable[Sequence[Cell]]) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
+        data = memoryview(text.getvalue().encode())
         try:
-            self._writer.writerows([_cell(value) for value in row] for row in rows)
-            self._file.flush()
+            written = 0
+            while written < len(data):
+                written += self._file.write(data[written:])
         except OSError as error:
+            # Half a row must not stay; where even this fails, there is no room for more rows either.
+            with suppress(OSError):
+                os.ftruncate(self._file.fileno(), self._size)
             raise _output_error(self.path, error) from error
+        self._size += len(data)
 
     def __enter__(self: Table) -> Table:
         return self
@@ -73,9 +91,13 @@ class CsvTable:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        if kind is None:
-            self._open_path.replace(self.path)
+        try:
+            self._file.close()
+            if kind is None and self._open_path != self.path:
+                self._open_path.replace(self.path)
+        except OSError as failure:
+            if kind is None:  # what went wrong before says more
+                raise _output_error(self.path, failure) from failure
 
 
 def _output_error(path: Path, error: OSError) -> OutputError:

@@ -1,0 +1,192 @@
+"""Disks that are full, and readers that go away: one line, a status, and what was written before is whole.
+
+A limit on the size of files stands for a full disk: the operating system itself refuses the write, in
+the middle of a row or a chunk, as a full one does.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import resource
+
+import cv2
+import numpy as np
+import pytest
+
+from social_perception.cli.main import main
+from social_perception.core.errors import OutputError
+from social_perception.core.types import Box, Face, Frame, FrameAffect, ImageArray
+from social_perception.sources.bag import BagSource
+from social_perception.views.mcap import McapWriter
+from social_perception.views.tables import BOX_COLUMNS, FACE_COLUMNS, BoxTable, FaceTable
+
+REASON = "File too large"
+
+
+@pytest.fixture
+def full_disk():
+    """A function that lets no file grow beyond so many bytes from now on."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda most: resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+class Playing:
+    """A live source that delivers pictures, one after the other."""
+
+    name, live, rate_hz, frame_count = "playing", True, None, None
+
+    def __init__(self, images) -> None:
+        self.frames = iter([Frame(image, index / 30, index) for index, image in enumerate(images)])
+
+    def __next__(self) -> Frame:
+        return next(self.frames)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def live(monkeypatch, people, pipeline):
+    """Runs ``live`` with the real pipeline on the drawn people; its status."""
+    processed = []
+
+    class Watched:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def process(self, frame: Frame) -> FrameAffect:
+            processed.append(pipeline.process(frame))
+            return processed[-1]
+
+    monkeypatch.setattr("social_perception.pipeline.make_pipeline", lambda *_, **__: Watched())
+
+    def run(*arguments: str, images: tuple[ImageArray, ...] = people) -> int:
+        monkeypatch.setattr("social_perception.sources.factory.open_source", lambda *_: Playing(images))
+        processed.clear()
+        return main(["live", "--source", "x", "--no-ros", *arguments])
+
+    run.processed = processed
+    return run
+
+
+def whole_rows(path, columns):
+    """The rows of a table, each with all its cells."""
+    text = path.read_text()
+    assert text.endswith("\n")
+    header, *rows = csv.reader(text.splitlines())
+    assert tuple(header) == tuple(columns)
+    assert all(len(row) == len(columns) for row in rows)
+    return rows
+
+
+def errors(capsys):
+    return [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+
+
+def test_a_full_disk_ends_the_table_and_the_run_goes_on(live, people, full_disk, tmp_path, capsys) -> None:
+    path = tmp_path / "events.csv"
+    full_disk(2000)
+    assert live("--output", str(path)) == 1
+    assert len(live.processed) == len(people)
+    rows = whole_rows(path, FACE_COLUMNS)
+    # As many rows as there was room for: the next two, of one frame, did not fit.
+    assert 2000 - 2 * 120 < path.stat().st_size <= 2000
+    assert [row[2] for row in rows] == ["a", "b"] * (len(rows) // 2)
+    (error,) = errors(capsys)
+    assert error == (
+        f"social-perception: error: {path} cannot be written: {REASON}; nothing more is recorded, "
+        "what was before can be read"
+    )
+
+
+def test_a_full_disk_ends_the_recording_and_what_it_holds_is_a_source(
+    live, people, full_disk, tmp_path, capsys
+) -> None:
+    path = tmp_path / "results.mcap"
+    quarter = tuple(np.ascontiguousarray(image[::2, ::2]) for image in people)
+    full_disk(1_000_000)
+    assert live("--record", str(path), "--record-images", images=3 * quarter) == 1
+    assert len(live.processed) == 3 * len(people)
+    (error,) = errors(capsys)
+    assert f"{path} cannot be written: {REASON}; nothing more is recorded" in error
+    with BagSource(path) as source:
+        frames = list(source)
+    # Chunks of a second: at most one of them is lost.
+    assert 30 <= len(frames) < 3 * len(people)
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+
+
+def test_a_recording_that_cannot_even_be_cut_back_is_one_error(tmp_path, monkeypatch) -> None:
+    writer = McapWriter(tmp_path / "results.mcap", [], "test")
+    monkeypatch.setattr(os, "ftruncate", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    writer._file.close()
+    writer._file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115 (the writer closes it)
+    with pytest.raises(OutputError, match="No space left on device"):
+        writer.close("rosbag2", {})
+    assert writer._file.closed
+
+
+def test_a_table_that_finds_no_room_for_its_first_line_is_one_error(full_disk, tmp_path) -> None:
+    full_disk(10)
+    with pytest.raises(OutputError, match=REASON):
+        FaceTable(tmp_path / "events.csv")
+    assert (tmp_path / "events.csv.part").read_bytes() == b""
+
+
+def write_pictures(folder, people) -> None:
+    for number in range(3):
+        cv2.imwrite(str(folder / f"{number}.png"), cv2.cvtColor(people[number], cv2.COLOR_RGB2BGR))
+
+
+@pytest.mark.parametrize("command", ["score", "detect"])
+def test_a_full_disk_ends_a_command_with_one_line(command, people, tmp_path, full_disk, capsys) -> None:
+    write_pictures(tmp_path, people)
+    path = tmp_path / "table.csv"
+    path.write_text("of yesterday\n")
+    full_disk(70)
+    assert main([command, str(tmp_path), "--output", str(path), "--min-face-px", "80"]) == 1
+    assert errors(capsys) == [f"social-perception: error: {path} cannot be written: {REASON}"]
+    assert path.read_text() == "of yesterday\n"
+
+
+def test_what_is_no_file_is_written_in_place_and_never_replaced(tmp_path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with BoxTable(pipe) as table:
+        table.add("a.png", [Face(Box(1, 2, 3, 4), 0.5)])
+    assert os.read(reader, 1000).decode() == ",".join(BOX_COLUMNS) + "\na.png,1,2,3,4,0.5\n"
+    os.close(reader)
+    assert pipe.is_fifo()
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_figures_are_written_to_what_is_no_file_in_place(tmp_path) -> None:
+    from social_perception.benchmarks.report import write_text
+
+    link = tmp_path / "null"
+    link.symlink_to("/dev/null")
+    write_text(link, "{}")
+    assert link.is_symlink()
+    with pytest.raises(OutputError, match="No space left on device"):
+        write_text(tmp_path.__class__("/dev/full"), "{}")
+
+
+def test_a_full_disk_leaves_the_figures_of_an_earlier_benchmark(tmp_path, full_disk) -> None:
+    from social_perception.benchmarks.report import write_text
+
+    path = tmp_path / "figures.json"
+    write_text(path, json.dumps({"run": 1}))
+    full_disk(5)
+    with pytest.raises(OutputError, match=f"figures.json cannot be written: {REASON}"):
+        write_text(path, json.dumps({"run": 2}))
+    assert json.loads(path.read_text()) == {"run": 1}
