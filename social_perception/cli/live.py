@@ -20,6 +20,7 @@ from social_perception.cli.options import (
 )
 from social_perception.cli.privacy import add_privacy_options, check_privacy, view_of
 from social_perception.cli.recording import Tolerant, add_recording_options, open_recording
+from social_perception.cli.secrecy import warn_if_seen
 from social_perception.core.config import SourceConfig, WebConfig
 from social_perception.core.errors import (
     MissingDependencyError,
@@ -89,6 +90,7 @@ def run(options: argparse.Namespace) -> int:
     from social_perception.views.terminal import live_display
 
     config, pipeline_config = given_settings(options, SourceConfig), pipeline_settings(options)
+    warn_if_seen("--tcp-token", config.tcp_token)
     picture = given_settings(options, WebConfig, prefix=_WEB).picture
     check_privacy(options, {"--record-images": options.record_images, "--web-picture": picture})
     people = not options.anonymous
@@ -218,8 +220,12 @@ def _dashboard(options: argparse.Namespace, source_name: str) -> Dashboard:
     from social_perception.views.web.server import Dashboard
 
     config = given_settings(options, WebConfig, prefix=_WEB, port=options.web)
-    dashboard = Dashboard(config, source_name, people=not options.anonymous)
-    print(f"web page: {dashboard.url}", flush=True)
+    warn_if_seen("--web-token", config.token)
+    # Browsers need not know in which folder a recording lies.
+    told = source_name if "://" in source_name else Path(source_name).name
+    dashboard = Dashboard(config, told, people=not options.anonymous)
+    # A token that was given is known already, and need not stand in a log.
+    print(f"web page: {dashboard.url if dashboard.has_new_token else dashboard.place}", flush=True)
     if config.picture:
         hidden = ", with the faces that are found hidden" if options.blur_faces else ""
         _logger.warning("the web page shows the camera's picture to every browser that asks for it%s", hidden)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from social_perception.cli.options import add_settings, given_settings, not_negative, positive
+from social_perception.cli.secrecy import warn_if_seen
 from social_perception.core.config import SourceConfig
 from social_perception.core.errors import SourceTimeout
 from social_perception.core.secret import read_secret
@@ -46,7 +47,9 @@ def run(options: argparse.Namespace) -> int:
     from social_perception.sources.tcp_sender import TcpSender
 
     address = parse_address(options.address)
-    token = read_secret("tcp_token", given_settings(options, SourceConfig).tcp_token)
+    given = given_settings(options, SourceConfig).tcp_token
+    warn_if_seen("--tcp-token", given)
+    token = read_secret("tcp_token", given)
     pictures = _pictures(options)
     # Before anything is sent: a source that cannot be opened must not disturb the receiver.
     first = next(pictures)

@@ -383,8 +383,8 @@ class WebConfig(Checked):
     )
     token: str = setting(
         "",
-        "what a browser must know to see the page, 12 letters, digits, - or _ at least; empty: nothing on "
-        "127.0.0.1, a new one with every start on other addresses",
+        "what a browser must know to see the page, 12 letters, digits, - or _ at least, or @FILE that holds "
+        "them; empty: nothing on 127.0.0.1, a new one with every start on other addresses",
     )
     picture: bool = setting(
         False, "whether browsers may ask for the live picture; everybody in it is shown to all of them"
@@ -395,9 +395,7 @@ class WebConfig(Checked):
 
     def __post_init__(self) -> None:
         Checked.__post_init__(self)
-        # The value is a secret: it is not repeated.
-        if self.token and not re.fullmatch("[A-Za-z0-9_-]{12,}", self.token):
-            raise ConfigurationError("token must be 12 letters, digits, - or _ at least")
+        check_secret("token", self.token)
 
 
 @dataclass(frozen=True, slots=True)

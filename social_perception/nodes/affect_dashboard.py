@@ -16,6 +16,7 @@ from sensor_msgs.msg import CompressedImage
 
 from social_perception.core.config import WebConfig
 from social_perception.core.errors import ImageError
+from social_perception.core.secret import is_plain
 from social_perception.core.types import FrameAffect, GroupAffect
 from social_perception.nodes.config import DashboardConfig, NodeConfig
 from social_perception.nodes.messages import (
@@ -51,7 +52,14 @@ class AffectDashboardNode(Stage):
         silent_after_s = self.parameters[NodeConfig].silent_after_s
         people = not self._anonymous
         self.dashboard = Dashboard(config, source, silent_after_s=silent_after_s, people=people)
-        self.get_logger().info(f"web page: {self.dashboard.url}")
+        self.get_logger().info(f"web page: {self.dashboard.place}")
+        if self.dashboard.has_new_token:
+            # Not logged: /rosout would tell everybody on the graph.
+            print(f"web page with its token: {self.dashboard.url}", flush=True)
+        if is_plain(config.token):
+            self.get_logger().warning(
+                "everybody on the graph can read the parameter token; @FILE keeps it from them"
+            )
         if config.picture:
             self.get_logger().warning("the web page shows the picture to every browser that asks for it")
 

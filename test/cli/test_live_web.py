@@ -143,6 +143,34 @@ def test_the_address_with_its_token_is_printed_and_opens_the_page(play, dashboar
     assert answers == [401, 303]
 
 
+@pytest.mark.parametrize("in_file", [False, True])
+def test_a_token_that_was_given_is_not_repeated(play, dashboards, pipelines, capsys, tmp_path, in_file):
+    (tmp_path / "token").write_text("a-very-secret-token")
+    given = f"@{tmp_path / 'token'}" if in_file else "a-very-secret-token"
+    play(frame(0))
+    assert main(["live", "--source", "x", "--no-ros", "--web", "0", "--web-token", given]) == 0
+    shown = capsys.readouterr()
+    assert dashboards[0]._token == "a-very-secret-token"
+    assert f"web page: http://127.0.0.1:{dashboards[0].port}/\n" in shown.out
+    assert "a-very-secret-token" not in shown.out + shown.err
+    assert ("others on this machine see --web-token" in shown.err) is not in_file
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("/home/somebody/private/meeting.mp4", "meeting.mp4"),
+        ("camera 0", "camera 0"),
+        ("tcp://0.0.0.0:5005", "tcp://0.0.0.0:5005"),
+    ],
+)
+def test_browsers_are_not_told_where_a_recording_lies(play, dashboards, pipelines, monkeypatch, name, told):
+    monkeypatch.setattr(Scripted, "name", name)
+    play(frame(0))
+    assert main(["live", "--source", "x", "--no-ros", "--web", "0"]) == 0
+    assert dashboards[0]._hub._source_name == told
+
+
 @pytest.mark.parametrize("flags", [[], ["--web-picture"]])
 def test_only_a_picture_that_is_shown_is_announced(play, dashboards, pipelines, capsys, flags):
     play(frame(0))

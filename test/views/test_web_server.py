@@ -18,9 +18,10 @@ from social_perception.core.config import WebConfig
 from social_perception.core.errors import ConfigurationError, WebError
 from social_perception.core.types import Box, FaceAffect, FrameAffect, GroupAffect, Smile, SmileLevel, Track
 from social_perception.views.overlay import draw_overlay
-from social_perception.views.web import client, connection, hub, listening, server
+from social_perception.views.web import access, client, connection, guesses, hub, listening, server
 from social_perception.views.web.access import HEADERS
 from social_perception.views.web.assets import FOLDER
+from social_perception.views.web.guesses import Guesses
 from social_perception.views.web.history import History
 from social_perception.views.web.server import Dashboard
 from social_perception.views.web.snapshot import state_text
@@ -603,7 +604,7 @@ def test_without_the_token_nothing_is_served(serve, path, token):
     assert status == 401
     assert "Set-Cookie" not in headers
     assert TOKEN not in body.decode()
-    assert "robot's log" in body.decode()
+    assert "robot's terminal" in body.decode()
 
 
 @pytest.mark.parametrize("cookie", ["", "wrong", TOKEN, "\u00fc"])
@@ -640,6 +641,72 @@ def test_a_program_connects_with_the_token_at_once(serve):
             return (await browser.next())["type"]
 
     assert run(scenario()) == "hello"
+
+
+def test_the_token_may_stand_in_a_file(serve, tmp_path):
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    dashboard = serve(token=f"@{tmp_path / 'token'}")
+    assert get(dashboard)[0] == 401
+    assert get(dashboard, f"/?token={TOKEN}")[0] == 303
+    with pytest.raises(ConfigurationError, match=r"the token in .* cannot be read"):
+        serve(token=f"@{tmp_path / 'missing'}")
+
+
+def test_after_ten_different_wrong_tokens_none_is_looked_at_for_a_minute(serve, monkeypatch):
+    now_s = [100.0]
+    monkeypatch.setattr(access, "Guesses", lambda: Guesses(lambda: now_s[0]))
+    dashboard = serve(token=TOKEN)
+    name = f"social_perception_{dashboard.port}"
+    for number in range(guesses.MOST_GUESSES // 2):
+        for _ in range(2):
+            assert get(dashboard, f"/?token={TOKEN}{number}")[0] == 401
+        assert get(dashboard, headers={"Cookie": f"{name}=wrong{number}"})[0] == 401
+    for request in (
+        {"path": f"/?token={TOKEN}"},
+        {"path": f"/ws?token={TOKEN}"},
+        {"headers": {"Cookie": f"{name}=x"}},
+    ):
+        status, headers, _ = get(dashboard, **request)
+        assert (status, headers["Retry-After"]) == (429, "60")
+    assert get(dashboard)[0] == 401
+    assert get(dashboard, "/healthz")[0] == 200
+    now_s[0] += guesses.WINDOW_S
+    assert get(dashboard, f"/?token={TOKEN}")[0] == 303
+
+
+def test_a_page_that_goes_on_with_what_it_knew_uses_up_nothing(serve):
+    dashboard = serve(token=TOKEN)
+    old = {"Cookie": f"social_perception_{dashboard.port}=of-another-token"}
+    for _ in range(2 * guesses.MOST_GUESSES):
+        assert get(dashboard, headers=old)[0] == 401
+    assert get(dashboard, f"/?token={TOKEN}", headers=old)[0] == 303
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("10.0.0.1", "10.0.0.2", False),
+        ("10.0.0.1", "::ffff:10.0.0.1", True),
+        ("2001:db8::1", "2001:db8::ffff", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("", "10.0.0.1", False),
+    ],
+)
+def test_guesses_are_counted_by_address_and_by_network(one, other, same):
+    counted = Guesses()
+    for number in range(guesses.MOST_GUESSES):
+        assert not counted.are_used_up(one)
+        counted.note(one, f"{number}")
+    assert counted.are_used_up(one)
+    assert counted.are_used_up(other) is same
+
+
+def test_those_who_guess_from_everywhere_do_not_fill_the_memory():
+    counted = Guesses()
+    for number in range(5000):
+        counted.note(f"10.1.{number // 250}.{number % 250}", "guess")
+    assert len(counted._guessers) == 1024
 
 
 def test_the_state_of_health_needs_no_token(serve):

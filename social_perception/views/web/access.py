@@ -2,7 +2,7 @@
 
 On this machine alone no token is needed, but a page of another site must not get at it: neither by
 a WebSocket of its own (the origin is checked) nor by a name that it lets point here (the host is
-checked; DNS rebinding). On any other address a token is asked for.
+checked; DNS rebinding). On any other address a token is asked for, and nobody may guess it often.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
+
+from social_perception.views.web.guesses import WINDOW_S, Guesses
 
 SOCKET_PATH, HEALTH_PATH = "/ws", "/healthz"
 
@@ -34,7 +36,8 @@ HEADERS = {
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _NO_TOKEN = (
     "<!doctype html><html lang=en><meta charset=utf-8><title>No access</title>"
-    "<p>Open the address that stands in the robot's log: it holds the token that this page asks for.</p>"
+    "<p>This page asks for a token: add ?token= and the token to its address. Where none was set, the "
+    "robot's terminal shows the whole address when the page starts.</p>"
     "</html>"
 )
 
@@ -56,6 +59,7 @@ class Access:
         self._cookie_name = f"social_perception_{port}"
         # Follows from the token: who was let in stays so when the robot starts anew with the same one.
         self._cookie = hmac.new(self._token, b"social_perception session", hashlib.sha256).hexdigest()
+        self._guesses = Guesses()
 
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -68,13 +72,30 @@ class Access:
             raise web.HTTPForbidden(text="Another site's page may not connect.")
         if not self._token:
             return await handler(request)
-        with_token = _same(request.query.get("token", ""), self._token)
-        if not with_token and not _same(request.cookies.get(self._cookie_name, ""), self._cookie.encode()):
+        if not self._is_known(request):
             raise web.HTTPUnauthorized(text=_NO_TOKEN, content_type="text/html")
         # A program connects at once; a browser's address line shall not keep showing the token.
         if "token" in request.query and request.path != SOCKET_PATH:
             raise self._welcome()
         return await handler(request)
+
+    def _is_known(self, request: web.Request) -> bool:
+        """Whether the request has the token, or the cookie that was given for it."""
+        token, cookie = request.query.get("token", ""), request.cookies.get(self._cookie_name, "")
+        if not token and not cookie:
+            return False
+        address = request.remote or ""
+        if self._guesses.are_used_up(address):
+            raise web.HTTPTooManyRequests(
+                text="Too many wrong tokens came from here. Wait a minute.",
+                headers={"Retry-After": f"{WINDOW_S:.0f}"},
+            )
+        if _same(token, self._token) or _same(cookie, self._cookie.encode()):
+            return True
+        # The cookie follows from the token: who guesses cookies guesses tokens.
+        for guess in filter(None, (token, cookie)):
+            self._guesses.note(address, guess)
+        return False
 
     def _welcome(self) -> web.HTTPException:
         answer = web.HTTPSeeOther("/")

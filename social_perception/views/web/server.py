@@ -14,6 +14,7 @@ from aiohttp import WSCloseCode, web
 
 from social_perception.core.config import WebConfig
 from social_perception.core.errors import ConfigurationError, WebError
+from social_perception.core.secret import read_secret
 from social_perception.core.types import FrameAffect, ImageArray
 from social_perception.views.web.access import HEALTH_PATH, SOCKET_PATH, Access, protect
 from social_perception.views.web.assets import INDEX, read_assets
@@ -46,6 +47,7 @@ class Dashboard:
     Raises:
         ConfigurationError: a picture without people.
         WebError: the port cannot be had, or the page's files are missing.
+        ConfigurationError: the token cannot be read.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class Dashboard:
             raise ConfigurationError("picture must be false where the page is anonymous: it shows people")
         self._config = config
         self._assets = read_assets()
+        token = read_secret("token", config.token)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="web_picture")
         self._hub = Hub(config, source_name, silent_after_s, self._executor, people=people)
         self._socket = listen(config.address, config.port)
         self.port: int = self._socket.getsockname()[1]
         # Asked for wherever others can reach the port, and where it was given.
-        self._token = config.token or ("" if is_loopback(self._socket) else secrets.token_urlsafe(24))
+        self.has_new_token: bool = not token and not is_loopback(self._socket)
+        self._token = secrets.token_urlsafe(24) if self.has_new_token else token
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._started = threading.Event()
@@ -80,8 +84,12 @@ class Dashboard:
     @property
     def url(self) -> str:
         """The address to open, with the token where one is asked for."""
-        place = f"http://{reachable_host(self._socket)}:{self.port}/"
-        return f"{place}?token={self._token}" if self._token else place
+        return f"{self.place}?token={self._token}" if self._token else self.place
+
+    @property
+    def place(self) -> str:
+        """The address without the token, for all to know."""
+        return f"http://{reachable_host(self._socket)}:{self.port}/"
 
     @property
     def clients(self) -> int:
