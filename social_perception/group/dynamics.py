@@ -37,6 +37,9 @@ GRID_STEP_S = 0.1
 MAX_GAP_S = 0.5
 """Frames farther apart than this are not connected: what was between them is unknown."""
 
+MAX_PEOPLE = 300
+"""Of more people no pairs are computed: for 300 they take a third of a second, for 1024 five seconds."""
+
 
 class DynamicsEstimator:
     """Keeps the people's intensities and correlates them on demand; it reads no clock."""
@@ -62,8 +65,11 @@ class DynamicsEstimator:
         """The dynamics of the people in the newest frame, over the window; stale before the first frame.
 
         ``synchrony`` is the mean of r(0) over all pairs that have one: what
-        :class:`GroupAffect` calls synchrony, over a longer window and with equally spaced samples.
+        :class:`GroupAffect` calls synchrony, over a longer window and with equally spaced samples. Of more
+        than ``MAX_PEOPLE`` there are no pairs, and no synchrony.
         """
+        if len(self._present) > MAX_PEOPLE:
+            return self._dynamics((), math.nan)
         people = self._resampled()
         overlap_s = self.config.min_overlap * self.config.dynamics_window_s
         lags_s, curves = lagged_correlations(people, GRID_STEP_S, self.config.max_lag_s, overlap_s)
@@ -72,11 +78,15 @@ class DynamicsEstimator:
         peaks, peak_lags_s = highest_peaks(curves, lags_s)
         together = curves[len(lags_s) // 2]
         known = together[~np.isnan(together)]
+        pairs = self._pairs(rows, columns, peaks, peak_lags_s, together)
+        return self._dynamics(pairs, float(known.mean()) if len(known) else math.nan)
+
+    def _dynamics(self, pairs: tuple[PairDynamics, ...], synchrony: float) -> GroupDynamics:
         return GroupDynamics(
             stamp_s=self._history.newest_s,
             face_ids=self._present,
-            pairs=self._pairs(rows, columns, peaks, peak_lags_s, together),
-            synchrony=float(known.mean()) if len(known) else math.nan,
+            pairs=pairs,
+            synchrony=synchrony,
             window_s=self._history.span_s,
             stale=not len(self._history.stamps_s),
         )

@@ -275,6 +275,17 @@ def test_work_grows_with_the_lags_and_not_with_the_pairs(monkeypatch):
     assert counts == [22, 22]
 
 
+def test_a_crowd_has_no_pairs_but_everybody_is_listed(monkeypatch):
+    monkeypatch.setattr(dynamics, "MAX_PEOPLE", 3)
+    times_s = np.arange(0.0, 20.0, 0.1)
+    for people, pairs in ((3, 3), (4, 0)):
+        curves = {f"p{number}": smiling(number, times_s) for number in range(people)}
+        found = run(times_s, curves)
+        assert (len(found.face_ids), len(found.pairs)) == (people, pairs)
+        assert math.isnan(found.synchrony) == (pairs == 0)
+        assert not found.stale
+
+
 def test_the_memory_is_the_windows():
     estimator = DynamicsEstimator(DynamicsConfig(dynamics_window_s=5.0))
     feed(estimator, STAMPS_S, {"a": smiling(1, STAMPS_S)})
