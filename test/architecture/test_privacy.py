@@ -1,0 +1,118 @@
+"""Where pictures can leave the process is known, and nothing that leaves it joins two runs."""
+
+from __future__ import annotations
+
+import ast
+import random
+from pathlib import Path
+
+import pytest
+
+from social_perception.core.config import TrackingConfig
+from social_perception.tracking.ids import RandomIds
+from social_perception.tracking.tracker import Tracker
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "social_perception"
+
+CALLS = {
+    "imencode", "imwrite", "from_ndarray", "save", "savez", "savez_compressed", "memmap", "tofile", "to_file",
+}  # fmt: skip
+"""What makes a file, or the content of one, of an array."""
+
+KNOWN = {
+    # Asked for by a command's own purpose or a flag; docs/privacy.md names each.
+    "views/video.py": "annotate: the annotated video",
+    "views/report/thumbnails.py": "annotate --thumbnails",
+    "views/interfaces.py": "live --record-images",
+    "views/web/picture.py": "live --web-picture, while a browser asks for it",
+    "nodes/affect_overlay.py": "the overlay, while somebody subscribes it",
+    "sources/tcp_sender.py": "social-perception send",
+    "training/video_faces.py": "train: the faces of the videos to learn from",
+    "training/clip_sequences.py": "train: the faces of the clips to learn from",
+    "nodes/robot_check/scene.py": "check_robot: its own scene, in a folder that goes with it",
+    "nodes/robot_check/program.py": "check_robot: the same",
+    # No pictures of people in front of a camera.
+    "training/stills.py": "boxes of the training pictures",
+    "training/augmentation.py": "a training picture, made worse and read again in memory",
+    "evaluation/audit/changes.py": "a test picture, made worse and read again in memory",
+    "views/elan.py": "levels",
+}
+
+
+def calls_of(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    called = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return {each.attr for each in called if isinstance(each, ast.Attribute)} & CALLS
+
+
+def test_every_place_where_pictures_can_be_kept_or_sent_is_known() -> None:
+    found = {str(path.relative_to(PACKAGE)): calls_of(path) for path in sorted(PACKAGE.rglob("*.py"))}
+    found = {path: calls for path, calls in found.items() if calls}
+    new = {path: calls for path, calls in found.items() if path not in KNOWN}
+    assert not new, f"say here and in docs/privacy.md who asks for it: {new}"
+    assert set(KNOWN) == set(found), "what is gone is taken away here, too"
+
+
+def publishers_of(kind: str) -> set[str]:
+    """The modules that publish a kind of message."""
+    return {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "attr", "") in {"create_publisher", "create_lifecycle_publisher"}
+        and node.args
+        and getattr(node.args[0], "id", "") == kind
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        # A camera's stand-in, the bench's camera, the overlay, and faces that publish_cropped asks for.
+        (
+            "Image",
+            {
+                "nodes/image_publisher.py",
+                "nodes/benchmark.py",
+                "nodes/affect_overlay.py",
+                "nodes/ros4hri_publisher.py",
+            },
+        ),
+        ("CompressedImage", {"nodes/affect_overlay.py"}),
+        ("TrackedFaceArray", {"nodes/face_tracker.py", "nodes/ros4hri_input.py"}),
+    ],
+)
+def test_who_publishes_pictures_is_known(kind: str, expected: set[str]) -> None:
+    assert publishers_of(kind) - {"nodes/robot_check/camera.py"} == expected
+
+
+def test_ids_of_two_runs_cannot_be_foretold() -> None:
+    runs = []
+    for _ in range(2):
+        random.seed(1)
+        new_id = Tracker(TrackingConfig())._new_id
+        assert isinstance(new_id, RandomIds)
+        runs.append({new_id() for _ in range(50)})
+    assert len(runs[0] & runs[1]) <= 2, "26 ** 5 names: two the same are rare, most of them are a pattern"
+
+
+FIELDS = {
+    "TrackedFace": "id roi confidence position",
+    "TrackedFaceArray": "header image_width image_height faces crops",
+    "FaceAffect": "id roi position intensity level probabilities observed_frames valid",
+    "FaceAffectArray": "header image_width image_height faces",
+    "GroupAffect": "header group_size valid_faces intensity mean_intensity dispersion smiling_fraction level "
+    "trend synchrony window face_ids stale",
+    "GroupDynamics": "header face_ids pairs synchrony window stale",
+    "PairDynamics": "first second correlation lag zero_lag_correlation",
+}
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted((ROOT / "msg").glob("*.msg"))])
+def test_no_message_has_room_for_what_a_person_looks_like(name: str) -> None:
+    """Whoever adds a field has looked whether it would let somebody be recognised in another run."""
+    lines = (line.split("#")[0].strip() for line in (ROOT / "msg" / f"{name}.msg").read_text().splitlines())
+    fields = [line.split()[1] for line in lines if line and "=" not in line]
+    assert fields == FIELDS[name].split()
