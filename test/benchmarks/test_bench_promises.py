@@ -10,7 +10,7 @@ from social_perception.benchmarks import streams
 from social_perception.benchmarks.course import Course, Depth, Flow, IdBook, Step, ends, trend
 from social_perception.benchmarks.inside import Inside, look_inside
 from social_perception.benchmarks.judged_tables import is_broken, judged
-from social_perception.benchmarks.overload import FACTOR, PROBE_RATES_HZ, find_capacity, overload
+from social_perception.benchmarks.overload import PROBE_RATES_HZ, find_overload, overload
 from social_perception.benchmarks.promises import (
     BROKEN,
     KEPT,
@@ -239,12 +239,14 @@ def played(answered_per_second):
     return play
 
 
-@pytest.mark.parametrize("per_second", [12.0, 41.0, 70.0, 150.0])
-def test_the_capacity_is_what_is_answered_when_too_much_is_sent(per_second):
-    assert find_capacity(played(per_second), StreamRequest(2, 9.0)).per_second == per_second
+@pytest.mark.parametrize(
+    ("per_second", "rate_hz"), [(12.0, 60.0), (30.0, 60.0), (31.0, 90.0), (70.0, 180.0), (120.0, 240.0)]
+)
+def test_an_overload_is_at_least_twice_what_can_be_answered(per_second, rate_hz):
+    assert find_overload(played(per_second), StreamRequest(2, 9.0)).hz == rate_hz >= 2 * per_second
 
 
-def test_an_overload_is_twice_the_capacity():
+def test_the_stream_that_is_judged_comes_after_the_probes():
     asked = []
 
     def play(request):
@@ -252,7 +254,7 @@ def test_an_overload_is_twice_the_capacity():
         return played(40.0)(request)
 
     assert overload(play, StreamRequest(2, 9.0, parts=3)).per_second == 40.0
-    assert [(each.rate_hz, each.parts) for each in asked] == [(60.0, 0), (FACTOR * 40.0, 3)]
+    assert [(each.rate_hz, each.parts) for each in asked] == [(60.0, 0), (90.0, 0), (90.0, 3)]
     assert asked[-1].seconds == 9.0
 
 
