@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import os
+import select
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +18,8 @@ from rich.text import Text
 from social_perception.core.types import FaceAffect, FrameAffect
 from social_perception.views.colors import level_color
 from social_perception.views.words import group_words, level_word, number
+
+_logger = logging.getLogger(__name__)
 
 _BAR_WIDTH = 24
 _REFRESH_S = 0.1
@@ -39,7 +44,11 @@ def live_display() -> Iterator[Show]:
 
 
 class _Throttled:
-    """Shows at most once per period."""
+    """Shows at most once per period, and only what standard output takes at once.
+
+    A terminal that is stopped (Ctrl-S), a pipe that nobody empties or a log on a full disk must not hold
+    up the run, which others may rely on. Only a reader that has gone (``| head -1``) ends it.
+    """
 
     def __init__(self, show: Show, period_s: float) -> None:
         self._show, self._period_s = show, period_s
@@ -47,9 +56,28 @@ class _Throttled:
 
     def __call__(self, affect: FrameAffect | None, title: str) -> None:
         now_s = time.monotonic()
-        if now_s >= self._next_s:
-            self._next_s = now_s + self._period_s
+        if now_s < self._next_s or not _takes_more():
+            return
+        self._next_s = now_s + self._period_s
+        try:
             self._show(affect, title)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            _logger.warning(
+                "standard output cannot be written: %s; nothing more is shown", error.strerror or error
+            )
+            self._next_s = math.inf
+            # What waits in Python's buffer would fail again at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _takes_more() -> bool:
+    """Whether a write to standard output would not wait."""
+    try:
+        return bool(select.select([], [sys.stdout], [], 0.0)[1])
+    except (OSError, ValueError):  # it has no file descriptor, or the system cannot tell
+        return True
 
 
 def live_table(affect: FrameAffect | None, title: str = "") -> Table:

@@ -9,7 +9,12 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pty
 import resource
+import subprocess
+import sys
+import termios
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -19,6 +24,7 @@ from social_perception.cli.main import main
 from social_perception.core.errors import OutputError
 from social_perception.core.types import Box, Face, Frame, FrameAffect, ImageArray
 from social_perception.sources.bag import BagSource
+from social_perception.views import terminal
 from social_perception.views.mcap import McapWriter
 from social_perception.views.tables import BOX_COLUMNS, FACE_COLUMNS, BoxTable, FaceTable
 
@@ -190,3 +196,85 @@ def test_a_full_disk_leaves_the_figures_of_an_earlier_benchmark(tmp_path, full_d
     with pytest.raises(OutputError, match=f"figures.json cannot be written: {REASON}"):
         write_text(path, json.dumps({"run": 2}))
     assert json.loads(path.read_text()) == {"run": 1}
+
+
+@pytest.fixture
+def shown(monkeypatch, pipeline, people):
+    """What the terminal is given: the affect of a frame; shown as often as asked."""
+    monkeypatch.setattr(terminal, "_LINE_PERIOD_S", 0.0)
+    monkeypatch.setattr(terminal, "_REFRESH_S", 0.0)
+    return pipeline.process(Frame(people[0], 0.0, 0))
+
+
+def filled(writer: int) -> int:
+    """Write until a pipe takes no more; how many bytes it took."""
+    os.set_blocking(writer, False)
+    total = 0
+    with suppress(BlockingIOError):
+        while True:
+            total += os.write(writer, b"x" * 100)
+    os.set_blocking(writer, True)
+    return total
+
+
+def test_a_pipe_that_nobody_empties_does_not_hold_up_the_run(shown, monkeypatch) -> None:
+    reader, writer = os.pipe()
+    waiting = filled(writer)
+    with os.fdopen(reader, "rb", buffering=0) as outside, os.fdopen(writer, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with terminal.live_display() as show:
+            for _ in range(100):
+                show(shown, "sample")
+            while waiting:
+                waiting -= len(outside.read(waiting))
+            show(shown, "sample")
+        assert outside.read(1000).decode() == terminal.live_line(shown) + "\n"
+        monkeypatch.undo()
+
+
+def test_a_terminal_that_is_stopped_does_not_hold_up_the_run(shown, monkeypatch) -> None:
+    outside, inside = pty.openpty()
+    with os.fdopen(outside, "rb", buffering=0) as screen, os.fdopen(inside, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with terminal.live_display() as show:
+            os.set_blocking(outside, False)
+            screen.read(100_000)
+            termios.tcflow(inside, termios.TCOOFF)  # Ctrl-S
+            for number in range(200):
+                show(shown, f"frame {number}")
+            assert screen.read(100_000) is None
+            termios.tcflow(inside, termios.TCOON)  # Ctrl-Q
+            show(shown, "and on")
+            assert b"and on" in screen.read(100_000)
+        monkeypatch.undo()
+
+
+def test_a_log_on_a_full_disk_ends_nothing_but_itself(tmp_path) -> None:
+    code = (
+        "import sys; from social_perception.views import terminal; terminal._LINE_PERIOD_S = 0.0\n"
+        "with terminal.live_display() as show:\n"
+        "    for _ in range(3): show(None, '')\n"
+        "print('done', file=sys.stderr)"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr.splitlines()) == (
+        0,
+        ["standard output cannot be written: No space left on device; nothing more is shown", "done"],
+    )
+
+
+def test_a_reader_that_goes_away_ends_live_without_complaint(tmp_path, people) -> None:
+    """The real program on a real pipe, whose reader takes one line."""
+    write_pictures(tmp_path, people)
+    table = tmp_path / "events.csv"
+    program = f"{sys.executable} -m social_perception.cli live --source sample?people=1 --no-ros"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{program} --duration 60 --output {table} | head -n 1"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 1
+    whole_rows(table, FACE_COLUMNS)
