@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from social_perception.cli.annotation import RECORDING, Annotator, Job, Wanted
+from social_perception.cli.annotation import RECORDING, VIDEO, Annotator, Job, Wanted
 from social_perception.cli.corpus import Ledger, outcome_of_earlier, plan
 from social_perception.cli.engines import free_memory, run_in_processes, run_serially, workers_that_pay
 from social_perception.cli.manifest import Origin, make_origin
@@ -23,6 +24,8 @@ from social_perception.cli.privacy import add_privacy_options, check_privacy
 from social_perception.cli.progress import Display
 from social_perception.core.config import AnonymityConfig
 from social_perception.core.errors import OutputError
+
+_logger = logging.getLogger(__name__)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -115,6 +118,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         open_jobs = jobs if options.force else _not_done(jobs, origin, display)
         if open_jobs:
+            _tell_of_pictures(wanted)
             _annotate(open_jobs, partial(Annotator, config, wanted, origin), display, options)
     except BaseException:
         display.close()
@@ -124,6 +128,16 @@ def run(options: argparse.Namespace) -> int:
         raise
     _sum_up(ledger, options.output)
     return 1 if ledger.count("failed") else 0
+
+
+def _tell_of_pictures(wanted: Wanted) -> None:
+    """Say in one line that what is written shows people."""
+    places = [name for name, asked in ((VIDEO, wanted.video), ("the report", wanted.thumbnails)) if asked]
+    if places:
+        how = (
+            "with the faces that are found hidden" if wanted.blur else "with everybody in them (--blur-faces)"
+        )
+        _logger.warning("the videos' pictures are kept in %s, %s", " and ".join(places), how)
 
 
 def _not_done(jobs: Sequence[Job], origin: Origin, display: Display) -> tuple[Job, ...]:

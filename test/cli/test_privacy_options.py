@@ -107,8 +107,8 @@ def test_live_hands_the_group_alone_to_ros_and_the_page(couple, folder, monkeypa
     published, shown, asked = [], [], []
 
     class Keeper:
-        topics, url = ("group_affect",), "http://here"
-        wants_picture = True
+        topics, url, place = ("group_affect",), "http://here", "http://here"
+        wants_picture = has_new_token = True
 
         def publish(self, affect, frame):
             published.append(affect)
@@ -171,3 +171,91 @@ def test_annotate_writes_the_group_only(couple, tmp_path, write_video, caplog) -
     results = json.loads(written["annotation.json"])["results"]
     assert results["faces"] == 2, "how many there were is told"
     assert results["mean_intensity"] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ([], "the videos' pictures are kept in annotated.mp4, with everybody in them (--blur-faces)"),
+        (
+            ["--blur-faces", "--thumbnails"],
+            "annotated.mp4 and the report, with the faces that are found hidden",
+        ),
+        (["--no-video"], ""),
+        (["--anonymous"], ""),
+    ],
+)
+def test_annotate_says_in_one_line_that_it_keeps_pictures(
+    flags, told, couple, tmp_path, write_video, capsys
+) -> None:
+    video = write_video(tmp_path / "talk.mp4", frames=3)
+    assert main(["annotate", str(video), "--output", str(tmp_path / "out"), "--no-plot", *flags]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "pictures are kept" in line]
+    assert len(lines) == bool(told)
+    assert all(told in line for line in lines)
+
+
+def noisy_video(path, frames=12):
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 64, 48, "yuv420p", 8_000_000
+        noise = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
+        for _ in range(frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def roughness(image, area):
+    return float(np.abs(np.diff(image[area].astype(int), axis=1)).mean())
+
+
+FACE, REST = np.s_[5:11, 5:11], np.s_[28:44, 36:60]
+
+
+class Late(Couple):
+    """Finds nobody before frame 6."""
+
+    def process(self, frame):
+        affect = super().process(frame)
+        return affect if frame.index >= 6 else dataclasses.replace(affect, faces=())
+
+
+@pytest.mark.parametrize("flags", [[], ["--blur-faces"]])
+def test_annotate_hides_faces_in_its_video_also_before_they_are_found(flags, monkeypatch, tmp_path) -> None:
+    from social_perception.sources.video import VideoSource
+
+    monkeypatch.setattr("social_perception.pipeline.make_pipeline", lambda *_, **__: Late())
+    monkeypatch.setattr("social_perception.views.overlay.draw_overlay", lambda image, *_, **__: image)
+    video = noisy_video(tmp_path / "talk.mp4")
+    argv = ["annotate", str(video), "--output", str(tmp_path / "out"), "--no-plot", "--no-report", *flags]
+    assert main(argv) == 0
+    with VideoSource(tmp_path / "out" / "talk" / "annotated.mp4") as source:
+        images = [frame.image for frame in source]
+    assert len(images) == 12
+    for image in images:
+        assert roughness(image, REST) > 15
+        assert (roughness(image, FACE) < 10) is bool(flags)
+
+
+@pytest.mark.parametrize("flags", [[], ["--blur-faces"]])
+def test_live_hides_faces_in_recorded_pictures(flags, couple, tmp_path) -> None:
+    import cv2
+
+    rosbag2 = pytest.importorskip("rosbags.highlevel")
+    bag = tmp_path / "bag"
+    source = noisy_video(tmp_path / "talk.mp4")
+    argv = ["live", "--source", str(source), "--no-ros", "--reproducible", "--record", str(bag)]
+    assert main([*argv, "--record-images", *flags]) == 0
+    with rosbag2.AnyReader([bag]) as reader:
+        counts = {topic: info.msgcount for topic, info in reader.topics.items()}
+        pictures = [
+            cv2.imdecode(reader.deserialize(data, each.msgtype).data, cv2.IMREAD_COLOR)
+            for each, _, data in reader.messages()
+            if each.topic == "/image/compressed"
+        ]
+    assert counts["/face_affect"] == counts["/image/compressed"] == 12
+    assert all((roughness(picture, FACE) < 10) is bool(flags) for picture in pictures)
+    assert all(roughness(picture, REST) > 15 for picture in pictures)
