@@ -418,19 +418,14 @@ def test_anonymous_nodes_have_the_group_and_nothing_else(ros, parameters) -> Non
         assert launched.wait(TIMEOUT_S) == 0
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("ros2") is None, reason="needs ros2 launch")
-def test_two_anonymous_cameras_have_a_group_each(ros, parameters) -> None:
-    eyes = {side: f"{ros.namespace}/{side}_eye/image" for side in ("left", "right")}
-    images = {f"{side}_image_topic": topic for side, topic in eyes.items()}
-    given = {"params_file": str(parameters), "device": "cpu", "anonymous": "true", **images}
-    with launching(ros, given, TWO_CAMERAS) as launched:
-        for image in eyes.values():
-            ros.until(lambda i=image: subscribers(ros, i) == ["group_affect"], "the images", TIMEOUT_S)
-        ours = {name for name, _ in ros.node.get_topic_names_and_types() if "_eye/" not in name}
-        ours = {name.removeprefix(ros.namespace) for name in ours if name.startswith(ros.namespace)}
-        events = {f"/{side}/group_affect/transition_event" for side in eyes}
-        other = {f"/{side}/depth" for side in eyes}
-        assert ours - other == {"/left/group_affect", "/right/group_affect", *events}
-        launched.send_signal(signal.SIGINT)
-        assert launched.wait(TIMEOUT_S) == 0
+@pytest.mark.parametrize(
+    ("anonymous", "expected"),
+    [
+        ("true", ["anonymous_group"] * 2),
+        ("false", ["smile_intensity", *["group_affect", "face_tracker"] * 2]),
+    ],
+)
+def test_two_anonymous_cameras_have_a_group_each_and_nothing_else(anonymous, expected) -> None:
+    context, cameras = LaunchContext(), get_launch_description_from_python_launch_file(str(TWO_CAMERAS))
+    declare(cameras, context, {"anonymous": anonymous})
+    assert programs(cameras.entities, context) == [f"social_perception/{name}" for name in expected]
