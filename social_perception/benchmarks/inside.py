@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
-from collections.abc import Sequence
+from array import array
 from dataclasses import dataclass
 
 from social_perception.benchmarks.course import Trend, trend
@@ -44,13 +44,30 @@ def look_inside() -> Inside:
     return Inside(sys.getallocatedblocks(), heap_mb)
 
 
-def inside_trends(times_s: Sequence[float], found: Sequence[Inside]) -> tuple[Trend, ...]:
-    """How Python's memory and the C library's went over the times in s."""
-    blocks = trend("Python's memory", "blocks", times_s, [each.blocks for each in found])
-    heaps = [each.heap_mb for each in found if each.heap_mb is not None]
-    if len(heaps) < len(found):
-        return (blocks,)
-    return (blocks, trend("in use of the C library's heaps", "MB", times_s, heaps))
+class InsideWatch:
+    """Keeps what was seen of a process's memory; plain numbers, which do not look like a leak themselves."""
+
+    def __init__(self) -> None:
+        self._times_s, self._blocks, self._heaps_mb = array("d"), array("d"), array("d")
+
+    def __len__(self) -> int:
+        return len(self._times_s)
+
+    def add(self, time_s: float, seen: Inside) -> None:
+        """Take in what was seen at a time in s."""
+        self._times_s.append(time_s)
+        self._blocks.append(seen.blocks)
+        if seen.heap_mb is not None:
+            self._heaps_mb.append(seen.heap_mb)
+
+    def trends(self) -> tuple[Trend, ...]:
+        """How Python's memory and the C library's went; nothing if nothing was seen."""
+        found = []
+        if len(self._times_s):
+            found.append(trend("Python's memory", "blocks", self._times_s, self._blocks))
+        if found and len(self._heaps_mb) == len(self._times_s):
+            found.append(trend("in use of the C library's heaps", "MB", self._times_s, self._heaps_mb))
+        return tuple(found)
 
 
 @functools.cache  # each opening of the library leaves garbage, which would be counted

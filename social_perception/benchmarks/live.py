@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from social_perception.benchmarks.course import Course, Depth, Flow, Step
 from social_perception.benchmarks.ending import ended_by_signal
-from social_perception.benchmarks.inside import Inside, inside_trends, look_inside
+from social_perception.benchmarks.inside import InsideWatch, look_inside
 from social_perception.benchmarks.loop import Loop
 from social_perception.benchmarks.report import Stream, to_line
 from social_perception.benchmarks.stream import (
@@ -127,14 +127,12 @@ class Follower:
     def __init__(self, mailbox: Mailbox[Shot], camera: Camera) -> None:
         self._mailbox, self._camera = mailbox, camera
         self._replaced = mailbox.replaced
-        self._times_s: list[float] = []
-        self._inside: list[Inside] = []
+        self._inside = InsideWatch()
         self._most = self._outdated = 0
 
     def look(self) -> None:
         """Note the memory in use; about once a second."""
-        self._times_s.append(time.monotonic())
-        self._inside.append(look_inside())
+        self._inside.add(time.monotonic(), look_inside())
 
     def newest_ns(self) -> int:
         """The stamp of the newest image that is there; to be asked before one is taken."""
@@ -153,7 +151,7 @@ class Follower:
         return record.course(
             request,
             seconds,
-            trends=(*watch.trends(), *inside_trends(self._times_s, self._inside)),
+            trends=(*watch.trends(), *self._inside.trends()),
             depths=(Depth("images that wait for the pipeline", self._most, 1),),
             flow=Flow(sent, (step,), 0, record.answered),
             outdated=self._outdated,

@@ -69,7 +69,6 @@ def judge_soak(course: Course, ids: int, limits: Limits = SOAK_LIMITS) -> tuple[
 
 def judge_overload(course: Course, limits: Limits = OVERLOAD_LIMITS) -> tuple[Promise, ...]:
     """Judge a stream of more images than can be answered."""
-    flow = course.flow
     return (
         _is_overload(course, limits),
         _order(course),
@@ -77,7 +76,7 @@ def judge_overload(course: Course, limits: Limits = OVERLOAD_LIMITS) -> tuple[Pr
         _oldest(course, limits),
         _latency(course, limits),
         _accounting(course),
-        *([_warning(course)] if len(flow.steps) > 1 else []),
+        *([_warning(course, limits)] if len(course.flow.steps) > 1 else []),
         *_depths(course),
         *_memory(course, limits),
     )
@@ -158,11 +157,14 @@ def _accounting(course: Course) -> Promise:
     return Promise(text, figure, _verdict(flow.unaccounted == 0 and flow.failed == 0))
 
 
-def _is_overload(course: Course, limits: Limits) -> Promise:
+def _excess(course: Course) -> float:
     flow = course.flow
-    excess = flow.sent / flow.answered if flow.answered else float("inf")
+    return flow.sent / flow.answered if flow.answered else float("inf")
+
+
+def _is_overload(course: Course, limits: Limits) -> Promise:
     text = f"(the stream is an overload: {limits.excess:g} images sent per answer)"
-    return Promise(text, f"{excess:.2f}", KEPT if excess >= limits.excess else OPEN)
+    return Promise(text, f"{_excess(course):.2f}", KEPT if _excess(course) >= limits.excess else OPEN)
 
 
 def _newest(course: Course) -> Iterator[Promise]:
@@ -184,9 +186,11 @@ def _oldest(course: Course, limits: Limits) -> Promise:
     return Promise(text, f"{course.oldest_ms:.0f} ms", _verdict(course.oldest_ms <= limits.oldest_ms))
 
 
-def _warning(course: Course) -> Promise:
+def _warning(course: Course, limits: Limits) -> Promise:
     flow = course.flow
     text = "a warning on /diagnostics, to the end"
+    if _excess(course) < limits.excess:
+        return Promise(text, "no overload", OPEN)
     if flow.warned_after_s is None:
         return Promise(text, "none", BROKEN)
     figure = f"after {flow.warned_after_s:.0f} s: {flow.warning}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,9 +36,8 @@ class UsageWatch:
     ) -> None:
         self._folder = proc / str(pid if pid is not None else os.getpid())
         self._clock = clock
-        self._times_s: list[float] = []
-        self._memory_mb: list[float] = []
-        self._private_mb: list[float] = []
+        # Plain numbers, so that they do not look like a leak of the process that is watched.
+        self._times_s, self._memory_mb, self._private_mb = array("d"), array("d"), array("d")
         self._begun_cpu_s = self._cpu_s()
         self.sample()
 

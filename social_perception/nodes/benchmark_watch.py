@@ -11,7 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 
 from social_perception.benchmarks.course import Depth, Step, Trend
-from social_perception.benchmarks.inside import Inside, inside_trends
+from social_perception.benchmarks.inside import InsideWatch
 from social_perception.benchmarks.report import from_json
 from social_perception.core.errors import ConfigurationError, SocialPerceptionError
 from social_perception.nodes.messages import seconds
@@ -117,8 +117,7 @@ class Looks(threading.Thread):
         self._lock = threading.Lock()
         self._first: Look | None = None
         self._heeding = False
-        self._times_s: list[float] = []
-        self._inside: list[Inside] = []
+        self._inside = InsideWatch()
         self._most: dict[str, int] = {}
 
     def run(self) -> None:
@@ -130,8 +129,7 @@ class Looks(threading.Thread):
         """Heed what is seen from now on, at rest and before the first image."""
         with self._lock:
             self._first, self._heeding = None, True
-            self._times_s.clear()
-            self._inside.clear()
+            self._inside = InsideWatch()
             self._most.clear()
 
     def end(self) -> tuple[tuple[Trend, ...], tuple[Depth, ...]]:
@@ -142,11 +140,11 @@ class Looks(threading.Thread):
         """
         with self._lock:
             self._heeding = False
-            if not self._inside:
+            if not len(self._inside):
                 raise ConfigurationError("the process of the nodes says nothing of itself")
             bounds = self._bounds()
             depths = tuple(Depth(place, most, bounds[place]) for place, most in self._most.items())
-            return inside_trends(self._times_s, self._inside), depths
+            return self._inside.trends(), depths
 
     @property
     def most(self) -> int:
@@ -160,8 +158,7 @@ class Looks(threading.Thread):
                 return
             if self._first is None:
                 self._first = look
-            self._times_s.append(look.time_ns * 1e-9)
-            self._inside.append(look.inside)
+            self._inside.add(look.time_ns * 1e-9, look.inside)
             for place, count in waiting(self._sent_before(look.time_ns), self._first, look).items():
                 self._most[place] = max(count, self._most.get(place, 0))
 

@@ -8,7 +8,7 @@ import pytest
 
 from social_perception.benchmarks import streams
 from social_perception.benchmarks.course import Course, Depth, Flow, IdBook, Step, ends, trend
-from social_perception.benchmarks.inside import Inside, look_inside
+from social_perception.benchmarks.inside import Inside, InsideWatch, look_inside
 from social_perception.benchmarks.judged_tables import is_broken, judged
 from social_perception.benchmarks.overload import PROBE_RATES_HZ, find_overload, overload
 from social_perception.benchmarks.promises import (
@@ -127,7 +127,12 @@ def test_without_ros_there_are_fewer_places_to_wait_and_no_diagnostics():
 
 def test_what_is_no_overload_proves_nothing():
     flow = Flow(60, (Step("face_tracker", 60, 50, 10, 0), Step("smile_intensity", 50, 50, 0, 0)), 0, 50)
-    assert OPEN in verdicts(judge_overload(dataclasses.replace(GOOD, flow=flow))).values()
+    found = verdicts(judge_overload(dataclasses.replace(GOOD, flow=flow)))
+    assert [name for name, verdict in found.items() if verdict == OPEN] == [
+        "(the stream is an overload: 1.5 images sent per answer)",
+        "a warning on /diagnostics, to the end",
+    ]
+    assert BROKEN not in found.values()
 
 
 def test_a_run_that_is_too_short_leaves_memory_and_delays_open():
@@ -330,6 +335,22 @@ def test_every_image_of_an_overload_is_accounted_for_through_topics():
     assert [step.name for step in found.course.flow.steps] == ["face_tracker", "smile_intensity"]
     assert found.course.flow.dropped > 0
     assert "dropped" in found.course.flow.warning
+
+
+def test_what_was_seen_inside_is_followed():
+    watch = InsideWatch()
+    assert watch.trends() == ()
+    for second in range(60):
+        watch.add(second, Inside(1000 + second, 50.0))
+    blocks, heaps = watch.trends()
+    assert (blocks.name, blocks.unit, blocks.slope_per_min) == (
+        "Python's memory",
+        "blocks",
+        pytest.approx(60.0),
+    )
+    assert (heaps.start, heaps.end, heaps.slope_per_min) == (50.0, 50.0, 0.0)
+    watch.add(60, Inside(2000, None))
+    assert [each.name for each in watch.trends()] == ["Python's memory"]
 
 
 def test_to_look_inside_leaves_no_garbage():
