@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,28 @@ def test_a_yaml_file_makes_no_objects(tmp_path: Path, capsys: pytest.CaptureFixt
     with pytest.raises(SocialPerceptionError, match="cannot read the settings"):
         read_yaml(path)
     assert not capsys.readouterr().out
+
+
+PLAYLISTS = {
+    "hls.mp4": "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{url}/part.ts\n#EXT-X-ENDLIST\n",
+    "concat.mp4": "ffconcat version 1.0\nfile '{url}/part.mp4'\n",
+    "dash.mpd": '<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period>'
+    '<AdaptationSet mimeType="video/mp4"><Representation id="1" bandwidth="1">'
+    "<BaseURL>{url}/part.mp4</BaseURL><SegmentBase/></Representation>"
+    "</AdaptationSet></Period></MPD>",
+}
+
+
+@pytest.mark.parametrize("name", PLAYLISTS)
+def test_a_video_that_names_others_reaches_for_nothing(tmp_path: Path, name: str) -> None:
+    """FFmpeg knows lists of what to fetch; one that is given as a video must not make it call anybody."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        (tmp_path / name).write_text(
+            PLAYLISTS[name].format(url=f"http://127.0.0.1:{server.getsockname()[1]}")
+        )
+        with pytest.raises(SourceError, match="is not a video that can be read") as caught:
+            open_source(str(tmp_path / name))
+        server.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            server.accept()
+    assert "\n" not in str(caught.value)
