@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 
 import pytest
 
@@ -17,3 +18,19 @@ def ros():
     harness = RosHarness()
     yield harness
     harness.close()
+
+
+@pytest.fixture
+def unexpected(monkeypatch):
+    """The exceptions that a node did not know what to do with: those it logs with a traceback."""
+    from social_perception.nodes import stage
+
+    found = []
+    told = traceback.format_exc
+
+    def note() -> str:
+        found.append(told())
+        return found[-1]
+
+    monkeypatch.setattr(stage.traceback, "format_exc", note)
+    return found

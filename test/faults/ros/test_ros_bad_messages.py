@@ -7,27 +7,25 @@ call. An exception out of one of them would end the executor, and with it every 
 from __future__ import annotations
 
 import array
-import itertools
 import math
-import traceback
 
 import numpy as np
 import pytest
-from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from social_perception.msg import FaceAffectArray, GroupAffect, TrackedFaceArray
 from visualization_msgs.msg import MarkerArray
 
 from social_perception.core.types import Box, Track
-from social_perception.nodes import stage
 from social_perception.nodes.affect_dashboard import AffectDashboardNode
 from social_perception.nodes.affect_markers import AffectMarkersNode
 from social_perception.nodes.affect_overlay import AffectOverlayNode
 from social_perception.nodes.face_tracker import FaceTrackerNode
 from social_perception.nodes.greeter import GreeterNode
 from social_perception.nodes.group_affect import GroupAffectNode
+from social_perception.nodes.resources import resident_mb
 from social_perception.nodes.smile_intensity import SmileIntensityNode
 from test.faults.ros import ros_bad_messages as messages
+from test.faults.ros.ros_probe import Probe
 
 pytestmark = [pytest.mark.ros]
 
@@ -46,47 +44,6 @@ ODD = {
     GroupAffect: messages.odd_groups,
 }
 PATIENT = {"silent_after_s": 1000.0, "diagnostics_period_s": 60.0}
-
-
-class Probe:
-    """A node, and what is done to it."""
-
-    def __init__(self, ros, node) -> None:
-        self.ros, self.node = ros, node
-        self._numbers = itertools.count(1)
-
-    def inputs(self) -> dict[str, Subscription]:
-        """What the node subscribes, by the ends of the topics' names."""
-        found = {each.topic_name: each for each in self.node.subscriptions}
-        base = self.ros.namespace + "/"
-        return {name.removeprefix(base): each for name, each in found.items() if name.startswith(base)}
-
-    def give(self, topic: str, message) -> None:
-        """Call the callback of a subscription as rclpy does, then all timers, and let the worker finish."""
-        subscription = self.inputs()[topic]
-        info = {"publication_sequence_number": next(self._numbers)}
-        wants_info = getattr(subscription, "_callback_type", None) is not getattr(
-            getattr(Subscription, "CallbackType", None), "MessageOnly", None
-        )
-        subscription.callback(*((message, info) if wants_info else (message,)))
-        self._let_work()
-        for timer in list(self.node.timers):
-            timer.callback()
-        self._let_work()
-
-    def _let_work(self) -> None:
-        worker = getattr(self.node, "worker", None)
-        if worker is None:
-            return
-        with worker._changed:
-            thread = worker._thread
-        assert thread.is_alive(), "the worker's thread has died"
-        self.ros.until(lambda: worker.waiting == 0 and not self._is_busy(worker), "the worker is ready")
-
-    def _is_busy(self, worker) -> bool:
-        # Whoever waits for the condition has released its lock and stands in the list of waiters.
-        with worker._changed:
-            return not worker._changed._waiters
 
 
 def watched(ros, kind, topic):
@@ -149,20 +106,6 @@ def probe(ros, monkeypatch):
         return found
 
     return make
-
-
-@pytest.fixture
-def unexpected(monkeypatch):
-    """The exceptions that a node did not know what to do with: those it logs with a traceback."""
-    found = []
-    told = traceback.format_exc
-
-    def note() -> str:
-        found.append(told())
-        return found[-1]
-
-    monkeypatch.setattr(stage.traceback, "format_exc", note)
-    return found
 
 
 @pytest.mark.parametrize(
@@ -288,3 +231,22 @@ def test_the_greeter_lets_what_it_believes_grow_old(probe) -> None:
     assert listen._writer._client.get("group") == held
     given.give("group_affect", messages.group(smiling_fraction=1.0))
     assert listen._writer._client.get("group").smiling_fraction == 1.0
+
+
+def test_an_image_of_8k_is_taken_and_sizes_that_are_only_said_take_no_memory(probe) -> None:
+    given = probe("face_tracker")
+    published = []
+    given.node._publisher.publish = published.append
+    width, height = 7680, 4320
+    large = messages.image(width=width, height=height, step=3 * width, data=messages.blob(3 * width * height))
+    given.give("image", large)
+    assert (published[-1].image_width, published[-1].image_height) == (width, height)
+    del large
+    huge = [message for what, message in messages.bad_images() if what.startswith("huge")]
+    before_mb = resident_mb()
+    for message in huge:
+        given.give("image", message)
+    assert given.node.health.totals.failed == len(huge) == 4
+    assert before_mb is None or resident_mb() < before_mb + 20.0
+    given.give("image", messages.image(header=messages.header(101)))
+    assert published[-1].image_width == messages.WIDTH

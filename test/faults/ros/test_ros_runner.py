@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
+from rclpy.serialization import serialize_message
+from social_perception.msg import FaceAffectArray, GroupAffect
 from std_msgs.msg import String
 
 from social_perception.nodes import runner
 from social_perception.nodes.group_affect import GroupAffectNode
+from test.faults.ros import ros_bad_messages as messages
 
 pytestmark = [pytest.mark.ros]
 
@@ -87,4 +91,36 @@ def test_a_parameter_of_no_type_leaves_the_node_as_it_is(ros) -> None:
         assert answer.result().results[0].successful
         assert program.nodes[0].get_parameter("window_s").value == 7.0
         assert not unanswered.done(), "rclpy raises before it can answer"
+        assert not program.ended.is_set()
+
+
+def wrong_bytes() -> list[bytes]:
+    """What is left of a message on a bad line: cut off, nothing, lengths of lists that cannot be, noise."""
+    good = serialize_message(messages.affects([messages.affect(valid=False, level=0)]))
+    random = np.random.default_rng(1)
+    found = [good[: len(good) // 2], good[:4], b"\x00", good[:4] + b"\xff" * 200]
+    for _ in range(60):
+        noisy = bytearray(good)
+        for _ in range(random.integers(1, 9)):
+            noisy[random.integers(4, len(noisy))] = random.integers(256)
+        found.append(bytes(noisy))
+    return found
+
+
+def test_bytes_that_are_no_message_stop_nothing(ros) -> None:
+    with runner.running([lambda: GroupAffectNode(namespace=ros.namespace)]) as program:
+        groups = ros.collect(GroupAffect, "group_affect")
+        publisher = ros.publisher(FaceAffectArray, "face_affect")
+        for number, data in enumerate(wrong_bytes()):
+            publisher.publish(data)
+            if number % 8 == 0:
+                ros.executor.spin_once(timeout_sec=0.02)
+        header = messages.header()
+        header.stamp = ros.node.get_clock().now().to_msg()
+
+        def answered():
+            publisher.publish(messages.affects([messages.affect(id="somebody")], header=header))
+            return any(each.face_ids == ["somebody"] for each in groups)
+
+        ros.until(answered, "an answer to the next good message")
         assert not program.ended.is_set()
