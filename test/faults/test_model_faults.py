@@ -1,0 +1,100 @@
+"""Files that are no network's weights: one line that names the file, and a status that is not 0.
+
+What each kind of damage says is tested where the files are read (test/smile, test/detection); here the
+commands meet them. The weights of the detector are part of the package and cannot be chosen: a package
+that was damaged stands for them.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+
+import cv2
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from social_perception.cli.main import main
+from social_perception.smile.weights import shipped_path
+
+
+class Evil:
+    """Leaves a mark where it is unpickled."""
+
+    def __init__(self, mark) -> None:
+        self.mark = str(mark)
+
+    def __reduce__(self):
+        return os.mkdir, (self.mark,)
+
+
+def sparse(path) -> None:
+    with path.open("wb") as file:
+        file.truncate(40 * 2**30)
+
+
+MODELS = {
+    "missing": lambda path: None,
+    "empty": lambda path: path.write_bytes(b""),
+    "a folder": lambda path: path.mkdir(),
+    "truncated": lambda path: path.write_bytes(shipped_path().read_bytes()[:-1000]),
+    "longer": lambda path: path.write_bytes(shipped_path().read_bytes() + b"more"),
+    "text": lambda path: path.write_text("no weights at all\n" * 1000),
+    "a pickle": lambda path: path.write_bytes(pickle.dumps(Evil(path.parent / "pwned"))),
+    "torch's own": lambda path: torch.save({"evil": Evil(path.parent / "pwned")}, path),
+    "another version": lambda path: save_file(
+        {"a": torch.zeros(1)},
+        path,
+        {"architecture": "social_perception.smile.SmileNetwork", "version": "2"},
+    ),
+    "another network": lambda path: save_file({"a": torch.zeros(1)}, path, {"architecture": "VGG"}),
+    "no network": lambda path: save_file({"a": torch.zeros(1)}, path),
+    "huge": sparse,
+    "a pipe": lambda path: os.mkfifo(path),
+}
+
+
+@pytest.fixture
+def picture(tmp_path, people) -> str:
+    path = str(tmp_path / "picture.png")
+    cv2.imwrite(path, people[0])
+    return path
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_no_smile_network_is_one_line_and_status_1(name, tmp_path, picture, capsys) -> None:
+    path = tmp_path / "model.safetensors"
+    MODELS[name](path)
+    output = tmp_path / "scores.csv"
+    assert main(["score", picture, "--output", str(output), "--model", str(path)]) == 1
+    assert not output.exists()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("social-perception: error: ")
+    assert str(path) in line
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("backend", ["mmod-torch", "mmod-dlib"])
+@pytest.mark.parametrize("damage", ["missing", "truncated", "a folder", "text"])
+def test_a_damaged_detector_is_one_line_and_status_1(
+    backend, damage, tmp_path, monkeypatch, picture, capsys
+) -> None:
+    from social_perception.detection import factory
+
+    if backend == "mmod-dlib":
+        pytest.importorskip("dlib")
+    path = tmp_path / "detector.dat"
+    whole = factory.weights_path().read_bytes()
+    {
+        "missing": lambda: None,
+        "truncated": lambda: path.write_bytes(whole[:-1000]),
+        "a folder": path.mkdir,
+        "text": lambda: path.write_text("no weights at all\n" * 1000),
+    }[damage]()
+    monkeypatch.setattr(factory, "weights_path", lambda: path)
+    output = str(tmp_path / "scores.csv")
+    assert main(["score", picture, "--output", output, "--backend", backend]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("social-perception: error: ")
+    assert str(path) in line
