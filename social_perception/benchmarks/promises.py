@@ -55,10 +55,17 @@ ALONE_STEPS = 2
 """One image is worked on, and one waits."""
 
 
-def judge_soak(course: Course, ids: int, limits: Limits = SOAK_LIMITS) -> tuple[Promise, ...]:
-    """Judge a long stream at the camera's rate with people who come and go; ids is how many there were."""
+def judge_soak(course: Course, seconds: float, ids: int, limits: Limits = SOAK_LIMITS) -> tuple[Promise, ...]:
+    """Judge a long stream at the camera's rate with people who come and go.
+
+    Args:
+        course: how it went.
+        seconds: how long it was.
+        ids: how many different ones were told.
+        limits: from when on a promise is broken.
+    """
     return (
-        *_memory(course, limits),
+        *_memory(course, limits, seconds),
         _ids(course, ids),
         *_depths(course),
         _latency(course, limits),
@@ -78,7 +85,7 @@ def judge_overload(course: Course, limits: Limits = OVERLOAD_LIMITS) -> tuple[Pr
         _accounting(course),
         *([_warning(course, limits)] if len(course.flow.steps) > 1 else []),
         *_depths(course),
-        *_memory(course, limits),
+        *_memory(course, limits, SETTLED_S),
     )
 
 
@@ -86,13 +93,17 @@ def _verdict(holds: bool) -> str:
     return KEPT if holds else BROKEN
 
 
-def _memory(course: Course, limits: Limits) -> Iterator[Promise]:
+def _memory(course: Course, limits: Limits, seconds: float) -> Iterator[Promise]:
     most = {"MB": limits.memory_mb_per_min, "blocks": limits.blocks_per_min}
     for each in course.trends:
         if each.name in JUDGED_TRENDS:
             text = f"{each.name} flat: at most {most[each.unit]:g} {each.unit} per minute"
-            yield Promise(text, in_words(each), _flat(each, most[each.unit]))
+            verdict = _flat(each, most[each.unit]) if seconds >= SETTLED_S else OPEN
+            yield Promise(text, in_words(each), verdict)
 
+
+SETTLED_S = 590.0
+"""A soak of less than about ten minutes does not tell growth from what fills up once."""
 
 JUDGED_TRENDS = ("resident memory", "Python's memory")
 """The others only say where a growth comes from."""

@@ -45,7 +45,9 @@ def measure_soak(request: StreamRequest) -> tuple[Stream, ...]:
     if streams[0].reason:
         streams = (*streams, *measure([request], [NO_ROS]))
     return tuple(
-        each if each.course is None else replace(each, promises=judge_soak(each.course, each.ids or 0))
+        each
+        if each.course is None
+        else replace(each, promises=judge_soak(each.course, each.seconds or 0.0, each.ids or 0))
         for each in streams
     )
 

@@ -68,7 +68,7 @@ def verdicts(promises):
     return {promise.text: promise.verdict for promise in promises}
 
 
-@pytest.mark.parametrize("judge", [lambda course: judge_soak(course, 440), judge_overload])
+@pytest.mark.parametrize("judge", [lambda course: judge_soak(course, SECONDS, 440), judge_overload])
 def test_a_good_course_keeps_every_promise(judge):
     assert set(verdicts(judge(GOOD)).values()) == {KEPT}
 
@@ -86,7 +86,7 @@ BAD = [
 
 @pytest.mark.parametrize(("text", "change"), BAD, ids=[text for text, _ in BAD])
 def test_a_soak_breaks_the_promise_that_does_not_hold_and_no_other(text, change):
-    found = verdicts(judge_soak(dataclasses.replace(GOOD, **change), 440))
+    found = verdicts(judge_soak(dataclasses.replace(GOOD, **change), SECONDS, 440))
     assert [name for name, verdict in found.items() if verdict != KEPT] == [
         name for name in found if text in name
     ]
@@ -138,18 +138,24 @@ def test_what_is_no_overload_proves_nothing():
 def test_a_run_that_is_too_short_leaves_memory_and_delays_open():
     short = trend("resident memory", "MB", TIMES_S[:30], 500.0 + TIMES_S[:30])
     course = dataclasses.replace(GOOD, trends=(short,), ends=None)
-    found = judge_soak(course, 8)
+    found = judge_soak(course, SECONDS, 8)
     assert sorted(each.text[:15] for each in found if each.verdict == OPEN) == [
         "95 % of the del",
         "resident memory",
     ]
 
 
+def test_memory_is_not_judged_before_it_has_settled():
+    course = dataclasses.replace(GOOD, trends=(memory(50.0),))
+    (promise,) = [each for each in judge_soak(course, 300.0, 8) if "memory" in each.text]
+    assert promise.verdict == OPEN
+
+
 def test_growth_that_cannot_be_told_from_wandering_is_left_open():
     growing = memory(SOAK_LIMITS.memory_mb_per_min * 1.5, noise_mb=15.0)
     assert growing.low < 0.0 < growing.slope_per_min
     course = dataclasses.replace(GOOD, trends=(growing,))
-    assert OPEN in verdicts(judge_soak(course, 8)).values()
+    assert OPEN in verdicts(judge_soak(course, SECONDS, 8)).values()
 
 
 @pytest.mark.parametrize("growth", [-1.0, 0.0, 0.5, 5.0])
@@ -225,7 +231,9 @@ def test_what_failed_is_named_and_breaks_the_promise():
     flow = Flow(100, (STEPS[0], Step("smile_intensity", 60, 45, 10, 0)), 0, 45)
     assert (flow.unaccounted, flow.failed) == (0, 5)
     (promise,) = [
-        each for each in judge_soak(dataclasses.replace(GOOD, flow=flow), 8) if "accounted" in each.text
+        each
+        for each in judge_soak(dataclasses.replace(GOOD, flow=flow), SECONDS, 8)
+        if "accounted" in each.text
     ]
     assert promise.verdict == BROKEN
     assert "5 failed" in promise.figure
@@ -278,7 +286,7 @@ def stream(course, promises, **about):
 
 def test_a_judged_stream_survives_its_json_and_is_shown():
     course = dataclasses.replace(GOOD, reused=1)
-    given = stream(course, judge_soak(course, 9), interrupted=True)
+    given = stream(course, judge_soak(course, SECONDS, 9), interrupted=True)
     assert from_json(Stream, to_json(given), "here") == given
     text = "\n".join(judged([given], lambda found: iter(["figures"])))
     figure = "9 ids, 1 reused; the longest gap that an id outlived 1.8 s"
@@ -286,11 +294,12 @@ def test_a_judged_stream_survives_its_json_and_is_shown():
     assert "**topics**, 2 people, 10.0 images per s, for 10 s, **interrupted**:" in text
     assert "resident memory 500" in text
     assert is_broken(given)
-    assert not is_broken(stream(GOOD, judge_soak(GOOD, 9)))
+    assert not is_broken(stream(GOOD, judge_soak(GOOD, SECONDS, 9)))
 
 
 def test_only_long_streams_are_judged(monkeypatch):
-    monkeypatch.setattr(streams, "_play", lambda way, request: stream(GOOD, (), interrupted=False))
+    played = dataclasses.replace(stream(GOOD, ()), seconds=float(SECONDS))
+    monkeypatch.setattr(streams, "_play", lambda way, request: played)
     (found,) = streams.measure_soak(StreamRequest(2, 9.0, parts=10))
     assert set(verdicts(found.promises).values()) == {KEPT}
     assert not any(each.promises for each in streams.measure([StreamRequest(2, 9.0)], [TOPICS]))
