@@ -180,3 +180,29 @@ def test_the_same_id_twice_is_refused(network: Network) -> None:
 def test_a_device_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigurationError, match="no CUDA device"):
         make_scorer(SmileConfig(device="cuda"))
+
+
+def test_stamps_that_stand_still_do_not_make_the_memory_grow(network: Network) -> None:
+    scorer = scorer_of(network, max_faces=2)
+    for number in range(200):
+        scorer.score(tracks("stays", f"new{number}"), CROPS[:2], 0.0)
+    assert len(scorer._tracks) == 32
+    assert len(scorer._memory) <= 32
+    (smile,) = scorer.score(tracks("stays"), CROPS[:1], 0.0)
+    assert smile.observed_frames == 201
+
+
+def test_of_equal_faces_those_scored_before_stay_chosen(network: Network) -> None:
+    scorer = scorer_of(network, max_faces=3, warmup_frames=1)
+    rng = np.random.default_rng(5)
+    valid = []
+    for t in range(10):
+        sides = rng.uniform(50.0, 52.0, 8)
+        people = [Track(str(n), Box(0, 0, side, side), 1.0) for n, side in enumerate(sides)]
+        smiles = scorer.score(people, CROPS[:8], t / 30)
+        valid.append([smile.valid for smile in smiles])
+    assert sum(valid[0]) == 3
+    assert valid == [valid[0]] * 10
+    # Who comes much nearer takes the place of one of them.
+    people[-1] = Track("nearer", Box(0, 0, 90, 90), 1.0)
+    assert scorer.score(people, CROPS[:8], 1.0)[-1].valid
