@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from social_perception.benchmarks.course import Trend, trend
 
+PYTHON = "Python's memory"
+HEAPS = "what is in use of the C library's heaps"
+
 
 class _Mallinfo2(ctypes.Structure):
     _fields_ = [
@@ -64,9 +67,9 @@ class InsideWatch:
         """How Python's memory and the C library's went; nothing if nothing was seen."""
         found = []
         if len(self._times_s):
-            found.append(trend("Python's memory", "blocks", self._times_s, self._blocks))
+            found.append(trend(PYTHON, "blocks", self._times_s, self._blocks))
         if found and len(self._heaps_mb) == len(self._times_s):
-            found.append(trend("in use of the C library's heaps", "MB", self._times_s, self._heaps_mb))
+            found.append(trend(HEAPS, "MB", self._times_s, self._heaps_mb))
         return tuple(found)
 
 

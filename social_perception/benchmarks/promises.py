@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from social_perception.benchmarks.course import Course, Trend
+from social_perception.benchmarks.inside import HEAPS, PYTHON
 
 KEPT, BROKEN, OPEN = "kept", "broken", "open"
 
@@ -105,7 +106,7 @@ def _memory(course: Course, limits: Limits, seconds: float) -> Iterator[Promise]
 SETTLED_S = 590.0
 """A soak of less than about ten minutes does not tell growth from what fills up once."""
 
-JUDGED_TRENDS = ("resident memory", "Python's memory")
+JUDGED_TRENDS = ("resident memory", HEAPS, PYTHON)
 """The others only say where a growth comes from."""
 
 
@@ -115,7 +116,7 @@ def _flat(found: Trend, limit: float) -> str:
     if found.slope_per_min <= limit:
         return KEPT
     # Steeper than allowed: broken if that is certain, and else too short a run.
-    return BROKEN if found.low > 0.0 else OPEN
+    return BROKEN if found.low > limit else OPEN
 
 
 def in_words(found: Trend) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from social_perception.benchmarks import streams
 from social_perception.benchmarks.course import Course, Depth, Flow, IdBook, Step, ends, trend
-from social_perception.benchmarks.inside import Inside, InsideWatch, look_inside
+from social_perception.benchmarks.inside import HEAPS, PYTHON, Inside, InsideWatch, look_inside
 from social_perception.benchmarks.judged_tables import is_broken, judged
 from social_perception.benchmarks.overload import PROBE_RATES_HZ, find_overload, overload
 from social_perception.benchmarks.promises import (
@@ -51,7 +51,7 @@ GOOD_FLOW = Flow(
     "falling behind",
 )
 GOOD = Course(
-    trends=(memory(), memory(name="Python's memory", unit="blocks")),
+    trends=(memory(), memory(name=HEAPS), memory(name=PYTHON, unit="blocks")),
     ends=delays(52.0),
     depths=(Depth("images that wait in face_tracker", 1, 1),),
     reused=0,
@@ -75,7 +75,8 @@ def test_a_good_course_keeps_every_promise(judge):
 
 BAD = [
     ("resident memory flat", {"trends": (memory(1.0),)}),
-    ("Python's memory flat", {"trends": (memory(300.0, name="Python's memory", unit="blocks"),)}),
+    ("C library's heaps flat", {"trends": (memory(1.0, name=HEAPS),)}),
+    ("Python's memory flat", {"trends": (memory(300.0, name=PYTHON, unit="blocks"),)}),
     ("never comes back", {"reused": 1}),
     ("images that wait", {"depths": (Depth("images that wait in face_tracker", 2, 1),)}),
     ("of the delays", {"ends": delays(60.0)}),
