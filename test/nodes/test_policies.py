@@ -103,6 +103,17 @@ def test_a_policy_keeps_to_the_schema(name) -> None:
     assert [each.get("path") for each in root.iter("enclave")] == [PREFIX + name.removesuffix(".picture")]
 
 
+@pytest.mark.parametrize("name", [*POLICIES, PICTURE])
+def test_sros2_reads_a_policy_as_we_do(name) -> None:
+    sros2 = pytest.importorskip(
+        "sros2.policy", reason="sros2 is not installed (apt install ros-$ROS_DISTRO-sros2)"
+    )
+    from lxml import etree
+
+    theirs = ET.fromstring(etree.tostring(sros2.load_policy(FOLDER / f"{name}.xml")))
+    assert grants(settle(theirs, Names())) == grants(settle(policy(name), Names()))
+
+
 def test_each_program_has_a_policy_and_each_policy_a_program() -> None:
     programs = set(re.findall(r"^install_program\((\S+)", (REPOSITORY / "CMakeLists.txt").read_text(), re.M))
     assert programs >= set(NO_NODES_OF_THEIR_OWN)
