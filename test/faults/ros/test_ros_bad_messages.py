@@ -144,7 +144,9 @@ REFUSING = {
 
 
 @pytest.mark.parametrize("name", REFUSING)
-def test_each_bad_message_is_counted_and_the_next_good_one_is_answered(name, ros, probe, capfd) -> None:
+def test_each_bad_message_is_counted_and_the_next_good_one_is_answered(
+    name, ros, probe, capfd, unexpected
+) -> None:
     topic, good, kind, output = REFUSING[name]
     given = probe(name)
     answers = ros.collect(kind, output)
@@ -157,6 +159,7 @@ def test_each_bad_message_is_counted_and_the_next_good_one_is_answered(name, ros
     for count, (what, message) in enumerate(bad, start=1):
         given.give(topic, message)
         assert given.node.health.totals.failed == count, f"{what} was taken for good"
+        assert not unexpected, f"{what}: {unexpected[0]}"
     answers.clear()
     given.give(topic, good(header=messages.header(101)))
 
