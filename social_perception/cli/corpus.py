@@ -6,8 +6,9 @@ import csv
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from social_perception.cli.annotation import RECORDING, VIDEO, Job, Outcome
 from social_perception.cli.manifest import MANIFEST, Origin, read_manifest
@@ -108,16 +109,18 @@ def outcome_of_earlier(job: Job, origin: Origin) -> Outcome | None:
     manifest = read_manifest(job.folder)
     if manifest is None or not manifest.stands_for(job.folder, job.video, origin):
         return None
-    results = manifest.results
-    mean = results["mean_intensity"]
-    return Outcome(
-        results["frames"],
-        results["faces"],
-        results["duration_s"],
-        float("nan") if mean is None else mean,
-        results["seconds"],
-        results.get("start_s", 0.0),
-    )
+    results: Any = manifest.results  # as it stands in the file
+    if not isinstance(results, dict):
+        return None
+    given = {"start_s": 0.0, **{name: value for name, value in results.items() if name in _NUMBERS}}
+    if given.get("mean_intensity", 0) is None:
+        given["mean_intensity"] = float("nan")
+    if set(given) != _NUMBERS or not all(type(value) in (int, float) for value in given.values()):
+        return None  # somebody's own
+    return Outcome(**given)
+
+
+_NUMBERS = frozenset(item.name for item in fields(Outcome))
 
 
 @dataclass(frozen=True, slots=True)

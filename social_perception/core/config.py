@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -38,17 +38,30 @@ class Setting:
         """Raise ConfigurationError, naming the setting, the value and the rule, if value is illegal."""
         if self.type is tuple:
             if not isinstance(value, (tuple, list)) or not all(isinstance(each, str) for each in value):
-                raise ConfigurationError(f"{self.name} must be a list of texts, got {value!r}")
+                raise ConfigurationError(f"{self.name} must be a list of texts, got {shown(value)}")
             return
         allowed: Any = (int, float) if self.type is float else self.type
         if not isinstance(value, allowed) or (isinstance(value, bool) and self.type is not bool):
-            raise ConfigurationError(f"{self.name} must be of type {self.type.__name__}, got {value!r}")
+            raise ConfigurationError(f"{self.name} must be of type {self.type.__name__}, got {shown(value)}")
         if self.choices and value not in self.choices:
-            raise ConfigurationError(f"{self.name} must be one of {', '.join(self.choices)}, got {value}")
+            raise ConfigurationError(
+                f"{self.name} must be one of {', '.join(self.choices)}, got {shown(value, str)}"
+            )
         if self.low is None or self.high is None:
             return
         if not self.low <= value <= self.high:  # NaN is in no range
-            raise ConfigurationError(f"{self.name} must be in [{self.low:g}, {self.high:g}], got {value}")
+            raise ConfigurationError(
+                f"{self.name} must be in [{self.low:g}, {self.high:g}], got {shown(value)}"
+            )
+
+
+def shown(value: Any, form: Callable[[Any], str] = repr) -> str:
+    """A value in an error's one line, cut where it is endless."""
+    try:
+        text = " ".join(form(value).split())
+    except (ValueError, RecursionError):  # Python does not write out numbers of thousands of digits
+        return "what cannot be shown"
+    return text if len(text) <= 100 else f"{text[:100]} ..."
 
 
 def setting(
@@ -100,7 +113,9 @@ def from_mapping(kind: type[Config], values: Mapping[str, Any]) -> Config:
     known = {item.name for item in settings_of(kind)}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise ConfigurationError(f"unknown setting {unknown[0]}; known are {', '.join(sorted(known))}")
+        raise ConfigurationError(
+            f"unknown setting {shown(unknown[0], str)}; known are {', '.join(sorted(known))}"
+        )
     # What is read from files and parameters has lists where a frozen object has tuples.
     frozen = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     return kind(**frozen)

@@ -22,6 +22,7 @@ from social_perception.core.errors import ModelError
 from social_perception.core.files import read_weights
 
 MAX_FILE_BYTES = 64 * 2**20
+_MAX_SIZE = 1 << 16
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -197,6 +198,12 @@ class _Reader:
     def _convolution(self) -> _RawConvolution:
         params = self._tensor().ravel()
         filters, rows, columns, stride, stride_x, padding, padding_x = (self._int() for _ in range(7))
+        if (
+            min(filters, rows, columns, stride) < 1
+            or padding < 0
+            or max(filters, stride, padding) > _MAX_SIZE
+        ):
+            raise ValueError(f"a convolution of {filters} filters, stride {stride}, padding {padding}")
         self._expect((stride_x, padding_x), (stride, padding), "stride and padding across")
         for _ in range(2):  # how parameters are split into filters and biases
             self._alias_tensor()
@@ -217,8 +224,9 @@ class _Reader:
             self._real()
         epsilon = self._real()
         gain, offset = np.split(params, 2)
-        gamma = (gain / np.sqrt(variance + epsilon)).astype(np.float32)
-        return gamma, (offset - gamma * mean).astype(np.float32)
+        with np.errstate(all="ignore"):  # what is not finite is refused with the convolution
+            gamma = (gain / np.sqrt(variance + epsilon)).astype(np.float32)
+            return gamma, (offset - gamma * mean).astype(np.float32)
 
     def _alias_tensor(self) -> None:
         self._expect(self._int(), 1, "version of an alias tensor")
@@ -232,6 +240,8 @@ def _fold(raw: _RawConvolution, channels: int, gamma: FloatArray, beta: FloatArr
         raise ValueError(f"a convolution of {raw.filters} filters with {len(raw.params)} parameters")
     weight = raw.params[:count].reshape(raw.filters, channels, raw.rows, raw.columns)
     bias = raw.params[count:]
-    return Convolution(
-        weight * gamma[:, None, None, None], bias * gamma + beta, raw.stride, raw.padding, relu=True
-    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        weight, bias = weight * gamma[:, None, None, None], bias * gamma + beta
+    if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+        raise ValueError("a convolution has weights that are not finite")
+    return Convolution(weight, bias, raw.stride, raw.padding, relu=True)

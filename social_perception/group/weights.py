@@ -21,6 +21,9 @@ import numpy.typing as npt
 
 from social_perception.core.types import FaceAffect, Track
 
+NEAREST_M, FARTHEST_M = 0.01, 1000.0
+"""A position outside this range is none: another program may say anything."""
+
 FloatArray = npt.NDArray[np.float64]
 NpBools = npt.NDArray[np.bool_]
 
@@ -74,7 +77,10 @@ def _completed(distances: FloatArray, areas: FloatArray) -> FloatArray:
 
 def _known_position(track: Track) -> tuple[float, float, float]:
     position = track.position
-    if position is None or not position.z > 0:
+    if position is None or not NEAREST_M <= position.z <= FARTHEST_M:
+        return (np.nan, np.nan, np.nan)
+    # What is so far aside that no camera sees it makes sums overflow.
+    if not abs(position.x) + abs(position.y) <= 10.0 * FARTHEST_M:
         return (np.nan, np.nan, np.nan)
     return position.x, position.y, position.z
 

@@ -89,8 +89,10 @@ def load_network(path: Path, sha256: str = "") -> Network:
         _check_sizes(kind, config, tensors)
         network = kind.network(config)  # type: ignore[arg-type]
         network.load_state_dict(tensors)  # copies into the network's own float32
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
+            raise ValueError("it has numbers that are not finite")
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        reason = (str(error) or repr(error)).splitlines()[0]
         raise ModelError(f"the weights in {path} do not fit the network they describe: {reason}") from error
     return network.eval().requires_grad_(False)
 

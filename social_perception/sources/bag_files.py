@@ -21,6 +21,7 @@ _logger = logging.getLogger(__name__)
 
 SUFFIXES = frozenset({".db3", ".mcap", ".bag"})
 _ROSBAG2_SUFFIXES = (".mcap", ".db3")
+_MOST_MESSAGES = 1 << 48
 
 ReadMessage = Callable[[bytes, str], Any]
 """From a message's bytes and kind to an object with its fields."""
@@ -164,11 +165,22 @@ class _Read:
         self._reader: Any = (Reader1 if self._path.suffix.lower() == ".bag" else Reader2)(self._path)
         self._reader.open()
         self._open = True
+        try:
+            self.topics, self.duration_s = self._contents()
+        except BaseException:
+            self.close()
+            raise
+
+    def _contents(self) -> tuple[tuple[Topic, ...], float]:
         counts: Counter[tuple[str, str]] = Counter()
         for connection in self._reader.connections:
-            counts[connection.topic, connection.msgtype] += connection.msgcount
-        self.topics = tuple(Topic(*name, count) for name, count in counts.items())
-        self.duration_s = max(0, self._reader.duration) * 1e-9 if any(counts.values()) else 0.0
+            count = connection.msgcount
+            # What metadata.yaml says may be anything.
+            if not isinstance(count, int) or not 0 <= count < _MOST_MESSAGES:
+                raise ValueError("it says that a topic has a number of messages that cannot be")
+            counts[connection.topic, connection.msgtype] += count
+        duration_s = max(0, self._reader.duration) * 1e-9 if any(counts.values()) else 0.0
+        return tuple(Topic(*name, count) for name, count in counts.items()), duration_s
 
     def messages(self, topic: Topic) -> Iterator[Message]:
         connections = [

@@ -7,6 +7,7 @@ end are still good, also those in a chunk of which the rest is missing. Format: 
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,7 +19,11 @@ from social_perception.core.errors import MissingDependencyError, SourceError
 
 _MAGIC = b"\x89MCAP0\r\n"
 _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F
-_BLOCK_BYTES = 1 << 16
+_BLOCK_BYTES = 1 << 10
+"""Unpacked at a time. A packed KB holds 32 MB of zeros at most."""
+
+MAX_CHUNK_BYTES = 1 << 28
+"""Of a chunk when it is unpacked; recorders end one after some MB."""
 
 Tell = Callable[[str], None]
 
@@ -60,6 +65,7 @@ class _Scan:
         self._channels: dict[int, tuple[str, str]] = {}
 
     def messages(self, file: BinaryIO) -> Iterator[Message]:
+        end = os.fstat(file.fileno()).st_size
         while True:
             head = file.read(9)
             if len(head) < 9:
@@ -75,7 +81,7 @@ class _Scan:
                 content = _read(file, size)
                 yield from self._take(code, content, whole=len(content) == size)
             else:
-                file.seek(size, io.SEEK_CUR)
+                file.seek(min(size, end), io.SEEK_CUR)  # a damaged size can be beyond all files
 
     def _take(self, code: int, content: bytes, *, whole: bool) -> Iterator[Message]:
         try:
@@ -103,7 +109,10 @@ class _Scan:
     def _chunk(self, content: bytes, *, whole: bool) -> Iterator[Message]:
         _, _, size, checksum = struct.unpack_from("<QQQI", content)
         compression, place = _text(content, 28)
-        plain = _decompress(content[place + 8 :], compression)
+        if size > MAX_CHUNK_BYTES:
+            self._tell(f"a part of it has {size} bytes when unpacked; it is left out")
+            return
+        plain = _decompress(content[place + 8 :], compression, size)
         if len(plain) > size or (
             whole and (len(plain) < size or (checksum and zlib.crc32(plain) != checksum))
         ):
@@ -122,7 +131,7 @@ class _Scan:
 def _read(file: BinaryIO, size: int) -> bytes:
     """So many bytes, or as many as there are: a damaged size must not fill the memory at once."""
     parts = []
-    while size > 0 and (part := file.read(min(size, max(_BLOCK_BYTES, 1 << 20)))):
+    while size > 0 and (part := file.read(min(size, 1 << 20))):
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
@@ -136,18 +145,19 @@ def _text(content: bytes, place: int) -> tuple[str, int]:
     return content[place + 4 : end].decode(), end
 
 
-def _decompress(data: bytes, compression: str) -> bytes:
-    """What can be had of the data, which may be cut off; nothing where it is damaged."""
+def _decompress(data: bytes, compression: str, size: int) -> bytes:
+    """What can be had of the data, which may be cut off or damaged; little more than size."""
     if not compression:
         return data
     decompressor, damage = _decompressor(compression)
-    parts = []
+    parts, total = [], 0
     try:
         # In small pieces: what comes before the damage is had.
         for start in range(0, len(data), _BLOCK_BYTES):
-            if getattr(decompressor, "eof", False):
+            if getattr(decompressor, "eof", False) or total > size:
                 break
             parts.append(decompressor.decompress(data[start : start + _BLOCK_BYTES]))
+            total += len(parts[-1])
     except damage:
         pass
     return b"".join(parts)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from social_perception.core.config import shown
 from social_perception.core.errors import ConfigurationError
 from social_perception.core.files import read_limited
 
@@ -160,9 +161,9 @@ def of_names(kind: type[Stage], values: Any) -> Stage:
         ConfigurationError: these are no values by name, a name is unknown, or a value is of another type.
     """
     if not isinstance(values, Mapping):
-        raise ConfigurationError(f"settings must be given by name, got {_shown(values)}")
+        raise ConfigurationError(f"settings must be given by name, got {shown(values)}")
     known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
-    unknown = sorted(_shown(name) for name in values if name not in known)
+    unknown = sorted(shown(name, str) for name in values if name not in known)
     if unknown:
         raise ConfigurationError(f"unknown setting {unknown[0]}; known are {', '.join(known)}")
     usual = kind()
@@ -174,7 +175,7 @@ def _of_type(name: str, value: Any, default: Any) -> Any:
         return value
     if isinstance(default, tuple):
         if not isinstance(value, (list, tuple)) or not value:
-            raise ConfigurationError(f"{name} must be a list, got {_shown(value)}")
+            raise ConfigurationError(f"{name} must be a list, got {shown(value)}")
         if not isinstance(default[0], str) and len(value) != len(default):
             raise ConfigurationError(f"{name} must be {len(default)} numbers, got {len(value)}")
         return tuple(_of_type(name, each, default[0]) for each in value)
@@ -184,16 +185,9 @@ def _of_type(name: str, value: Any, default: Any) -> Any:
             value = float(value)
     kinds = (int, float) if isinstance(default, float) else (type(default),)
     if type(value) not in kinds or (type(value) in (int, float) and not _is_sane(value)):
-        raise ConfigurationError(f"{name} must be of type {type(default).__name__}, got {_shown(value)}")
+        raise ConfigurationError(f"{name} must be of type {type(default).__name__}, got {shown(value)}")
     return value
 
 
 def _is_sane(number: float) -> bool:
     return -_LARGEST < number < _LARGEST  # NaN is not
-
-
-def _shown(value: Any) -> str:
-    try:
-        return " ".join(str(value).split())[:60]
-    except (ValueError, RecursionError):
-        return "what cannot be shown"  # a number of thousands of digits

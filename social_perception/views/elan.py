@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import mimetypes
 import os
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_from_bytes
 
 import numpy as np
 
@@ -22,6 +24,9 @@ VOCABULARY = "smile intensity"
 FORMAT = "3.0"
 LANGUAGE = ("eng", "http://cdb.iso.org/lg/CDB-00138502-001", "English (eng)")
 """Of the vocabulary's words: ISO 639-3 code, its definition in ELAN's list, its name."""
+
+_ILLEGAL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What no XML document may hold, by its section 2.2."""
 
 _LEVELS = (SmileLevel.NEUTRAL, SmileLevel.LOW, SmileLevel.MEDIUM, SmileLevel.HIGH)
 
@@ -152,13 +157,20 @@ def _set_format(eaf: Any, video: Path) -> None:
 
 
 def _add_tier(eaf: Any, face: Timeline, runs: tuple[LevelRun, ...]) -> None:
-    tier = f"face {face.name}"
-    eaf.add_tier(tier, ling=VOCABULARY, locale="en", part=face.name, ann="social_perception")
+    name = _legal(face.name)
+    tier = f"face {name}"
+    eaf.add_tier(tier, ling=VOCABULARY, locale="en", part=name, ann="social_perception")
     for run in runs:
-        start_ms, end_ms = round(run.start_s * 1000), round(run.end_s * 1000)
+        # ELAN's time begins at 0.
+        start_ms, end_ms = (max(0, round(end_s * 1000)) for end_s in (run.start_s, run.end_s))
         # Frames of a high-speed camera can lie closer together than ELAN can tell.
         if start_ms < end_ms:
             eaf.add_annotation(tier, start_ms, end_ms, run.level.label)
+
+
+def _legal(text: str) -> str:
+    """The text, with a sign in place of each character that XML cannot hold."""
+    return _ILLEGAL.sub("\ufffd", text)
 
 
 def _add_vocabulary(eaf: Any) -> None:
@@ -183,4 +195,6 @@ def _add_vocabulary(eaf: Any) -> None:
 def _link(eaf: Any, video: Path, path: Path) -> None:
     kind = mimetypes.guess_type(video.name)[0] or "unknown"
     relative = "./" + Path(os.path.relpath(video, path.parent)).as_posix()
+    # What XML cannot hold is written as in a URL, which whoever reads it undoes.
+    relative = _ILLEGAL.sub(lambda found: quote_from_bytes(os.fsencode(found[0])), relative)
     eaf.add_linked_file(video.as_uri(), relpath=relative, mimetype=kind)

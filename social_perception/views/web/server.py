@@ -201,7 +201,7 @@ class Dashboard:
             timeout=_GOODBYE_S, heartbeat=_HEARTBEAT_S, compress=False, max_msg_size=_MESSAGE_BYTES
         )
         transport = request.transport
-        if transport is None or not socket.can_prepare(request):
+        if transport is None or not _is_upgrade(socket, request):
             raise web.HTTPBadRequest(text="This address is for WebSockets.")
         client = Client(socket, transport, self._hub.now_s())
         hello = self._hub.hello()
@@ -244,3 +244,10 @@ class Dashboard:
         if goodbyes:
             # Who does not answer is left behind.
             await asyncio.wait(goodbyes, timeout=_GOODBYE_S)
+
+
+def _is_upgrade(socket: web.WebSocketResponse, request: web.Request) -> bool:
+    try:
+        return bool(socket.can_prepare(request))
+    except ValueError:  # a key with letters that are not ASCII
+        return False
