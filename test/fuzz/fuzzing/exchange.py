@@ -1,0 +1,141 @@
+"""ROS messages between the nodes: there and back, and whatever another program may have filled in."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point
+from hypothesis import given
+from hypothesis import strategies as st
+from sensor_msgs.msg import RegionOfInterest
+from social_perception.msg import FaceAffect as FaceAffectMessage
+from social_perception.msg import FaceAffectArray, TrackedFace, TrackedFaceArray
+from std_msgs.msg import Header
+
+from fuzzing.faces import boxes
+from fuzzing.people import faces
+from fuzzing.target import PROPERTY, may_refuse, of_property, promise
+from social_perception.core.config import GroupConfig
+from social_perception.core.types import FaceAffect, Frame, Track
+from social_perception.group.aggregator import GroupAggregator
+from social_perception.nodes.messages import (
+    GroupAffectMessage,
+    crops_of,
+    face_affect_message,
+    faces_of,
+    group_affect_message,
+    group_of,
+    in_picture,
+    nanoseconds,
+    seconds,
+    tracked_faces_message,
+    tracks_of,
+)
+
+WIDTH, HEIGHT = 200, 150
+_IMAGE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+_TIMES = st.builds(Time, sec=st.integers(-(2**31) + 2, 2**31 - 2), nanosec=st.integers(0, 10**9 - 1))
+_PX = st.integers(0, 2**32 - 1) | st.integers(0, 250)
+_FLOATS = st.floats(width=32) | st.floats(0, 1, width=32)
+_ROIS = st.builds(RegionOfInterest, x_offset=_PX, y_offset=_PX, width=_PX, height=_PX)
+_POINTS = st.builds(Point, x=st.floats(), y=st.floats(), z=st.floats())
+_NAMES = st.text(st.characters(exclude_categories=("Cs",)), max_size=6)
+
+
+def same(first: float, second: float) -> bool:
+    """Whether two numbers are the same in a float32 field."""
+    return bool(np.float32(first) == np.float32(second)) or (math.isnan(first) and math.isnan(second))
+
+
+@PROPERTY
+@given(_TIMES, st.lists(st.tuples(boxes(), st.floats(0.01, 1.0)), max_size=5), faces())
+def check_face_messages(stamp: Time, found: list[Any], people: list[FaceAffect]) -> None:
+    promise(abs(seconds(stamp) - nanoseconds(stamp) * 1e-9) < 1e-5, f"{stamp}")
+    frame = Frame(_IMAGE, seconds(stamp), 0)
+    tracks = [Track(f"face{index}", box, confidence) for index, (box, confidence) in enumerate(found)]
+    seen = in_picture(tracks, WIDTH, HEIGHT)
+    crops = np.full((len(seen), 96, 96, 3), 7, np.uint8)
+    message = tracked_faces_message(Header(stamp=stamp), frame, seen, crops)
+    back = tracks_of(message)
+    promise([track.id for track in back] == [track.id for track in seen], "other faces come back")
+    for there, here in zip(back, seen):
+        promise(same(there.confidence, here.confidence), f"{there.confidence} for {here.confidence}")
+        promise(abs(there.box.left - max(0, here.box.left)) <= 1.0, f"{there.box} for {here.box}")
+    promise(bool((crops_of(message) == crops).all()) or not seen, "other crops come back")
+    smiles = [face.smile for face in people][: len(seen)]
+    if len(smiles) < len(seen):
+        return
+    for face, smile in zip(faces_of(face_affect_message(message, smiles)), smiles):
+        promise(same(face.smile.intensity, smile.intensity), f"{face.smile} for {smile}")
+        promise(
+            (face.smile.level, face.smile.valid) == (smile.level, smile.valid), f"{face.smile} for {smile}"
+        )
+
+
+_TRACKED = st.builds(TrackedFace, id=_NAMES, roi=_ROIS, confidence=_FLOATS, position=_POINTS)
+_AFFECTS = st.builds(
+    FaceAffectMessage,
+    id=_NAMES,
+    roi=_ROIS,
+    position=_POINTS,
+    intensity=_FLOATS,
+    level=st.sampled_from([0, 1, 2, 3, 255]) | st.integers(0, 255),
+    probabilities=st.lists(_FLOATS, min_size=4, max_size=4) | st.just([0.25] * 4),
+    observed_frames=st.integers(0, 65535),
+    valid=st.booleans(),
+)
+_SIDES = st.sampled_from([0, 640, 2**32 - 1])
+
+
+@PROPERTY
+@given(
+    st.builds(
+        TrackedFaceArray, image_width=_SIDES, image_height=_SIDES, faces=st.lists(_TRACKED, max_size=3)
+    ),
+    st.builds(FaceAffectArray, image_width=_SIDES, image_height=_SIDES, faces=st.lists(_AFFECTS, max_size=3)),
+    st.builds(
+        GroupAffectMessage,
+        group_size=_PX,
+        valid_faces=_PX,
+        intensity=_FLOATS,
+        mean_intensity=_FLOATS,
+        dispersion=_FLOATS,
+        smiling_fraction=_FLOATS,
+        level=st.integers(0, 255),
+        trend=_FLOATS,
+        synchrony=_FLOATS,
+        window=_FLOATS,
+        face_ids=st.lists(_NAMES, max_size=3),
+        stale=st.booleans(),
+    ),
+    st.sampled_from("tfg"),
+)
+@may_refuse
+def check_group_messages(tracked: Any, affects: Any, group: Any, which: str) -> None:
+    if which == "t":
+        for track in tracks_of(tracked):
+            promise(0.0 <= track.confidence <= 1.001, f"{track}")
+        return
+    if which == "g":
+        taken = group_of(group)
+        promise(same(group_affect_message(Header(), taken).intensity, taken.intensity), repr(taken))
+        return
+    people = faces_of(affects)
+    found = GroupAggregator(GroupConfig()).update(people, 1.0)
+    known = [face for face in people if face.smile.valid]
+    promise(math.isnan(found.intensity) != bool(known), f"an intensity of {found.intensity}")
+    promise(not known or -0.01 <= found.intensity <= 1.01, f"an intensity of {found.intensity}")
+    promise(
+        group_of(group_affect_message(Header(), found)).group_size == len(people), "another group comes back"
+    )
+
+
+TARGETS = {
+    "face_messages": of_property("what is said comes back, to a pixel and a float32", check_face_messages),
+    "group_messages": of_property(
+        "what no message may say is a MessageError, the rest has its range", check_group_messages
+    ),
+}
