@@ -224,10 +224,19 @@ def _given(name: str, options: dict[str, Any]) -> dict[str, Parameter]:
     Only such a node can tell; it is gone at once.
     """
     about = {key: options[key] for key in ("context", "namespace") if key in options}
-    node = Node(name, start_parameter_services=False, enable_rosout=False, **about)
+    # It offers nothing: under SROS2 nobody may in another node's name.
+    silent = Parameter("start_type_description_service", value=False)
+    node = Node(
+        name,
+        start_parameter_services=False,
+        enable_rosout=False,
+        parameter_overrides=[silent],
+        **about,
+    )
     # rclpy has no public word for them.
     given = dict(getattr(node, "_parameter_overrides", {}))
     node.destroy_node()
+    given.pop(silent.name, None)
     return given
 
 

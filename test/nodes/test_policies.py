@@ -15,6 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
 from social_perception.core.errors import ConfigurationError
+from social_perception.nodes import anonymous_group
 from social_perception.nodes.affect_dashboard import AffectDashboardNode
 from social_perception.nodes.affect_markers import AffectMarkersNode
 from social_perception.nodes.affect_overlay import AffectOverlayNode
@@ -295,6 +296,22 @@ def assert_equal(actual, allowed) -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_a_node_does_what_it_may_and_nothing_else(name, ros) -> None:
     assert_equal(run(ros, *STAGES[name]), granted(name, Names(namespace=ros.namespace)))
+
+
+def test_the_nodes_in_whose_name_anonymous_group_asks_do_no_more_than_it_may(ros, monkeypatch) -> None:
+    seen = []
+
+    class Watched(Node):
+        def destroy_node(self) -> None:
+            seen.append(used(ros, self))
+            super().destroy_node()
+
+    monkeypatch.setattr(anonymous_group, "Node", Watched)
+    ros.start(AnonymousGroupNode, make=idle)
+    allowed = granted("anonymous_group", Names(namespace=ros.namespace))
+    assert len(seen) >= 2
+    for each in seen:
+        assert all(each[mode] <= allowed[mode] for mode in allowed), each
 
 
 def test_the_page_with_the_picture_does_what_it_may_and_nothing_else(ros) -> None:
