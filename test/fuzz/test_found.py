@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import struct
+from types import SimpleNamespace
 
 import pytest
 from fuzzing import bags, configs, elan, registry, streams, weights
 from fuzzing.target import try_input
 
 from social_perception.sources import mcap_scan
+from social_perception.views.web.connection import Connection
 
 CIRCLE = elan.document(elan.aligned() + elan.referring("a2"))
 NOWHERE = elan.document(elan.aligned() + elan.referring("a9"))
@@ -131,3 +134,12 @@ def test_a_stamp_that_is_no_time_does_not_silence_those_that_follow():
         assert try_input(target, streams.MAGIC + HEAD(3, -1e300) + b"abc")
     finally:
         target.run.close()
+
+
+@pytest.mark.parametrize(("error", "told"), [(ConnectionResetError(), 0), (KeyError("x"), 1)])
+def test_a_browser_that_goes_before_its_answer_is_no_failure_of_the_page(caplog, error, told):
+    caplog.set_level(logging.ERROR)
+    request = SimpleNamespace(writer=SimpleNamespace(output_size=0))
+    answer = Connection.handle_error(object.__new__(Connection), request, 500, error)
+    assert answer.status == 500
+    assert len(caplog.records) == told

@@ -67,7 +67,9 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what is no HTTP, or a failure, in a few words; aiohttp's own tell its version."""
-        if status >= 500:
+        if isinstance(exc, ConnectionError):
+            _logger.debug("a browser went before it had its answer")
+        elif status >= 500:
             _logger.error("the web page failed", exc_info=exc)
         else:
             _logger.debug("a request was refused: %s", message)

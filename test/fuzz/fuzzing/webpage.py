@@ -70,14 +70,14 @@ class _Served:
                 logging.getLogger(name).addHandler(self._errors)
         return self._page
 
-    def _exchange(self, port: int, data: bytes) -> bytes:
+    def _exchange(self, port: int, data: bytes, quiet_s: float = _QUIET_S) -> bytes:
         parts = []
         with (
             socket.create_connection(("127.0.0.1", port), _END_S) as client,
             contextlib.suppress(ConnectionError),
         ):
             client.sendall(data.replace(b"PORT", str(port).encode()))
-            client.settimeout(_QUIET_S)
+            client.settimeout(quiet_s)
             with contextlib.suppress(TimeoutError):
                 while part := client.recv(65536):
                     parts.append(part)
@@ -90,7 +90,7 @@ class _Served:
         return b"".join(parts)
 
     def _check_health(self, page: Dashboard) -> None:
-        answer = self._exchange(page.port, _get("/healthz", "Connection: close"))
+        answer = self._exchange(page.port, _get("/healthz", "Connection: close"), _END_S)
         promise(b" 200 OK" in answer and b'"status"' in answer, f"no health: {answer[:100]!r}")
         end_s = time.monotonic() + _END_S
         while page.clients and time.monotonic() < end_s:
