@@ -22,7 +22,7 @@ from social_perception.training.labels import is_held_out
         (["-3", "2.50", "-3", None], ["-3", "2.5"]),
         ([str(n) for n in range(40)], ["0 to 9", "10 to 19", "20 to 29", "30 to 39"]),
         (["None", "NA", "None"], ["NA", "None"]),
-        ([0.1] * 30 + list(range(1, 10)), ["0.1 to 0.1", "1 to 9"]),
+        ([0.1] * 30 + list(range(1, 10)), ["0.1", "1 to 9"]),
     ],
 )
 def test_columns_become_groups(values: list[object], groups: list[str]) -> None:

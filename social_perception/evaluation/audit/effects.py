@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import pandas as pd
 from social_perception.core.types import Box, ImageArray, Smile
 from social_perception.evaluation.audit import intervals
 from social_perception.evaluation.audit.changes import Change
-from social_perception.evaluation.audit.intervals import Draws, Interval
+from social_perception.evaluation.audit.intervals import UNKNOWN, Draws, Interval
 from social_perception.evaluation.audit.labels import Picture
 from social_perception.evaluation.audit.scoring import Seen, StillJudge
 
@@ -33,8 +34,9 @@ class Subject:
 class Effect:
     """What one strength of a change does to the faces of one kind, where it could be applied.
 
-    ``lost`` is the share of faces no longer found; the other figures are of those still found: mean
-    intensity before and after, mean of the paired differences, share of faces whose level is another one.
+    ``lost`` is the share of faces no longer found; the other figures are of those still found, and unknown
+    where these are too few: mean intensity before and after, mean of the paired differences, share of faces
+    whose level is another one.
     """
 
     change: str
@@ -66,6 +68,7 @@ def try_changes(
     changes: Sequence[Change],
     judge: StillJudge,
     draws: Draws,
+    least: int,
     listener: object = None,
 ) -> tuple[Effect, ...]:
     """Apply every strength of every change to every subject, score it and compare with the unchanged one.
@@ -75,6 +78,7 @@ def try_changes(
         changes: what is tried.
         judge: finds and scores faces.
         draws: seed of the noise, and of the bootstrap.
+        least: faces still found below which nothing but the loss is told.
         listener: has ``update(n)``, called for every picture and strength.
     """
     seen: dict[tuple[str, float], list[tuple[Subject, Seen]]] = {
@@ -104,7 +108,7 @@ def try_changes(
         effect
         for (change, strength), pairs in seen.items()
         for kind in KINDS
-        if (effect := _effect(change, strength, kind, pairs, draws)) is not None
+        if (effect := _effect(change, strength, kind, pairs, draws, least)) is not None
     )
 
 
@@ -122,20 +126,21 @@ def same_face(change: str, subject: Subject, result: Seen, width: int) -> bool:
 
 
 def _effect(
-    change: str, strength: float, kind: str, pairs: Sequence[tuple[Subject, Seen]], draws: Draws
+    change: str, strength: float, kind: str, pairs: Sequence[tuple[Subject, Seen]], draws: Draws, least: int
 ) -> Effect | None:
     wanted = {"neutral": 0.0, "smiling": 1.0}.get(kind)
     own = [pair for pair in pairs if wanted is None or pair[0].smiling == wanted]
     if not own:
         return None
     found = [(subject, seen.smile) for subject, seen in own if seen.face is not None]
-    table = np.array([(s.intensity, m.intensity, s.level, m.level) for s, m in found], float).reshape(-1, 4)
+    lost = intervals.share(len(own) - len(found), len(own))
+    if len(found) < least:
+        unknown = (math.nan, math.nan, lost, UNKNOWN, UNKNOWN)
+        return Effect(change, strength, kind, len(own), len(found), *unknown)
+    table = np.array([(s.intensity, m.intensity, s.level, m.level) for s, m in found], float)
     before, after, level_before, level_after = table.T
     return Effect(
-        change, strength, kind, len(own), len(found),
-        float(before.mean()) if len(found) else np.nan,
-        float(after.mean()) if len(found) else np.nan,
-        intervals.share(len(own) - len(found), len(own)),
+        change, strength, kind, len(own), len(found), float(before.mean()), float(after.mean()), lost,
         intervals.mean(after - before, draws),
         intervals.share(int((level_before != level_after).sum()), len(found)),
     )  # fmt: skip

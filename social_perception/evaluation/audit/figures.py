@@ -68,10 +68,8 @@ def forest_figure(result: SetResult, attribute: str) -> Figure | None:
         axes.set_title(measure.title.replace(", ", ",\n"), fontsize=9)
     panels[0].set_yticks(range(len(groups)), groups, fontsize=9)
     panels[0].set_ylim(len(groups) - 0.4, -0.6)
-    figure.suptitle(
-        f"{result.name}, by {attribute.replace('_', ' ')}; orange: differs from the rest beyond chance",
-        fontsize=10,
-    )
+    by = attribute.replace("_", " ").replace(" ita", " ITA")
+    figure.suptitle(f"{result.name}, by {by}; orange: differs from the rest beyond chance", fontsize=10)
     return figure
 
 
@@ -86,6 +84,7 @@ def _forest(axes: Any, rows: Sequence[GroupFigure], overall: float) -> None:
         color = DIFFERENT if row.differs else "black"
         axes.plot([row.figure.low, row.figure.high], [place, place], color=color, lw=1.6)
         axes.plot(row.figure.value, place, "o", color=color, ms=5)
+    axes.locator_params(axis="x", nbins=4)
     axes.tick_params(axis="x", labelsize=8)
     axes.grid(axis="x", color="0.93")
 

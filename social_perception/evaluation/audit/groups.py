@@ -196,7 +196,8 @@ def _gap(
     if len(judged) < 2:
         return None
     lowest = min(judged, key=lambda row: row.figure.value)
-    highest = max(judged, key=lambda row: row.figure.value)
+    # Where all are equal, the two are different groups all the same.
+    highest = max(reversed(judged), key=lambda row: row.figure.value)
     ends = [_known(numbers[(column == row.group).to_numpy()]) for row in (highest, lowest)]
     difference, p = _difference(*ends, measure, draws)
     difference = replace(difference, value=highest.figure.value - lowest.figure.value)

@@ -134,7 +134,8 @@ def _quantiles(numbers: pd.Series, count: int) -> pd.Series:
 
 
 def _between(numbers: pd.Series) -> str:
-    return f"{numbers.min():.3g} to {numbers.max():.3g}"
+    low, high = f"{numbers.min():.3g}", f"{numbers.max():.3g}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _words(values: pd.Series) -> pd.Series:

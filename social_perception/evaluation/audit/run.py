@@ -126,7 +126,8 @@ def _changed(
 ) -> tuple[Effect, ...]:
     total = len(subjects) * steps(changes)
     with _bar(f"{name}: changes", total) as bar:
-        return try_changes(subjects, changes, judge, Draws(config.resamples, config.seed), bar)
+        draws = Draws(config.resamples, config.seed)
+        return try_changes(subjects, changes, judge, draws, config.min_group, bar)
 
 
 @contextmanager

@@ -143,7 +143,9 @@ def _console_changes(result: SetResult) -> Iterator[str]:
         for strength in dict.fromkeys(effect.strength for effect in own):
             kinds = {effect.kind: effect for effect in own if effect.strength == strength}
             moved = [
-                f"{kinds[kind].difference.value:+.2f}" if kind in kinds and kinds[kind].still_found else "-"
+                f"{kinds[kind].difference.value:+.2f}"
+                if kind in kinds and not math.isnan(kinds[kind].after)
+                else "-"
                 for kind in ("neutral", "smiling")
             ]
             name = f"{change.title} {strength:g} {change.unit}".strip()
