@@ -46,7 +46,7 @@ class Limits:
 
 
 SOAK_LIMITS = Limits(memory_mb_per_min=0.2, blocks_per_min=200.0, latency_rise=1.10)
-OVERLOAD_LIMITS = Limits(memory_mb_per_min=20.0, blocks_per_min=5000.0, latency_rise=1.25)
+OVERLOAD_LIMITS = Limits(memory_mb_per_min=20.0, blocks_per_min=5000.0, latency_rise=1.5)
 """A minute of overload ends before memory has settled. Images that pile up would be 2000 MB per minute, and
 delays that grow with them many times as long at the end."""
 
