@@ -37,8 +37,8 @@ def write_figure(path: Path, report: Report) -> None:
     parts: list[tuple[Any, Any]] = [
         (_scoring, _on_first_device(report.scoring)),
         (_detector, _on_first_device(report.detector)),
-        (_rates, _on_first_device(report.pipeline or report.soak or report.overload)),
-        (_delays, _on_first_device(report.pipeline or report.soak or report.overload)),
+        (_rates, _on_first_device(report.pipeline or report.soak)),
+        (_delays, _on_first_device(report.pipeline or report.soak)),
         (_lines, _on_first_device(report.growth)),
         (_limits, _on_first_device(report.limits)),
         (_web, _on_first_device([each for each in report.web or () if each.loads])),
