@@ -137,7 +137,7 @@ def _yamls() -> list[bytes]:
         "a: !!timestamp x\n",
         "a: !!bool x\n",
         "a: !!int ''\n",
-        "[" * 3000,
+        "[" * 500,
         "a: &a [*a]\nseed: *a\n",
         "? [1]\n: 2\n",
         "network: reference\nvideos: {shares: [a, b, c]}\n",
