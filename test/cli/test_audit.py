@@ -56,7 +56,8 @@ def tidy(folder, **asked):
 
 
 def test_groups_are_compared_and_a_planted_bias_is_told(folder, tmp_path, scorer, capsys):
-    assert run(folder, tmp_path, "--changes", "none") == 0
+    groups = "camera,seconds,picture_lightness,apparent_ita"
+    assert run(folder, tmp_path, "--changes", "none", "--groups", groups) == 0
     out = tmp_path / "out"
     (bias,) = tidy(out, kind="group", attribute="camera", group="old", measure="bias")
     assert float(bias["value"]) == pytest.approx(-0.09, abs=0.03)
