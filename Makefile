@@ -1,5 +1,5 @@
 # Each target sets up what it needs first; a second run starts in seconds.
-.PHONY: help setup demo test bench lint format clean distclean
+.PHONY: help setup demo test bench soak fuzz lint format clean distclean
 .DEFAULT_GOAL := help
 
 SOURCE ?=
@@ -8,6 +8,9 @@ PYTEST_ARGS ?=
 # The whole suite says how much of the package it runs, and fails below the share in pyproject.toml.
 COVERAGE ?= $(if $(strip $(PYTEST_ARGS)),,--cov --cov-report=term)
 BENCH_ARGS ?=
+SOAK_S ?= 1800
+OVERLOAD_S ?= 120
+FUZZ_S ?= 60
 
 help:  ## this list
 	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +27,16 @@ test: lint  ## style checks, then the tests; PYTEST_ARGS="-k tracker"
 
 bench: setup  ## measures speed on this machine, 20 minutes at most: runs/bench.json, runs/bench.png; BENCH_ARGS="--only scoring"
 	@. ./env.sh && exec .venv/bin/social-perception bench --json runs/bench.json --figure runs/bench.png $(BENCH_ARGS)
+
+soak: setup  ## nightly: SOAK_S=1800 seconds at 30 Hz, then OVERLOAD_S=120 of too much; fails if a promise is broken
+	@. ./env.sh && mkdir -p runs && status=0; \
+	.venv/bin/social-perception bench --soak $(SOAK_S) --json runs/soak.json || status=$$?; \
+	.venv/bin/social-perception bench --overload $(OVERLOAD_S) --json runs/overload.json || status=$$?; \
+	exit $$status
+
+fuzz: setup  ## nightly: bad input for everything that takes some, FUZZ_S=60 seconds each; fails on a finding
+	@. ./env.sh && .venv/bin/python -m pip install -q --disable-pip-version-check -r tools/requirements-fuzz.txt && \
+	exec .venv/bin/python test/fuzz/run.py --seconds $(FUZZ_S)
 
 lint: setup  ## ruff and mypy
 	@.venv/bin/ruff check .
