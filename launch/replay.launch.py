@@ -67,7 +67,12 @@ ARGUMENTS = [
 # Which of the two is started, to be known before anything is.
 PLAYERS = [
     ExecuteProcess(cmd=["ros2", "bag", "play"], condition=IfCondition(PLAYS_BAG)),
-    Node(package="social_perception", executable=OURS, condition=UnlessCondition(PLAYS_BAG)),
+    Node(
+        package="social_perception",
+        executable=OURS,
+        ros_arguments=enclave(OURS),
+        condition=UnlessCondition(PLAYS_BAG),
+    ),
 ]
 
 

@@ -14,6 +14,7 @@ from social_perception.nodes.launching import (
     camera_info_beside,
     respawning,
 )
+from social_perception.nodes.securing import secured, security_arguments
 
 PACKAGE = "social_perception"
 CAMERAS = {
@@ -50,6 +51,7 @@ ARGUMENTS = [
     ),
     *arguments_of_nodes(),
     *anonymity_arguments(),
+    *security_arguments(),
 ]
 
 ANONYMOUS = LaunchConfiguration("anonymous")
@@ -107,4 +109,5 @@ def generate_launch_description() -> LaunchDescription:
             *(camera(side) for side in CAMERAS),
         ]
     )
-    return LaunchDescription([*ARGUMENTS, nodes])
+    # Two processes of one program would have one enclave: asked for security, nothing is started.
+    return LaunchDescription([*ARGUMENTS, secured(nodes), nodes])

@@ -114,7 +114,7 @@ def _wanted(entities: Iterable[Any], context: LaunchContext, enclaves: str) -> l
     """The enclaves of what will be started."""
     programs = []
     for entity in _started(entities, context):
-        if not isinstance(entity, Node) or entity.node_package != PACKAGE:
+        if not _has_enclave(entity):
             raise NotSecured(
                 f"security:=true, but {_spoken(entity)} has no enclave here: start it by itself, with one of "
                 "yours (docs/security_ros.md)"
@@ -133,6 +133,12 @@ def _started(entities: Iterable[Any], context: LaunchContext) -> Iterator[Any]:
             yield from _started(entity.get_sub_entities(), context)
         elif isinstance(entity, (ExecuteProcess, IncludeLaunchDescription)):
             yield entity
+
+
+def _has_enclave(entity: Any) -> bool:
+    if not isinstance(entity, Node) or entity.node_package != PACKAGE:
+        return False
+    return any(getattr(word, "text", "") == "--enclave" for part in entity.cmd for word in part)
 
 
 def _spoken(entity: Any) -> str:

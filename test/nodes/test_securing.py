@@ -12,7 +12,13 @@ import pytest
 
 pytest.importorskip("launch_ros", reason="needs ros2 launch")
 
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, GroupAction, IncludeLaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    GroupAction,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+)
 from launch.conditions import IfCondition
 from launch.launch_description_sources import get_launch_description_from_python_launch_file
 from launch.substitutions import LaunchConfiguration
@@ -58,7 +64,7 @@ def secure(entities, **given: str) -> dict[str, str]:
 
 
 def node(program: str = "social_perception_all", package: str = "social_perception", **options) -> Node:
-    return Node(package=package, executable=program, **options)
+    return Node(package=package, executable=program, ros_arguments=securing.enclave(program), **options)
 
 
 def test_without_security_nothing_is_set() -> None:
@@ -112,6 +118,7 @@ def test_an_enclave_that_is_not_whole_is_refused(file, keystore) -> None:
         GroupAction([node("usb_cam_node_exe", "usb_cam")]),
         ExecuteProcess(cmd=["ros2", "bag", "play"]),
         GroupAction([IncludeLaunchDescription("driver.launch.py")]),
+        Node(package="social_perception", executable="social_perception_all"),
     ],
 )
 def test_what_has_no_enclave_is_not_started_beside_the_others(stranger, keystore) -> None:
@@ -148,6 +155,27 @@ def test_every_node_of_the_launch_file_has_its_programs_enclave() -> None:
         (place,) = [i for i, part in enumerate(each.cmd) if getattr(part[0], "text", "") == "--enclave"]
         named = perform_substitutions(context, each.cmd[place + 1])
         assert named == f"/social_perception/{each.node_executable}"
+
+
+@pytest.mark.parametrize("path", sorted(LAUNCH.parent.glob("*.launch.py")), ids=lambda path: path.stem)
+def test_no_launch_file_takes_no_notice_of_security(path) -> None:
+    description = get_launch_description_from_python_launch_file(str(path))
+    arguments = {each.name for each in description.entities if isinstance(each, DeclareLaunchArgument)}
+    assert arguments >= {"security", "keystore", "enclaves"}
+
+
+def test_two_cameras_are_not_started_with_security(keystore) -> None:
+    entities = get_launch_description_from_python_launch_file(
+        str(LAUNCH.with_name("two_cameras.launch.py"))
+    ).entities
+    context = LaunchContext()
+    context.launch_configurations.update({"security": "true", "keystore": str(keystore)})
+    for each in entities:
+        if isinstance(each, DeclareLaunchArgument):
+            each.execute(context)
+    (check,) = [each for each in entities if isinstance(each, OpaqueFunction)]
+    with pytest.raises(NotSecured, match="smile_intensity of social_perception has no enclave here"):
+        check.execute(context)
 
 
 @pytest.mark.slow
