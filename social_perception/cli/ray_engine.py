@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import secrets
 import signal
 import sys
 import threading
@@ -83,6 +84,9 @@ def _cluster(workers: int | None, cores_each: int) -> Iterator[Any]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if address is None:
         os.environ[_OTHER_MACHINES] = "0"
+        # Else any user of this machine could let it run code; Ray asks by itself in its newest versions only.
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
         import ray
     except ImportError as error:

@@ -195,13 +195,24 @@ def test_a_video_whose_actor_died_is_tried_once_more(tmp_path, fakes, make):
 @needs_ray
 def test_a_ray_of_this_machine_listens_to_it_alone_and_tells_nobody(tmp_path):
     program = (
-        "import os\n"
+        "import grpc, os\n"
         "from social_perception.cli.ray_engine import _cluster\n"
         "with _cluster(1, 1) as ray:\n"
         "    print(ray.util.get_node_ip_address(), os.environ['RAY_USAGE_STATS_ENABLED'])\n"
+        "    channel = grpc.insecure_channel(ray.get_runtime_context().gcs_address)\n"
+        "    ask = channel.unary_unary('/ray.rpc.NodeInfoGcsService/GetAllNodeInfo')\n"
+        "    for token in ('', 'wrong', os.environ['RAY_AUTH_TOKEN']):\n"
+        "        try:\n"
+        "            ask(b'', metadata=[('authorization', f'Bearer {token}')], timeout=60)\n"
+        "            print('answered')\n"
+        "        except grpc.RpcError as error:\n"
+        "            print(error.code().name)\n"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, check=True
     )
-    assert done.stdout.split() == [b"127.0.0.1", b"0"]
+    where, reports, *answers = done.stdout.decode().split()
+    assert (where, reports) == ("127.0.0.1", "0")
+    # Other users of this machine do not know the token.
+    assert answers == ["UNAUTHENTICATED", "UNAUTHENTICATED", "answered"]
