@@ -29,9 +29,12 @@ EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pnm"}
 )
 
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
+"""Pillow's names of what is read, whatever a file is called. It knows sixty more, among them EPS, for which
+it runs Ghostscript.
+"""
+
 _MATTE = (128, 128, 128, 255)
-# What Pillow raises for damaged data, beside OSError, depending on the format.
-_DAMAGE = (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError)
 
 
 def read_image(path: str | Path) -> ImageArray:
@@ -54,20 +57,20 @@ def read_image(path: str | Path) -> ImageArray:
     return decode_image(data, str(path))
 
 
-def decode_image(data: bytes, name: str, formats: Iterable[str] | None = None) -> ImageArray:
+def decode_image(data: bytes, name: str, formats: Iterable[str] = FORMATS) -> ImageArray:
     """Decode the bytes of an image file; see :func:`read_image`.
 
     Args:
         data: the file's content.
         name: what the image is called in an error.
-        formats: Pillow's names of the formats accepted, for example ``["JPEG"]``; None: all.
+        formats: Pillow's names of the formats accepted, for example ``["JPEG"]``.
     """
     if not data:
         raise ImageError(f"{name} is empty")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=None if formats is None else list(formats)) as image:
+            with Image.open(io.BytesIO(data), formats=list(formats)) as image:
                 _check_size(image, name)
                 return _to_rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
@@ -76,8 +79,11 @@ def decode_image(data: bytes, name: str, formats: Iterable[str] | None = None) -
         raise
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name} has more than {MAX_PIXELS // 1_000_000} megapixels") from error
-    except _DAMAGE as error:
-        reason = " ".join(str(error).split())
+    except MemoryError:
+        raise
+    # Damaged data make Pillow raise OSError, and a dozen others depending on the format.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{name} is damaged: {reason}") from error
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from social_perception.core.errors import SourceError
 from social_perception.core.types import Frame, ImageArray
+from social_perception.sources.images import MAX_PIXELS
 from social_perception.sources.source import Source
 
 _logger = logging.getLogger(__name__)
@@ -48,6 +49,9 @@ class VideoSource(Source):
         try:
             self._stream = _video_stream(self._container, self.name)
             self._stream.thread_type = "AUTO"
+            if self._stream.codec_context is not None:  # there is a decoder for it
+                # A file of a few bytes can announce pictures of gigabytes.
+                self._stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             rate = self._stream.average_rate or self._stream.guessed_rate
             self.rate_hz: float | None = float(rate) if rate else None
             self.frame_count: int | None = _frame_count(self._container, self._stream, self.rate_hz)

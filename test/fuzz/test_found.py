@@ -7,10 +7,11 @@ import struct
 from types import SimpleNamespace
 
 import pytest
-from fuzzing import bags, configs, elan, registry, streams, weights
+from fuzzing import bags, configs, elan, registry, streams, videos, weights
 from fuzzing.target import try_input
 
-from social_perception.sources import mcap_scan
+from social_perception.core.errors import SourceError
+from social_perception.sources import mcap_scan, video
 from social_perception.views.web.connection import Connection
 
 CIRCLE = elan.document(elan.aligned() + elan.referring("a2"))
@@ -143,3 +144,12 @@ def test_a_browser_that_goes_before_its_answer_is_no_failure_of_the_page(caplog,
     answer = Connection.handle_error(object.__new__(Connection), request, 500, error)
     assert answer.status == 500
     assert len(caplog.records) == told
+
+
+def test_a_video_of_more_pixels_than_an_image_may_have_is_refused(monkeypatch, tmp_path):
+    path = tmp_path / "video.avi"
+    path.write_bytes(videos.encoded("avi", "mjpeg"))
+    assert len(list(video.VideoSource(path))) == 4
+    monkeypatch.setattr(video, "MAX_PIXELS", 1000)
+    with pytest.raises(SourceError, match="no frame can be decoded"):
+        video.VideoSource(path)

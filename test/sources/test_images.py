@@ -167,3 +167,21 @@ def test_a_folder_of_nothing_readable_is_an_error(tmp_path):
         pytest.raises(SourceError, match="none of its 1"),
     ):
         next(source)
+
+
+def test_a_format_that_is_run_rather_than_read_is_refused(tmp_path):
+    # Pillow would hand it to Ghostscript.
+    path = tmp_path / "picture.png"
+    Image.new("RGB", (8, 6)).save(path, "EPS")
+    with pytest.raises(ImageError, match="not an image that can be read"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("error", [struct.error("x"), KeyError("x"), ZeroDivisionError(), zlib.error("x")])
+def test_whatever_a_format_raises_for_damaged_data_is_damage(monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(ImageError, match="is damaged"):
+        decode_image(b"data", "it")

@@ -11,8 +11,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from fuzzing.pictures import check_image
-from fuzzing.target import Target, promise
+from fuzzing.pictures import MAX_PIXELS, check_image
+from fuzzing.target import Target, lowered, promise
+from social_perception.sources import video
 from social_perception.sources.video import VideoSource
 
 av.logging.set_level(av.logging.PANIC)
@@ -60,7 +61,7 @@ def _video(data: bytes) -> None:
     path = Path(_FOLDER.name) / "video"
     path.write_bytes(data)
     last_s = -math.inf
-    with VideoSource(path) as source:
+    with lowered(video, "MAX_PIXELS", MAX_PIXELS), VideoSource(path) as source:
         for frame in itertools.islice(source, _MOST_FRAMES):
             check_image(frame.image)
             promise(
