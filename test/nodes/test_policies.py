@@ -255,7 +255,21 @@ STAGES = {
 
 
 def used(ros, node: Node) -> dict[str, set[str]]:
-    """The full names of what a node publishes, subscribes, replies to and requests."""
+    """The full names of what a node publishes, subscribes, replies to and requests, on the network."""
+    ends = {
+        "publish": {each.topic_name for each in node.publishers},
+        "subscribe": {each.topic_name for each in node.subscriptions},
+        "reply": {node.resolve_service_name(each.srv_name) for each in node.services},
+    }
+
+    def told() -> dict[str, set[str]] | None:
+        found = on_the_network(node)
+        return found if all(names <= found[mode] for mode, names in ends.items()) else None
+
+    return ros.until(told, f"the network knows {node.get_name()}")
+
+
+def on_the_network(node: Node) -> dict[str, set[str]]:
     about = node.get_name(), node.get_namespace()
     found = {
         "publish": node.get_publisher_names_and_types_by_node(*about),
