@@ -63,9 +63,13 @@ def test_odd_stamps_change_nobodys_id_and_the_next_frames_are_as_before(
     assert [face.track.id for face in again[-1].faces] == ["a", "b"]
 
 
-def test_who_leaves_after_a_stamp_from_the_future_is_told_as_gone(pipeline, people, check_sane) -> None:
+@pytest.mark.parametrize(
+    "stamps",
+    [[*BASE[:4], FAR_S, *BASE[5:]], [*(5e-324 * index for index in range(6)), *BASE[6:]]],
+    ids=["from the future", "denormal"],
+)
+def test_who_leaves_after_an_odd_stamp_is_told_as_gone(pipeline, people, stamps, check_sane) -> None:
     wall = np.full_like(people[0], 150)
-    stamps = [*BASE[:4], FAR_S, *BASE[5:]]
     for index, stamp_s in enumerate(stamps):
         affect = pipeline.process(Frame(people[index] if index < 6 else wall, stamp_s, index))
         check_sane(affect)
