@@ -32,9 +32,9 @@ ARGUMENTS = [
     DeclareLaunchArgument("rate", default_value="30", description="in Hz; not for image_publisher"),
     DeclareLaunchArgument(
         "respawn",
-        default_value="false",
+        default_value="true",
         choices=["true", "false"],
-        description="whether the driver is started again when it ends, as when the camera is unplugged",
+        description="whether the driver, as when the camera is unplugged, and the nodes are started again",
     ),
     DeclareLaunchArgument("image_topic", default_value=IMAGES, description="topic of the camera's images"),
     *security_arguments(),

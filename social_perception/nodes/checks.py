@@ -49,14 +49,23 @@ def check_ids(ids: Sequence[str]) -> None:
     Raises:
         MessageError: there are too many, or one is empty, endless or there twice.
     """
-    if len(ids) > MAX_FACES:
-        raise MessageError(f"a message may have at most {MAX_FACES} faces, got {len(ids)}")
+    check_count(ids)
     for each in ids:
         if not 0 < len(each) <= MAX_ID_LENGTH:
             raise MessageError(f"id of a face must have 1 to {MAX_ID_LENGTH} characters, got {len(each)}")
     if len(set(ids)) < len(ids):
         twice = next(each for place, each in enumerate(ids) if each in ids[:place])
         raise MessageError(f"ids of the faces in a message must differ, got {twice!r} twice")
+
+
+def check_count(ids: Sequence[str]) -> None:
+    """Check how many people there are in one image.
+
+    Raises:
+        MessageError: there are too many.
+    """
+    if len(ids) > MAX_FACES:
+        raise MessageError(f"a message may have at most {MAX_FACES} faces, got {len(ids)}")
 
 
 def check_share(name: str, value: float, *, may_be_unknown: bool = False) -> None:

@@ -19,6 +19,7 @@ from std_msgs.msg import Header
 
 from social_perception.core.errors import ImageError
 from social_perception.core.types import CROP_SIZE_PX, Box, Frame, ImageArray, Track
+from social_perception.nodes.checks import check_count
 from social_perception.nodes.config import HumansConfig, ImageInputConfig, NodeConfig, Ros4HriFacesConfig
 from social_perception.nodes.images import decode
 from social_perception.nodes.messages import (
@@ -154,6 +155,7 @@ class Ros4HriFacesNode(Stage):
         self._images.clear()
 
     def process(self, message: IdsList) -> int:
+        check_count(message.ids)
         ids = [each for each in message.ids if is_topic_name(each)]
         self._faces.follow(ids)
         self._groups.add_ids(message.header, nanoseconds(message.header.stamp), ids, time.monotonic())

@@ -134,7 +134,7 @@ def generate_launch_description():
 def test_realsense_is_asked_for_aligned_depth(arguments, name, camera, launch, prefix) -> None:
     prefix.package("realsense2_camera", "driver")
     prefix.file("share/realsense2_camera/launch/rs_launch.py", FAKE_RS)
-    run = launch("realsense.launch.py", *arguments)
+    run = launch("realsense.launch.py", "respawn:=false", *arguments)
     assert run.returncode == 0, run.stdout
     asked = prefix.told("driver")
     for text in (f"camera_name={name}", "align_depth.enable=true", "rgb_camera.color_profile=1280x720x30"):
@@ -163,7 +163,14 @@ def test_realsense_is_asked_for_aligned_depth(arguments, name, camera, launch, p
 )
 def test_a_webcams_driver_is_taken_when_it_is_installed(driver, program, parameters, launch, prefix) -> None:
     prefix.package(driver, program)
-    run = launch("webcam.launch.py", "width:=640", "height:=480", "rate:=15", "video_device:=/dev/video3")
+    run = launch(
+        "webcam.launch.py",
+        "respawn:=false",
+        "width:=640",
+        "height:=480",
+        "rate:=15",
+        "video_device:=/dev/video3",
+    )
     assert run.returncode == 0, run.stdout
     told = prefix.told(program)
     given = yaml.safe_load(told.partition("# parameters")[2])
@@ -174,7 +181,7 @@ def test_a_webcams_driver_is_taken_when_it_is_installed(driver, program, paramet
 
 @pytest.mark.usefixtures("ours")
 def test_without_a_driver_our_own_program_reads_the_webcam(launch, prefix) -> None:
-    run = launch("webcam.launch.py", "driver:=image_publisher", "video_device:=/dev/video3")
+    run = launch("webcam.launch.py", "respawn:=false", "driver:=image_publisher", "video_device:=/dev/video3")
     assert run.returncode == 0, run.stdout
     started = prefix.told("image_publisher")
     assert started.startswith("--source\n/dev/video3\n--topic\nimage_raw\n")
