@@ -169,8 +169,8 @@ def _add_tier(eaf: Any, face: Timeline, runs: tuple[LevelRun, ...]) -> None:
 
 
 def _legal(text: str) -> str:
-    """The text, with a sign in place of each character that XML cannot hold."""
-    return _ILLEGAL.sub("\ufffd", text)
+    """The text, with the number of each character that XML cannot hold, so that two names stay two."""
+    return _ILLEGAL.sub(lambda found: f"<U+{ord(found[0]):04X}>", text)
 
 
 def _add_vocabulary(eaf: Any) -> None:

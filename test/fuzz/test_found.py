@@ -6,12 +6,15 @@ import logging
 import struct
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from fuzzing import bags, configs, elan, registry, streams, videos, weights
 from fuzzing.target import try_input
 
 from social_perception.core.errors import SourceError
 from social_perception.sources import mcap_scan, video
+from social_perception.training.elan_tiers import read_tiers, video_of
+from social_perception.views.elan import write_elan
 from social_perception.views.web.connection import Connection
 
 CIRCLE = elan.document(elan.aligned() + elan.referring("a2"))
@@ -153,3 +156,13 @@ def test_a_video_of_more_pixels_than_an_image_may_have_is_refused(monkeypatch, t
     monkeypatch.setattr(video, "MAX_PIXELS", 1000)
     with pytest.raises(SourceError, match="no frame can be decoded"):
         video.VideoSource(path)
+
+
+def test_two_names_that_xml_cannot_hold_stay_two_tiers(tmp_path):
+    stamps_s = np.arange(3) / 10
+    named = tuple(elan.timeline(name, 0, [3, 3], stamps_s) for name in ("\x00", "\x01", "a"))
+    path = tmp_path / "talk.eaf"
+    write_elan(path, named, elan.timeline("group", 0, [3] * 3, stamps_s), tmp_path / "talk\x02.mp4")
+    assert [tier.name for tier in read_tiers(path)] == ["face <U+0000>", "face <U+0001>", "face a"]
+    (tmp_path / "talk\x02.mp4").touch()
+    assert video_of(path).name == "talk\x02.mp4"
