@@ -28,10 +28,11 @@ test: lint  ## style checks, then the tests; PYTEST_ARGS="-k tracker"
 bench: setup  ## measures speed on this machine, 20 minutes at most: runs/bench.json, runs/bench.png; BENCH_ARGS="--only scoring"
 	@. ./env.sh && exec .venv/bin/social-perception bench --json runs/bench.json --figure runs/bench.png $(BENCH_ARGS)
 
-soak: setup  ## nightly: SOAK_S=1800 seconds at 30 Hz, then OVERLOAD_S=120 of too much; fails if a promise is broken
+soak: setup  ## nightly: SOAK_S=1800 seconds at 30 Hz, OVERLOAD_S=120 of too much, killed programs, hanging listeners
 	@. ./env.sh && mkdir -p runs && status=0; \
 	.venv/bin/social-perception bench --soak $(SOAK_S) --json runs/soak.json || status=$$?; \
 	.venv/bin/social-perception bench --overload $(OVERLOAD_S) --json runs/overload.json || status=$$?; \
+	.venv/bin/pytest -s test/faults/ros/soak_ros_processes.py test/faults/ros/soak_ros_listeners.py || status=$$?; \
 	exit $$status
 
 fuzz: setup  ## nightly: bad input for everything that takes some, FUZZ_S=60 seconds each; fails on a finding
