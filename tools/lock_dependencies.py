@@ -11,6 +11,7 @@ torch with its CUDA packages, which a machine may have from another index.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -22,7 +23,6 @@ TOOLS = Path(__file__).resolve().parent
 REQUIREMENTS = ("build", "", "test", "ros")
 UV = "uv==0.13.9"
 OLDEST_PYTHON = "3.10"
-INDEX = "https://pypi.org/simple"
 
 BUILD, ALL, TORCH = (TOOLS / f"lock{part}.txt" for part in ("-build", "", "-torch"))
 HEADS = {
@@ -68,10 +68,10 @@ def resolved(scratch: Path, arguments: list[str]) -> str:
         "--no-annotate",
         "--no-header",
     ]
-    index = ["--no-config", "--default-index", INDEX]
-    subprocess.run(
-        [uv, "pip", "compile", "-q", *options, *index, *arguments, *inputs, "-o", lock], check=True
-    )
+    # Without configuration uv asks the public index, and never the one in pip's settings.
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("UV_")}
+    command = [uv, "pip", "compile", "-q", "--no-config", *options, *arguments, *inputs, "-o", lock]
+    subprocess.run(command, check=True, env=plain)
     return lock.read_text(encoding="utf-8")
 
 

@@ -110,7 +110,7 @@ def test_vulnerabilities_are_told_unless_accepted(accepted, found):
 @pytest.mark.parametrize(("answer", "status"), [(ANSWER, 1), ('{"dependencies": []}', 0)])
 def test_a_vulnerability_fails_and_its_absence_does_not(monkeypatch, capsys, answer, status):
     asked = []
-    monkeypatch.setattr(audit, "is_reachable", lambda url: "osv" in url)
+    monkeypatch.setattr(audit, "is_reachable", lambda _, service: service == "osv")
     monkeypatch.setattr(audit, "audit", lambda _, service, part: asked.append((service, part)) or answer)
     assert audit.main() == status
     assert {service for service, _ in asked} == {"osv"}
@@ -126,28 +126,27 @@ def test_what_cannot_be_audited_is_said_and_fails_nothing(monkeypatch, capsys, f
     def fail(*_):
         raise failure
 
-    monkeypatch.setattr(audit, "is_reachable", lambda _: True)
+    monkeypatch.setattr(audit, "is_reachable", lambda *_: True)
     monkeypatch.setattr(audit, "audit", fail)
     assert audit.main() == 0
     assert "NOT AUDITED" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("body", "reachable"),
+    ("answer", "reachable"),
     [
-        ('{"vulnerabilities": [{"id": "PYSEC-2018-66"}]}', True),
-        ('{"affected": [{}]}', True),
-        ('{"vulnerabilities": []}', False),
-        ("<html>a mirror without advisories</html>", False),
-        ("[]", False),
+        (ANSWER, True),
+        ('{"dependencies": [{"name": "flask", "version": "0.5", "vulns": []}]}', False),
+        ('{"dependencies": [{"name": "flask", "skip_reason": "a mirror without advisories"}]}', False),
+        ("{}", False),
     ],
 )
-def test_only_an_answer_with_advisories_counts(tmp_path, body, reachable):
-    (tmp_path / "answer").write_text(body)
-    assert audit.is_reachable((tmp_path / "answer").as_uri()) is reachable
+def test_only_who_knows_vulnerabilities_is_asked(monkeypatch, tmp_path, answer, reachable):
+    monkeypatch.setattr(audit, "audit", lambda *_: answer)
+    assert audit.is_reachable(tmp_path, "pypi") is reachable
 
 
-def test_without_an_answer_nothing_is_audited(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(audit, "SERVICES", {"pypi": (tmp_path / "missing").as_uri()})
+def test_without_advisories_nothing_is_audited(monkeypatch, capsys):
+    monkeypatch.setattr(audit, "is_reachable", lambda *_: False)
     assert audit.main() == 0
     assert "NOT AUDITED" in capsys.readouterr().err

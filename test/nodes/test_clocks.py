@@ -79,7 +79,11 @@ def test_stamps_of_another_clock(offset_s, problem) -> None:
         ([(10.0, 0.0), (3.0, 1.0), (4.0, 2.0)], True, ["", "back by 7.0 s", ""]),
         ([(10.0, 0.0), (70.0, 1.0), (71.0, 2.0)], True, ["", "forward by 60.0 s", ""]),
         ([(0.0, 0.0), (5000.0, 1.0), (5001.0, 2.0)], True, ["", "", ""]),  # /clock has begun
-        ([(0.0, 0.0), (0.0, 1.0), (0.0, 3.0), (1.0, 4.0)], True, ["", "", "nothing has come on /clock for 3.0 s", ""]),
+        (
+            [(0.0, 0.0), (0.0, 1.0), (0.0, 3.0), (1.0, 4.0)],
+            True,
+            ["", "", "nothing has come on /clock for 3.0 s", ""],
+        ),
         ([(9.0, 0.0), (9.0, 2.5), (9.1, 3.5)], True, ["", "stands still for 2.5 s", ""]),
     ],
 )
