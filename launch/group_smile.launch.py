@@ -9,8 +9,8 @@ from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
 from social_perception.core.config import WebConfig
+from social_perception.nodes.camera_topics import CAMERA
 from social_perception.nodes.launching import (
-    CAMERA,
     aligned_depth_beside,
     anonymity_arguments,
     arguments_of_nodes,

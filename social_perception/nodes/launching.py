@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.substitutions import FindPackageShare
 
-from launch import LaunchContext
+from launch import LaunchContext, Substitution
 from social_perception.core.config import DEVICES, AnonymityConfig, SmileConfig
-
-CAMERA = "/camera/camera/color/image_raw"
-"""Topic of the camera's images, unless asked for otherwise: that of a RealSense."""
+from social_perception.nodes.camera_topics import aligned_depth_of, camera_info_of
 
 RESPAWN_DELAY_S = 2.0
 """Time for a camera or GPU to be let go, and for a log that can be read where a program ends at once."""
@@ -132,28 +131,30 @@ def refuse_people(context: Any) -> None:
             raise Contradiction(f"anonymous:=true and {name}:={value}, which {why}: leave one of them out")
 
 
-_COLOR, _ALIGNED_DEPTH = "color/image_raw", "aligned_depth_to_color/image_raw"
+class BesideImages(Substitution):
+    """A topic that follows from that of the images, which a launch argument says.
 
-
-def camera_info_beside(argument: str) -> PythonExpression:
-    """The topic camera_info beside the images whose topic a launch argument says."""
-    topic = LaunchConfiguration(argument)
-    return PythonExpression(["'/'.join([*'", topic, "'.split('/')[:-1], 'camera_info'])"])
-
-
-def aligned_depth_beside(argument: str) -> PythonExpression:
-    """The topic of the aligned depth beside a RealSense's colour images, whose topic a launch argument says.
-
-    Beside other images it is ``depth``, in the node's namespace.
+    Args:
+        argument: name of the launch argument with the topic of the images.
+        find: the topic beside it.
     """
-    topic = LaunchConfiguration(argument)
-    parts = ["'", topic, f"'[:-{len(_COLOR)}] + '{_ALIGNED_DEPTH}'", " if '", topic]
-    return PythonExpression([*parts, f"'.endswith('{_COLOR}') else 'depth'"])
+
+    def __init__(self, argument: str, find: Callable[[str], str]) -> None:
+        super().__init__()
+        self._images, self._find = LaunchConfiguration(argument), find
+
+    def describe(self) -> str:
+        return f"{self._find.__name__}({self._images.describe()})"
+
+    def perform(self, context: LaunchContext) -> str:
+        return self._find(self._images.perform(context))
 
 
-def beside(image_topic: str) -> dict[str, str]:
-    """The topics ``camera_info`` and ``depth`` that the launch files take beside these images."""
-    context = LaunchContext()
-    context.launch_configurations["image_topic"] = image_topic
-    found = {"camera_info": camera_info_beside("image_topic"), "depth": aligned_depth_beside("image_topic")}
-    return {name: expression.perform(context) for name, expression in found.items()}
+def camera_info_beside(argument: str) -> Substitution:
+    """The topic camera_info beside the images whose topic a launch argument says."""
+    return BesideImages(argument, camera_info_of)
+
+
+def aligned_depth_beside(argument: str) -> Substitution:
+    """The topic of the depth beside the images whose topic a launch argument says."""
+    return BesideImages(argument, aligned_depth_of)

@@ -16,8 +16,8 @@ from rclpy.validate_namespace import validate_namespace
 from rclpy.validate_topic_name import validate_topic_name
 
 from social_perception.core.errors import ConfigurationError
+from social_perception.nodes.camera_topics import CAMERA, beside
 from social_perception.nodes.keystores import DOMAIN, make_keystore
-from social_perception.nodes.launching import CAMERA, beside
 from social_perception.nodes.policies import (
     CONSUMER,
     OWN_ENCLAVES,
