@@ -14,7 +14,8 @@ import resource
 import subprocess
 import sys
 import termios
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import cv2
 import numpy as np
@@ -31,12 +32,15 @@ from social_perception.views.tables import BOX_COLUMNS, FACE_COLUMNS, BoxTable, 
 REASON = "File too large"
 
 
-@pytest.fixture
-def full_disk():
-    """A function that lets no file grow beyond so many bytes from now on."""
+@contextmanager
+def full_disk(most: int) -> Iterator[None]:
+    """Let no file grow beyond so many bytes meanwhile: not longer, for pytest's own output may be a file."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda most: resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 class Playing:
@@ -98,10 +102,11 @@ def errors(capsys):
     return [line for line in capsys.readouterr().err.splitlines() if "error" in line]
 
 
-def test_a_full_disk_ends_the_table_and_the_run_goes_on(live, people, full_disk, tmp_path, capsys) -> None:
+def test_a_full_disk_ends_the_table_and_the_run_goes_on(live, people, tmp_path, capsys) -> None:
     path = tmp_path / "events.csv"
-    full_disk(2000)
-    assert live("--output", str(path)) == 1
+    with full_disk(2000):
+        status = live("--output", str(path))
+    assert status == 1
     assert len(live.processed) == len(people)
     rows = whole_rows(path, FACE_COLUMNS)
     # As many rows as there was room for: the next two, of one frame, did not fit.
@@ -114,13 +119,12 @@ def test_a_full_disk_ends_the_table_and_the_run_goes_on(live, people, full_disk,
     )
 
 
-def test_a_full_disk_ends_the_recording_and_what_it_holds_is_a_source(
-    live, people, full_disk, tmp_path, capsys
-) -> None:
+def test_a_full_disk_ends_the_recording_and_what_it_holds_is_a_source(live, people, tmp_path, capsys) -> None:
     path = tmp_path / "results.mcap"
     quarter = tuple(np.ascontiguousarray(image[::2, ::2]) for image in people)
-    full_disk(1_000_000)
-    assert live("--record", str(path), "--record-images", images=3 * quarter) == 1
+    with full_disk(1_000_000):
+        status = live("--record", str(path), "--record-images", images=3 * quarter)
+    assert status == 1
     assert len(live.processed) == 3 * len(people)
     (error,) = errors(capsys)
     assert f"{path} cannot be written: {REASON}; nothing more is recorded" in error
@@ -141,9 +145,8 @@ def test_a_recording_that_cannot_even_be_cut_back_is_one_error(tmp_path, monkeyp
     assert writer._file.closed
 
 
-def test_a_table_that_finds_no_room_for_its_first_line_is_one_error(full_disk, tmp_path) -> None:
-    full_disk(10)
-    with pytest.raises(OutputError, match=REASON):
+def test_a_table_that_finds_no_room_for_its_first_line_is_one_error(tmp_path) -> None:
+    with full_disk(10), pytest.raises(OutputError, match=REASON):
         FaceTable(tmp_path / "events.csv")
     assert (tmp_path / "events.csv.part").read_bytes() == b""
 
@@ -154,12 +157,13 @@ def write_pictures(folder, people) -> None:
 
 
 @pytest.mark.parametrize("command", ["score", "detect"])
-def test_a_full_disk_ends_a_command_with_one_line(command, people, tmp_path, full_disk, capsys) -> None:
+def test_a_full_disk_ends_a_command_with_one_line(command, people, tmp_path, capsys) -> None:
     write_pictures(tmp_path, people)
     path = tmp_path / "table.csv"
     path.write_text("of yesterday\n")
-    full_disk(70)
-    assert main([command, str(tmp_path), "--output", str(path), "--min-face-px", "80"]) == 1
+    with full_disk(70):
+        status = main([command, str(tmp_path), "--output", str(path), "--min-face-px", "80"])
+    assert status == 1
     assert errors(capsys) == [f"social-perception: error: {path} cannot be written: {REASON}"]
     assert path.read_text() == "of yesterday\n"
 
@@ -187,13 +191,12 @@ def test_figures_are_written_to_what_is_no_file_in_place(tmp_path) -> None:
         write_text(tmp_path.__class__("/dev/full"), "{}")
 
 
-def test_a_full_disk_leaves_the_figures_of_an_earlier_benchmark(tmp_path, full_disk) -> None:
+def test_a_full_disk_leaves_the_figures_of_an_earlier_benchmark(tmp_path) -> None:
     from social_perception.benchmarks.report import write_text
 
     path = tmp_path / "figures.json"
     write_text(path, json.dumps({"run": 1}))
-    full_disk(5)
-    with pytest.raises(OutputError, match=f"figures.json cannot be written: {REASON}"):
+    with full_disk(5), pytest.raises(OutputError, match=f"figures.json cannot be written: {REASON}"):
         write_text(path, json.dumps({"run": 2}))
     assert json.loads(path.read_text()) == {"run": 1}
 
