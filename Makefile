@@ -5,8 +5,9 @@
 SOURCE ?=
 DURATION ?=
 PYTEST_ARGS ?=
-# The whole suite says how much of the package it runs, and fails below the share in pyproject.toml.
-COVERAGE ?= $(if $(strip $(PYTEST_ARGS)),,--cov --cov-report=term)
+# The whole suite runs on several cores, says how much of the package it runs, and fails below the share in
+# pyproject.toml.
+WHOLE ?= $(if $(strip $(PYTEST_ARGS)),,--cov --cov-report=term -n logical --maxprocesses 4 --dist loadfile)
 BENCH_ARGS ?=
 SOAK_S ?= 1800
 OVERLOAD_S ?= 120
@@ -24,7 +25,7 @@ demo: setup  ## the whole pipeline as ROS 2 nodes; SOURCE=0|VIDEO|DIR|sample DUR
 	  $(if $(SOURCE),--source "$(SOURCE)") $(if $(DURATION),--duration "$(DURATION)")
 
 test: lint  ## style checks, then the tests; PYTEST_ARGS="-k tracker"
-	@. ./env.sh && export ROS_DOMAIN_ID=$$(( $$$$ % 101 + 1 )) && exec .venv/bin/pytest $(COVERAGE) $(PYTEST_ARGS)
+	@. ./env.sh && export ROS_DOMAIN_ID=$$(( $$$$ % 101 + 1 )) && $(if $(WHOLE),export OMP_NUM_THREADS=1 &&) exec .venv/bin/pytest $(WHOLE) $(PYTEST_ARGS)
 
 bench: setup  ## measures speed on this machine, 20 minutes at most: runs/bench.json, runs/bench.png; BENCH_ARGS="--only scoring"
 	@. ./env.sh && exec .venv/bin/social-perception bench --json runs/bench.json --figure runs/bench.png $(BENCH_ARGS)

@@ -9,6 +9,12 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+# Test processes side by side must not hear each other's topics. Set before anything of ROS begins.
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+if _WORKER:
+    _DOMAIN = int(os.environ.get("ROS_DOMAIN_ID", "0"))
+    os.environ["ROS_DOMAIN_ID"] = str((_DOMAIN + 23 * (int(_WORKER) + 1)) % 101 + 1)
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
