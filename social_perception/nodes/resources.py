@@ -42,7 +42,10 @@ def hardware_id(device: str) -> str:
     torch = sys.modules.get("torch")
     if torch is None or not device.startswith("cuda"):
         return device
-    return f"{device} ({torch.cuda.get_device_name(device)})"
+    try:
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    except (RuntimeError, AssertionError):  # it is gone, or this torch knows none
+        return device
 
 
 def resident_mb() -> float | None:

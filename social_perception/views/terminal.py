@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -32,9 +33,9 @@ Show = Callable[["FrameAffect | None", str], None]
 def live_display() -> Iterator[Show]:
     """A function of an affect and a title that keeps a table up to date on a terminal.
 
-    Where standard output is no terminal it prints a line a second.
+    Where standard output is no terminal, or one that can only write on, it prints a line a second.
     """
-    if not sys.stdout.isatty():
+    if not sys.stdout.isatty() or Console().is_dumb_terminal:
         yield _Throttled(lambda affect, _: print(live_line(affect), flush=True), _LINE_PERIOD_S)
         return
     with Live(live_table(None), auto_refresh=False, transient=False) as live:

@@ -240,6 +240,7 @@ def test_a_terminal_that_is_stopped_does_not_hold_up_the_run(shown, monkeypatch)
     with os.fdopen(outside, "rb", buffering=0) as screen, os.fdopen(inside, "w") as stdout:
         os.set_blocking(outside, False)
         monkeypatch.setattr(sys, "stdout", stdout)
+        monkeypatch.setenv("TERM", "xterm")
         try:
             with terminal.live_display() as show:
                 termios.tcflow(inside, termios.TCOOFF)  # Ctrl-S
@@ -254,6 +255,17 @@ def test_a_terminal_that_is_stopped_does_not_hold_up_the_run(shown, monkeypatch)
         finally:
             monkeypatch.undo()
             os.set_blocking(inside, False)  # nobody reads what is left
+
+
+def test_a_terminal_that_can_only_write_on_is_shown_lines(shown, monkeypatch) -> None:
+    outside, inside = pty.openpty()
+    with os.fdopen(outside, "rb", buffering=0) as screen, os.fdopen(inside, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        monkeypatch.setenv("TERM", "dumb")
+        with terminal.live_display() as show:
+            show(shown, "sample")
+        assert screen.read(1000).decode().strip() == terminal.live_line(shown)
+        monkeypatch.undo()
 
 
 def test_a_log_on_a_full_disk_ends_nothing_but_itself(tmp_path) -> None:

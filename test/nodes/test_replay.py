@@ -84,6 +84,8 @@ def replay(ros, bag):
     player = ["--source", str(bag), "--clock", "--lockstep", "--wait", "120"]
     with (
         process(ros, "social_perception_all", parameters),
+        # What is said before we are known to the node would not come here.
+        heard(ros, "face_affect"),
         process(ros, "image_publisher", [], player) as playing,
     ):
         ros.until(lambda: playing.poll() is not None, "the bag has been played", timeout_s=200)
@@ -91,6 +93,14 @@ def replay(ros, bag):
         ros.until(lambda: len(of_bag(faces)) == FRAMES, "what is said of each image")
     # Time stands still with the last image: the group's last timer was before its answer.
     return of_bag(faces), of_bag(groups)
+
+
+@contextmanager
+def heard(ros, topic):
+    """Begin when a topic has a publisher that this process knows."""
+    name = ros.node.resolve_topic_name(topic)
+    ros.until(lambda: ros.node.count_publishers(name), f"a publisher of {topic}", timeout_s=60)
+    yield
 
 
 @contextmanager

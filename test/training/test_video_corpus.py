@@ -208,7 +208,7 @@ def test_the_shipped_recipe_is_the_references() -> None:
         ({"batches": 3}, "unknown setting batches"),
         ({"videos": {"fold": "a"}}, "unknown setting fold"),
         ({"videos": {"subtle": "medum"}}, "subtle must be one of"),
-        ({"videos": {"shares": [0.8, 0.1]}}, "shares must be three"),
+        ({"videos": {"shares": [0.8, 0.1]}}, "shares must be 3 numbers"),
         ({"videos": {"detect_every": 0}}, "detect_every must be at least 1"),
         ({"batch": 20, "at_once": 16}, "multiple of at_once"),
         ({"sequence": 0}, "sequence must be at least 1"),

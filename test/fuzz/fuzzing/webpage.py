@@ -21,6 +21,7 @@ from social_perception.views.web.server import Dashboard
 TOKEN = "a-token-for-the-tests"
 _SECRETS = (b"Social perception: live", b'"type":"hello"', TOKEN.encode())
 """What is in the page, in a socket's first message, and what shall never be told."""
+_LOGGERS = ("social_perception", "aiohttp", "asyncio")
 _QUIET_S = 0.02
 _END_S = 15.0
 
@@ -61,12 +62,15 @@ class _Served:
         if self._page is not None:
             self._page.close()
             self._page = None
+            for name in _LOGGERS:
+                logging.getLogger(name).removeHandler(self._errors)
+            self._errors.texts.clear()
 
     def _open(self) -> Dashboard:
         if self._page is None:
             self._page = Dashboard(WebConfig(port=0, token=TOKEN, max_clients=16, picture=True), "a test")
             self._page.show(FrameAffect(1.0, 0, 640, 480))
-            for name in ("social_perception", "aiohttp", "asyncio"):
+            for name in _LOGGERS:
                 logging.getLogger(name).addHandler(self._errors)
         return self._page
 
