@@ -5,6 +5,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from social_perception.nodes.health import Health, SilenceWatch, Situation, Totals
 from social_perception.nodes.load import Limits
+from social_perception.nodes.resources import hardware_id
 
 
 def values(status: DiagnosticStatus) -> dict[str, str]:
@@ -182,3 +183,18 @@ def test_a_clock_that_starts_late_or_jumps_back_is_no_silence(begin: float, now:
     watch = SilenceWatch(begin)
     assert not watch.fell_silent(now, 2.0)
     assert watch.fell_silent(now + 2.1, 2.0)
+
+
+def test_a_gpu_that_does_not_tell_its_name_is_called_by_its_device(monkeypatch) -> None:
+    import torch
+
+    def gone(_: str) -> str:
+        raise RuntimeError("CUDA error: device is lost")
+
+    monkeypatch.setattr(torch.cuda, "get_device_name", gone)
+    hardware_id.cache_clear()
+    assert hardware_id("cuda") == "cuda"
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "H200")
+    hardware_id.cache_clear()
+    assert hardware_id("cuda") == "cuda (H200)"
+    hardware_id.cache_clear()

@@ -315,7 +315,7 @@ def test_a_device_that_was_given_up_is_told_on_diagnostics(ros, scorer) -> None:
     scorer.trouble = ""
     node = ros.start(SmileIntensityNode, {"diagnostics_period_s": 0.1}, make=lambda config: scorer)
     found = ros.statuses(node)
-    ros.until(lambda: found and found[-1].hardware_id == "cuda", "a report")
+    ros.until(lambda: found and found[-1].hardware_id.startswith("cuda"), "a report")
     scorer.device, scorer.trouble = "cpu", "smile network: cuda failed (out of memory)"
     ros.until(lambda: found[-1].hardware_id == "cpu", "another device")
     values = {pair.key: pair.value for pair in found[-1].values}
