@@ -64,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
         from social_perception.evaluation.audit.run import audit
         from social_perception.evaluation.audit.scoring import StillJudge
         from social_perception.evaluation.audit.words import console
+        from social_perception.evaluation.run import make_folder
         from social_perception.smile.factory import make_scorer
     except ImportError as error:
         raise missing_extra("the audit", error) from error
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     smile = given_settings(options, SmileConfig)
     changes = _changes(options.changes)
     sets = _sets(options, config, smile.model)
-    folder = _folder(options.output)
+    folder = make_folder(options.output)
     judge = StillJudge(
         make_detector(given_settings(options, DetectionConfig, min_face_px=MIN_FACE_PX)), make_scorer(smile)
     )
@@ -143,14 +144,6 @@ def _changes(names: Sequence[str] | None) -> Sequence[Change]:
         if name not in known:
             raise ConfigurationError(f"there is no change {name}; there are {', '.join(known)}, or none")
     return [known[name] for name in names]
-
-
-def _folder(path: Path) -> Path:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {path}: {error.strerror}") from error
-    return path
 
 
 def _write(folder: Path, results: Sequence[SetResult], config: AuditConfig, model: str) -> None:

@@ -42,7 +42,7 @@ def main(
         SourceError: the data is missing.
         OutputError: the folder cannot be written to.
     """
-    folder = None if output is None else _folder(Path(output))
+    folder = None if output is None else make_folder(Path(output))
     figures, faces = _still_figures(model, Path(cache))
     timelines: list[ClipTimeline] = []
     if clips:
@@ -75,7 +75,12 @@ def comparison(reports: Mapping[str, Mapping[str, object]]) -> str:
     return "\n".join(lines)
 
 
-def _folder(path: Path) -> Path:
+def make_folder(path: Path) -> Path:
+    """Make a folder for results.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -13,7 +13,7 @@ from social_perception.core.types import FaceAffect, GroupAffect, SmileLevel
 from social_perception.group.history import History
 from social_perception.group.weights import person_weights
 
-_NOTHING_SEEN = GroupAffect(
+NOTHING_SEEN = GroupAffect(
     stamp_s=0.0,
     group_size=0,
     valid_faces=0,
@@ -28,6 +28,7 @@ _NOTHING_SEEN = GroupAffect(
     face_ids=(),
     stale=True,
 )
+"""The group before the first image: all values are unknown."""
 
 
 class GroupAggregator:
@@ -40,7 +41,7 @@ class GroupAggregator:
     def reset(self) -> None:
         """Forget the history, as if no frame had ever come."""
         self._history = History()
-        self._latest = _NOTHING_SEEN
+        self._latest = NOTHING_SEEN
 
     def update(self, faces: Sequence[FaceAffect], stamp_s: float) -> GroupAffect:
         """Take in the faces of one frame (none is an empty room) and return the group's affect.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
-from social_perception.core.types import FrameAffect, GroupAffect, SmileLevel
+from social_perception.core.types import FrameAffect, GroupAffect
+from social_perception.group.aggregator import NOTHING_SEEN
 
 
 def frame_without_people(affect: FrameAffect, min_group_size: int) -> FrameAffect:
@@ -28,13 +28,10 @@ def without_people(group: GroupAffect, min_group_size: int) -> GroupAffect:
     if group.valid_faces >= min_group_size:
         return dataclasses.replace(group, face_ids=())
     return dataclasses.replace(
-        group,
-        intensity=math.nan,
-        mean_intensity=math.nan,
-        dispersion=math.nan,
-        smiling_fraction=math.nan,
-        level=SmileLevel.UNKNOWN,
-        trend=math.nan,
-        synchrony=math.nan,
-        face_ids=(),
+        NOTHING_SEEN,
+        stamp_s=group.stamp_s,
+        group_size=group.group_size,
+        valid_faces=group.valid_faces,
+        window_s=group.window_s,
+        stale=group.stale,
     )

@@ -20,6 +20,7 @@ from std_msgs.msg import Header
 from social_perception.core.errors import ImageError
 from social_perception.core.types import FaceAffect, FrameAffect, GroupAffect, ImageArray
 from social_perception.nodes.blob import blob
+from social_perception.nodes.camera_input import subscribe_images
 from social_perception.nodes.config import ImageInputConfig, NodeConfig, OverlayConfig
 from social_perception.nodes.images import decode, encode
 from social_perception.nodes.matching import Match, StampMatcher
@@ -31,7 +32,7 @@ from social_perception.nodes.messages import (
     nanoseconds,
     seconds,
 )
-from social_perception.nodes.qos import NEWEST_RESULT_QOS, RESULT_QOS, image_qos
+from social_perception.nodes.qos import NEWEST_RESULT_QOS, RESULT_QOS
 from social_perception.nodes.runner import run
 from social_perception.nodes.stage import Stage
 from social_perception.views.blur import HeadWatch, hide, hide_all
@@ -125,22 +126,9 @@ class AffectOverlayNode(Stage):
             self.get_logger().warning(
                 f"pictures are published on {topic}, to which somebody subscribes{hidden}"
             )
-        config = self.parameters[ImageInputConfig]
-        compressed = config.image_transport == "compressed"
-        kind, topic = (CompressedImage, "image/compressed") if compressed else (Image, "image")
-        reliable_qos = image_qos(reliable=True, depth=_IMAGE_DEPTH)
         self.listen(FaceAffectArray, "face_affect", RESULT_QOS, self._on_faces)
         self.listen(GroupAffectMessage, "group_affect", RESULT_QOS, self._on_group)
-        self.subscribe(
-            kind,
-            topic,
-            image_qos(reliable=config.reliability == "reliable", depth=_IMAGE_DEPTH),
-            reliable_qos=reliable_qos if config.reliability == "auto" else None,
-            noun="images",
-            origin="the camera",
-            parameter="reliability",
-            in_worker=True,
-        )
+        subscribe_images(self, _IMAGE_DEPTH)
 
     def _forget(self) -> None:
         config = self.parameters[OverlayConfig]

@@ -28,6 +28,7 @@ from social_perception.core.config import (
 from social_perception.core.errors import ConfigurationError
 from social_perception.core.types import FaceAffect, Frame, GroupAffect
 from social_perception.group.anonymity import without_people
+from social_perception.nodes.camera_input import subscribe_images
 from social_perception.nodes.config import DepthConfig, ImageInputConfig
 from social_perception.nodes.depth_input import DepthInput
 from social_perception.nodes.images import decode
@@ -41,7 +42,7 @@ from social_perception.nodes.messages import (
     tracked_faces_message,
     tracks_of,
 )
-from social_perception.nodes.qos import RESULT_QOS, image_qos
+from social_perception.nodes.qos import RESULT_QOS
 from social_perception.nodes.resources import Equipment
 from social_perception.nodes.runner import run
 from social_perception.nodes.stage import Stage
@@ -101,19 +102,7 @@ class AnonymousGroupNode(Stage):
     def open(self) -> None:
         if self.parameters[DepthConfig].use_depth:
             self._depth = DepthInput(self)
-        config = self.parameters[ImageInputConfig]
-        compressed = config.image_transport == "compressed"
-        kind, topic = (CompressedImage, "image/compressed") if compressed else (Image, "image")
-        self.subscribe(
-            kind,
-            topic,
-            image_qos(reliable=config.reliability == "reliable"),
-            reliable_qos=image_qos(reliable=True) if config.reliability == "auto" else None,
-            noun="images",
-            origin="the camera",
-            parameter="reliability",
-            in_worker=True,
-        )
+        subscribe_images(self)
         # By the node's clock: a simulation that stands still has no news.
         self.every(1.0 / self.parameters[GroupConfig].publish_rate_hz, self._publish_current, steady=False)
 

@@ -10,12 +10,13 @@ from std_msgs.msg import Header
 
 from social_perception.core.config import DetectionConfig, PipelineConfig, TrackingConfig
 from social_perception.core.types import Frame, Track
+from social_perception.nodes.camera_input import subscribe_images
 from social_perception.nodes.config import DepthConfig, ImageInputConfig, TrackedFacesConfig
 from social_perception.nodes.crop_exchange import CropExchange
 from social_perception.nodes.depth_input import DepthInput
 from social_perception.nodes.images import decode
 from social_perception.nodes.messages import TrackedFaceArray, in_picture, seconds, tracked_faces_message
-from social_perception.nodes.qos import RESULT_QOS, image_qos
+from social_perception.nodes.qos import RESULT_QOS
 from social_perception.nodes.resources import Equipment
 from social_perception.nodes.runner import run
 from social_perception.nodes.stage import Stage
@@ -68,19 +69,7 @@ class FaceTrackerNode(Stage):
     def open(self) -> None:
         if self.parameters[DepthConfig].use_depth:
             self._depth = DepthInput(self)
-        config = self.parameters[ImageInputConfig]
-        compressed = config.image_transport == "compressed"
-        kind, topic = (CompressedImage, "image/compressed") if compressed else (Image, "image")
-        self.subscribe(
-            kind,
-            topic,
-            image_qos(reliable=config.reliability == "reliable"),
-            reliable_qos=image_qos(reliable=True) if config.reliability == "auto" else None,
-            noun="images",
-            origin="the camera",
-            parameter="reliability",
-            in_worker=True,
-        )
+        subscribe_images(self)
 
     def close(self) -> None:
         if self._depth is not None:
