@@ -6,8 +6,8 @@ SOURCE ?=
 DURATION ?=
 PYTEST_ARGS ?=
 # The whole suite says how much of the package it runs, and fails below the share in pyproject.toml. Beside each
-# other (WHOLE="--cov -n 2 --dist loadfile") tests take 10 instead of 16 minutes on two cores, but one of the
-# replay can wait for ever then.
+# other (WHOLE="--cov -n 2 --dist loadfile") the tests take 10 minutes on two cores, but that of the replay can
+# wait for ever then.
 WHOLE ?= $(if $(strip $(PYTEST_ARGS)),,--cov --cov-report=term)
 BENCH_ARGS ?=
 SOAK_S ?= 1800
