@@ -7,17 +7,13 @@ import traceback
 
 import pytest
 
-from test.nodes.conftest import HAS_ROS, RosHarness
+from test.nodes.conftest import HAS_ROS, ros
 
 if not HAS_ROS and os.environ.get("CI") != "true":
     collect_ignore_glob = ["test_ros_*.py"]
 
 
-@pytest.fixture
-def ros():
-    harness = RosHarness()
-    yield harness
-    harness.close()
+__all__ = ["ros"]  # the same fixture as for the nodes' own tests
 
 
 @pytest.fixture
