@@ -22,7 +22,7 @@ setup:  ## environment in .venv, colcon build in install, env.sh
 	@tools/setup
 
 demo: setup  ## the whole pipeline as ROS 2 nodes; SOURCE=0|VIDEO|DIR|sample DURATION=seconds
-	@. ./env.sh && exec .venv/bin/python -m social_perception.nodes.demo \
+	@. ./env.sh && exec .venv/bin/python -m social_perception.ros.tools.demo \
 	  $(if $(SOURCE),--source "$(SOURCE)") $(if $(DURATION),--duration "$(DURATION)")
 
 test: lint  ## style checks, then the tests; PYTEST_ARGS="-k tracker"

@@ -9,8 +9,9 @@ from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
 from social_perception.core.config import WebConfig
-from social_perception.nodes.camera_topics import CAMERA
-from social_perception.nodes.launching import (
+from social_perception.ros.security.securing import enclave, secured, security_arguments
+from social_perception.ros.support.camera_topics import CAMERA
+from social_perception.ros.support.launching import (
     aligned_depth_beside,
     anonymity_arguments,
     arguments_of_nodes,
@@ -19,7 +20,6 @@ from social_perception.nodes.launching import (
     refuse_people,
     respawning,
 )
-from social_perception.nodes.securing import enclave, secured, security_arguments
 
 PACKAGE = "social_perception"
 YES_NO = ["true", "false"]

@@ -13,8 +13,8 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
-from social_perception.nodes.launching import needs, refuse_people
-from social_perception.nodes.securing import secured, security_arguments
+from social_perception.ros.security.securing import secured, security_arguments
+from social_perception.ros.support.launching import needs, refuse_people
 
 DRIVER = "realsense2_camera"
 CAMERA = ["/", LaunchConfiguration("camera_namespace"), "/", LaunchConfiguration("camera_name")]

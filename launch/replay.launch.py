@@ -15,8 +15,8 @@ from launch.substitutions import LaunchConfiguration, PythonExpression
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
-from social_perception.nodes.launching import needs, refuse_people
-from social_perception.nodes.securing import enclave, secured, security_arguments
+from social_perception.ros.security.securing import enclave, secured, security_arguments
+from social_perception.ros.support.launching import needs, refuse_people
 
 OURS = "image_publisher"
 ROS2_BAG = "ros2_bag"

@@ -7,14 +7,14 @@ from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
-from social_perception.nodes.launching import (
+from social_perception.ros.security.securing import secured, security_arguments
+from social_perception.ros.support.launching import (
     aligned_depth_beside,
     anonymity_arguments,
     arguments_of_nodes,
     camera_info_beside,
     respawning,
 )
-from social_perception.nodes.securing import secured, security_arguments
 
 PACKAGE = "social_perception"
 CAMERAS = {

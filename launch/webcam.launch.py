@@ -11,8 +11,8 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
-from social_perception.nodes.launching import first_installed, needs, refuse_people
-from social_perception.nodes.securing import enclave, secured, security_arguments
+from social_perception.ros.security.securing import enclave, secured, security_arguments
+from social_perception.ros.support.launching import first_installed, needs, refuse_people
 
 DRIVERS = ["usb_cam", "v4l2_camera"]
 OURS = "image_publisher"

@@ -21,12 +21,12 @@ from PIL import Image
 
 from social_perception.cli.main import main as command
 from social_perception.core.config import PipelineConfig, WebConfig
-from social_perception.pipeline import make_pipeline
+from social_perception.perception.pipeline import make_pipeline
+from social_perception.sinks.video import VideoWriter
 from social_perception.sources.pacing import PacedSource
 from social_perception.sources.sample import RATE_HZ, SampleSource
 from social_perception.views.overlay import draw_overlay
 from social_perception.views.traces import Traces
-from social_perception.views.video import VideoWriter
 from social_perception.views.web.server import Dashboard
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"

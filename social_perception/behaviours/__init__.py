@@ -1,7 +1,7 @@
 """Behaviour trees (py_trees) on the group's affect, without ROS.
 
 ``AffectWriter`` puts the affect on a blackboard, the conditions read it there. In ROS,
-``social_perception.nodes.behaviour_tree`` feeds the blackboard from the topics.
+``social_perception.ros.support.behaviour_tree`` feeds the blackboard from the topics.
 """
 
 from social_perception.behaviours.blackboard import NAMESPACE, AffectWriter

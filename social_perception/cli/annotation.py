@@ -30,13 +30,13 @@ from social_perception.core.errors import (
     SourceError,
 )
 from social_perception.core.types import Frame, FrameAffect
-from social_perception.group.anonymity import frame_without_people
+from social_perception.perception.group.anonymity import frame_without_people
 
 if TYPE_CHECKING:
-    from social_perception.pipeline import Pipeline
+    from social_perception.core.timelines import GroupTimeline, Timeline
+    from social_perception.perception.pipeline import Pipeline
+    from social_perception.sinks.video import VideoWriter
     from social_perception.sources.source import Source
-    from social_perception.views.tables import GroupTimeline, Timeline
-    from social_perception.views.video import VideoWriter
 
 _logger = logging.getLogger(__name__)
 
@@ -158,8 +158,8 @@ class Annotator:
 
     def _restarted(self, mark: str) -> Pipeline:
         # Imported here: torch takes seconds to load, and --help must not.
-        from social_perception.pipeline import make_pipeline
-        from social_perception.tracking.ids import RandomIds
+        from social_perception.perception.pipeline import make_pipeline
+        from social_perception.perception.tracking.ids import RandomIds
 
         if self._pipeline is None:
             self._pipeline = make_pipeline(self._config, live=False)
@@ -215,9 +215,9 @@ def _write_frames(
 
     A bag's stamps are times of day. Its tables and its annotated video begin at 0, as ELAN needs it.
     """
+    from social_perception.sinks.tables import FaceTable, GroupTable
+    from social_perception.sinks.video import VideoWriter
     from social_perception.sources.bag_files import is_bag
-    from social_perception.views.tables import FaceTable, GroupTable
-    from social_perception.views.video import VideoWriter
 
     frames = 0
     start_s: float | None = None if is_bag(job.video) else 0.0
@@ -329,7 +329,7 @@ def _processed(source: Source, pipeline: Pipeline, progress: Progress) -> Iterat
 
 
 def _write_views(job: Job, frames: int, faces: int, wanted: Wanted, origin: Origin) -> Outcome:
-    from social_perception.views.tables import read_group, read_timelines
+    from social_perception.core.timelines import read_group, read_timelines
 
     people = read_timelines(job.part / FACES) if wanted.people else ()
     group = read_group(job.part / GROUP)
@@ -342,8 +342,8 @@ def _write_views(job: Job, frames: int, faces: int, wanted: Wanted, origin: Orig
 
 
 def _draw_views(job: Job, people: tuple[Timeline, ...], group: GroupTimeline | None, wanted: Wanted) -> None:
+    from social_perception.sinks.elan import write_elan
     from social_perception.sources.bag_files import is_bag
-    from social_perception.views.elan import write_elan
     from social_perception.views.plots import plot_timeline
 
     # ELAN knows no bags: it plays what was drawn into the images.
@@ -370,7 +370,7 @@ def _write_report(
 
 
 def _write_parquet(folder: Path, origin: Origin, wanted: Wanted) -> None:
-    from social_perception.views.parquet import write_parquet
+    from social_perception.sinks.parquet import write_parquet
 
     metadata = {"version": __version__, "settings": json.dumps(origin.settings, sort_keys=True)}
     try:

@@ -13,14 +13,14 @@ from social_perception.cli.stills import MIN_FACE_PX, NOT_FOR_STILLS
 from social_perception.cli.train import missing_extra
 from social_perception.core.config import DetectionConfig, SmileConfig
 from social_perception.core.errors import ConfigurationError, OutputError
-from social_perception.evaluation.audit.settings import AuditConfig
+from social_perception.research.evaluation.audit.settings import AuditConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from social_perception.evaluation.audit.changes import Change
-    from social_perception.evaluation.audit.labels import AuditSet
-    from social_perception.evaluation.audit.run import SetResult
+    from social_perception.research.evaluation.audit.changes import Change
+    from social_perception.research.evaluation.audit.labels import AuditSet
+    from social_perception.research.evaluation.audit.run import SetResult
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -59,13 +59,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     try:
         # Imported here: torch, pandas and matplotlib take seconds to load, and --help must not.
-        from social_perception.detection.factory import make_detector
-        from social_perception.evaluation.audit import appearance
-        from social_perception.evaluation.audit.run import audit
-        from social_perception.evaluation.audit.scoring import StillJudge
-        from social_perception.evaluation.audit.words import console
-        from social_perception.evaluation.run import make_folder
-        from social_perception.smile.factory import make_scorer
+        from social_perception.perception.detection.factory import make_detector
+        from social_perception.perception.smile.factory import make_scorer
+        from social_perception.research.evaluation.audit import appearance
+        from social_perception.research.evaluation.audit.run import audit
+        from social_perception.research.evaluation.audit.scoring import StillJudge
+        from social_perception.research.evaluation.audit.words import console
+        from social_perception.research.evaluation.run import make_folder
     except ImportError as error:
         raise missing_extra("the audit", error) from error
     config = given_settings(options, AuditConfig)
@@ -94,8 +94,8 @@ def _names(text: str) -> list[str]:
 
 
 def _sets(options: argparse.Namespace, config: AuditConfig, model: str) -> Sequence[AuditSet]:
-    from social_perception.evaluation.audit.appearance import MEASURED
-    from social_perception.evaluation.audit.labels import read_labelled
+    from social_perception.research.evaluation.audit.appearance import MEASURED
+    from social_perception.research.evaluation.audit.labels import read_labelled
 
     if options.data is None:
         if options.labels is None:
@@ -112,10 +112,10 @@ def _sets(options: argparse.Namespace, config: AuditConfig, model: str) -> Seque
 def _development_sets(options: argparse.Namespace, config: AuditConfig, model: str) -> Sequence[AuditSet]:
     from dataclasses import replace
 
-    from social_perception.evaluation.audit.appearance import MEASURED
-    from social_perception.evaluation.audit.datasets import development_sets
-    from social_perception.evaluation.levels import training_sets_of
-    from social_perception.smile.weights import shipped_path
+    from social_perception.perception.smile.weights import shipped_path
+    from social_perception.research.evaluation.audit.appearance import MEASURED
+    from social_perception.research.evaluation.audit.datasets import development_sets
+    from social_perception.research.evaluation.levels import training_sets_of
 
     sets = development_sets(
         training_sets_of(Path(model).expanduser() if model else shipped_path()), config.quantiles
@@ -133,7 +133,7 @@ def _development_sets(options: argparse.Namespace, config: AuditConfig, model: s
 
 
 def _changes(names: Sequence[str] | None) -> Sequence[Change]:
-    from social_perception.evaluation.audit.changes import CHANGES
+    from social_perception.research.evaluation.audit.changes import CHANGES
 
     if names is None:
         return CHANGES
@@ -147,9 +147,9 @@ def _changes(names: Sequence[str] | None) -> Sequence[Change]:
 
 
 def _write(folder: Path, results: Sequence[SetResult], config: AuditConfig, model: str) -> None:
-    from social_perception.evaluation.audit.figures import write_figures
-    from social_perception.evaluation.audit.tables import write_csv, write_json
-    from social_perception.evaluation.audit.words import markdown
+    from social_perception.research.evaluation.audit.figures import write_figures
+    from social_perception.research.evaluation.audit.tables import write_csv, write_json
+    from social_perception.research.evaluation.audit.words import markdown
 
     try:
         write_json(folder / "audit.json", results, {**asdict(config), "model": model or "shipped"})

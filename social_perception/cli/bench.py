@@ -10,7 +10,7 @@ from social_perception.cli.options import positive
 from social_perception.core.errors import ConfigurationError, OutputError
 
 if TYPE_CHECKING:
-    from social_perception.benchmarks.report import Report
+    from social_perception.research.benchmarks.report import Report
 
 # Named here and not imported: torch takes seconds to load, and --help must not.
 PARTS = ("scoring", "detector", "pipeline", "growth", "first_box", "web")
@@ -55,10 +55,10 @@ def run(options: argparse.Namespace) -> int:
     if options.quick and (judged or options.earlier is not None):
         raise ConfigurationError("--quick goes with neither --soak nor --overload nor --from")
     # Imported here: torch takes seconds to load, and --help must not.
-    from social_perception.benchmarks.figure import write_figure
-    from social_perception.benchmarks.judged_tables import section_of
-    from social_perception.benchmarks.markdown import BENCH, check_document, fill, tables
-    from social_perception.benchmarks.report import to_json, write_text
+    from social_perception.research.benchmarks.figure import write_figure
+    from social_perception.research.benchmarks.judged_tables import section_of
+    from social_perception.research.benchmarks.markdown import BENCH, check_document, fill, tables
+    from social_perception.research.benchmarks.report import to_json, write_text
 
     for path in (options.json, options.figure):
         if path is not None:
@@ -80,8 +80,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> Report:
-    from social_perception.benchmarks import run as benchmarks
-    from social_perception.benchmarks.report import read_report
+    from social_perception.research.benchmarks import run as benchmarks
+    from social_perception.research.benchmarks.report import read_report
 
     if options.earlier is not None:
         return read_report(options.earlier)
@@ -94,7 +94,7 @@ def _report(options: argparse.Namespace) -> Report:
 
 def _status(report: Report) -> int:
     """1 where a promise was broken or nothing could be judged, 130 where the run was interrupted."""
-    from social_perception.benchmarks.judged_tables import is_broken
+    from social_perception.research.benchmarks.judged_tables import is_broken
 
     streams = (*(report.soak or ()), *(report.overload or ()))
     if any(is_broken(each) for each in streams):

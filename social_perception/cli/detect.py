@@ -22,9 +22,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     # Imported here: torch takes seconds to load, and --help must not.
-    from social_perception.detection.factory import make_detector
+    from social_perception.perception.detection.factory import make_detector
+    from social_perception.sinks.tables import BoxTable
     from social_perception.sources.images import list_images
-    from social_perception.views.tables import BoxTable
 
     paths = list_images(options.images)
     detector = make_detector(given_settings(options, DetectionConfig, boxes=_BOXES))

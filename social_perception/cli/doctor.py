@@ -196,7 +196,7 @@ def _camera() -> Check:
 def _test_frame() -> Check:
     def look() -> str:
         from social_perception.core.config import PipelineConfig
-        from social_perception.pipeline import make_pipeline
+        from social_perception.perception.pipeline import make_pipeline
         from social_perception.sources.sample import SampleSource
 
         with SampleSource(people=_PEOPLE) as source, make_pipeline(PipelineConfig(), live=False) as pipeline:

@@ -28,8 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     try:
-        from social_perception.evaluation import precision, recall
-        from social_perception.evaluation.run import main
+        from social_perception.research.evaluation import precision, recall
+        from social_perception.research.evaluation.run import main
     except ImportError as error:
         raise missing_extra("evaluation", error) from error
     if options.detector:

@@ -22,16 +22,12 @@ from social_perception.cli.privacy import add_privacy_options, check_privacy, vi
 from social_perception.cli.recording import Tolerant, add_recording_options, open_recording
 from social_perception.cli.secrecy import warn_if_seen
 from social_perception.core.config import SourceConfig, WebConfig
-from social_perception.core.errors import (
-    MissingDependencyError,
-    SocialPerceptionError,
-    SourceTimeout,
-)
+from social_perception.core.errors import MissingDependencyError, SocialPerceptionError, SourceTimeout
 from social_perception.core.types import Frame, FrameAffect, ImageArray
 from social_perception.views.blur import HeadWatch, hide
 
 if TYPE_CHECKING:
-    from social_perception.pipeline import Pipeline
+    from social_perception.perception.pipeline import Pipeline
     from social_perception.sources.source import Source
     from social_perception.views.web.server import Dashboard
 
@@ -83,10 +79,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     # Imported here: torch takes seconds to load, and --help must not.
-    from social_perception.pipeline import make_pipeline
+    from social_perception.perception.pipeline import make_pipeline
+    from social_perception.sinks.tables import FaceTable, GroupTable
     from social_perception.sources.factory import default_source, open_source, with_topic
     from social_perception.sources.pacing import PacedSource
-    from social_perception.views.tables import FaceTable, GroupTable
     from social_perception.views.terminal import live_display
 
     config, pipeline_config = given_settings(options, SourceConfig), pipeline_settings(options)
@@ -235,7 +231,7 @@ def _dashboard(options: argparse.Namespace, source_name: str) -> Dashboard:
 def _ros_publisher(*, live: bool, people: bool) -> Publisher | None:
     """The publisher, where ROS 2 and the messages are there."""
     try:
-        from social_perception.nodes.live_publisher import LivePublisher
+        from social_perception.ros.support.live_publisher import LivePublisher
     except (ImportError, MissingDependencyError) as error:
         _logger.info("not publishing on ROS 2: %s", error)
         return None

@@ -9,7 +9,7 @@ from social_perception.cli.options import add_settings, given_settings, is_given
 from social_perception.core.config import AnonymityConfig
 from social_perception.core.errors import ConfigurationError
 from social_perception.core.types import FrameAffect
-from social_perception.group.anonymity import frame_without_people
+from social_perception.perception.group.anonymity import frame_without_people
 
 
 def add_privacy_options(parser: argparse.ArgumentParser, hidden_in: str) -> None:

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from social_perception.core.config import DynamicsConfig
 from social_perception.core.errors import ConfigurationError, OutputError
 from social_perception.core.types import Frame, FrameAffect, ImageArray
-from social_perception.group.dynamics import DynamicsEstimator
+from social_perception.perception.group.dynamics import DynamicsEstimator
+from social_perception.sinks.recorder import Recorder
 from social_perception.views.blur import LookBack
-from social_perception.views.recorder import Recorder
 
 _logger = logging.getLogger(__name__)
 

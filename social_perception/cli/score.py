@@ -18,9 +18,9 @@ from social_perception.core.errors import SocialPerceptionError
 from social_perception.core.types import Face, ImageArray, Smile
 
 if TYPE_CHECKING:
-    from social_perception.detection.schedule import Detector
-    from social_perception.smile.streaming import StreamingScorer
-    from social_perception.views.tables import ScoreTable
+    from social_perception.perception.detection.schedule import Detector
+    from social_perception.perception.smile.streaming import StreamingScorer
+    from social_perception.sinks.tables import ScoreTable
 
 _logger = logging.getLogger(__name__)
 
@@ -44,10 +44,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     # Imported here: torch takes seconds to load, and --help must not.
-    from social_perception.detection.factory import make_detector
-    from social_perception.smile.factory import make_scorer
+    from social_perception.perception.detection.factory import make_detector
+    from social_perception.perception.smile.factory import make_scorer
+    from social_perception.sinks.tables import ScoreTable
     from social_perception.sources.images import list_images
-    from social_perception.views.tables import ScoreTable
 
     paths = list_images(options.images)
     detector = make_detector(given_settings(options, DetectionConfig, min_face_px=MIN_FACE_PX))
@@ -61,8 +61,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _find(paths: tuple[Path, ...], detector: Detector) -> Iterator[_Still]:
-    from social_perception.detection.still import detect_in_still
-    from social_perception.smile.crop import crop_faces
+    from social_perception.perception.detection.still import detect_in_still
+    from social_perception.perception.smile.crop import crop_faces
 
     for path, image in readable(paths):
         if image is None:

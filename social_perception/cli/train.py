@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     try:
-        from social_perception.training.run import main
+        from social_perception.research.training.run import main
     except ImportError as error:
         raise missing_extra("training", error) from error
     main(options.config, resume=options.resume, without=options.without)

@@ -10,13 +10,7 @@ import cv2
 
 from social_perception.core.errors import SourceError
 from social_perception.core.types import ImageArray
-from social_perception.sources.tcp_protocol import (
-    Address,
-    JpegMessage,
-    ProtocolError,
-    pack,
-    send_greeting,
-)
+from social_perception.sources.tcp_protocol import Address, JpegMessage, ProtocolError, pack, send_greeting
 
 _SEND_TIMEOUT_S = 10.0
 _RETRY_S = 0.2

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from social_perception.core.errors import MissingDependencyError
+from social_perception.core.timelines import Timeline
 from social_perception.core.types import SmileLevel
 from social_perception.views.colors import PERSON_COLORS
-from social_perception.views.tables import Timeline
 
 _MOST_POINTS = 4000
 _MOST_NAMES = 16

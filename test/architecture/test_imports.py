@@ -1,51 +1,38 @@
-"""Proves the arrows of CONTRIBUTING.md: which room may import which, and which packages."""
+"""Proves the arrows of CONTRIBUTING.md: which package may import which, and which packages."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "social_perception"
 
-WAY_OF_ONE_FRAME = {"core", "detection", "tracking", "smile", "group"}
-LIBRARY = WAY_OF_ONE_FRAME | {
-    "pipeline",
-    "sources",
-    "views",
-    "behaviours",
-    "training",
-    "evaluation",
-    "benchmarks",
-}
-MAY_IMPORT = {
+STEPS = {"perception.detection", "perception.tracking", "perception.smile", "perception.group"}
+LIBRARY = STEPS | {"core", "perception", "sources", "sinks", "views", "behaviours", "research"}
+MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
-    "detection": {"core"},
-    "tracking": {"core"},
-    "smile": {"core"},
-    "group": {"core"},
-    "pipeline": WAY_OF_ONE_FRAME,
+    "perception.detection": {"core"},
+    "perception.tracking": {"core"},
+    "perception.smile": {"core"},
+    "perception.group": {"core"},
+    "perception": STEPS | {"core"},
     "sources": {"core"},
+    "sinks": {"core"},
     "views": {"core"},
     "behaviours": {"core"},
-    "nodes": LIBRARY,
-    # Real video to train on is followed by the way of one frame.
-    "training": {"core", "smile", "detection", "sources", "pipeline"},
-    # Training and evaluation share the data sets; clips are evaluated by the way of one frame.
-    "evaluation": {"core", "smile", "detection", "training", "pipeline", "sources"},
-    # What needs ROS is measured by nodes/benchmark.py, which is started as a program.
-    # The live page is served while the pipeline is measured.
-    "benchmarks": WAY_OF_ONE_FRAME | {"pipeline", "sources", "views"},
-    "cli": LIBRARY | {"nodes"},
+    "research": LIBRARY,
+    "ros": LIBRARY,
+    "cli": LIBRARY | {"ros"},
 }
-"""The rooms and the other rooms they may import."""
+"""The packages and the other packages they may import; ``perception`` alone is its pipeline."""
 
-TORCH_ROOMS = {"detection", "smile", "training", "evaluation", "benchmarks"}
-"""The rooms whose modules may import torch."""
+TORCH_PACKAGES = {"perception", "perception.detection", "perception.smile", "research"}
+"""The packages whose modules may import torch."""
 
 ROS_PACKAGES = {
     "ament_index_python",
@@ -97,82 +84,98 @@ def base_of(node: ast.ImportFrom, path: Path) -> str:
     return ".".join([*kept, *([node.module] if node.module else [])])
 
 
-def room_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def package_of(names: Sequence[str]) -> str:
+    """The entry of MAY_IMPORT that a module belongs to, from the parts of its name below the package."""
+    below = ".".join(names[:2])
+    return below if below in MAY_IMPORT else names[0]
+
+
+def package_of_file(path: Path) -> str:
+    return package_of(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
 def all_imports() -> list[tuple[str, Import]]:
     modules = sorted(PACKAGE.rglob("*.py"))
-    return [(room_of(path), item) for path in modules for item in imports_of(path)]
+    return [(package_of_file(path), item) for path in modules for item in imports_of(path)]
 
 
-def breaks_room_rule(room: str, item: Import) -> bool:
+def breaks_package_rule(package: str, item: Import) -> bool:
     if item.top != PACKAGE.name or len(item.parts) == 1:
         return False
-    other = item.parts[1]
-    if other == "msg":
-        return room != "nodes"
-    return other in MAY_IMPORT and other != room and other not in MAY_IMPORT[room]
+    if item.parts[1] == "msg":
+        return package != "ros"
+    other = package_of(item.parts[1:])
+    return other in MAY_IMPORT and other != package and other not in MAY_IMPORT[package]
 
 
-def breaks_ros_rule(room: str, item: Import) -> bool:
+def breaks_ros_rule(package: str, item: Import) -> bool:
     is_ros = item.top in ROS_PACKAGES or (item.top != PACKAGE.name and item.top.endswith("_msgs"))
     if is_ros:
-        return room != "nodes"
-    # The command works without ROS: it may reach for the nodes only when it is told to.
-    is_nodes = item.parts[:2] == [PACKAGE.name, "nodes"]
-    return is_nodes and room == "cli" and not item.deferred
+        return package != "ros"
+    # The command works without ROS: it imports the nodes only when it is asked to.
+    is_nodes = item.parts[:2] == [PACKAGE.name, "ros"]
+    return is_nodes and package == "cli" and not item.deferred
 
 
-def breaks_core_rule(room: str, item: Import) -> bool:
+def breaks_core_rule(package: str, item: Import) -> bool:
     allowed = {"numpy", PACKAGE.name} | set(sys.stdlib_module_names)
-    return room == "core" and item.top not in allowed
+    return package == "core" and item.top not in allowed
 
 
-def breaks_torch_rule(room: str, item: Import) -> bool:
-    return item.top in {"torch", "lightning", "torchmetrics"} and room not in TORCH_ROOMS
+def breaks_torch_rule(package: str, item: Import) -> bool:
+    return item.top in {"torch", "lightning", "torchmetrics"} and package not in TORCH_PACKAGES
 
 
-RULES = [breaks_room_rule, breaks_ros_rule, breaks_core_rule, breaks_torch_rule]
+RULES = [breaks_package_rule, breaks_ros_rule, breaks_core_rule, breaks_torch_rule]
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_every_import_keeps_the_rule(rule) -> None:
-    broken = [f"{item.where} imports {item.name}" for room, item in all_imports() if rule(room, item)]
+    broken = [f"{item.where} imports {item.name}" for package, item in all_imports() if rule(package, item)]
     assert not broken, "\n".join(broken)
 
 
 def test_every_module_belongs_to_a_room() -> None:
-    rooms = {room_of(path) for path in PACKAGE.rglob("*.py")} - {"__init__"}
-    assert rooms <= set(MAY_IMPORT)
+    packages = {package_of_file(path) for path in PACKAGE.rglob("*.py")} - {"__init__"}
+    assert packages == set(MAY_IMPORT)
 
 
 @pytest.mark.parametrize(
     ("rule", "module", "source", "broken"),
     [
-        (breaks_room_rule, "core/types.py", "from social_perception.smile import crop", True),
-        (breaks_room_rule, "core/types.py", "from social_perception import pipeline", True),
-        (breaks_room_rule, "core/types.py", "from ..smile import crop", True),
-        (breaks_room_rule, "core/types.py", "from . import errors", False),
-        (breaks_room_rule, "tracking/tracker.py", "def f():\n    import social_perception.smile.crop", True),
-        (breaks_room_rule, "tracking/tracker.py", "from social_perception.core.types import Box", False),
-        (breaks_room_rule, "nodes/demo.py", "from social_perception.cli import main", True),
-        (breaks_room_rule, "views/table.py", "from social_perception.msg import GroupAffect", True),
-        (breaks_room_rule, "nodes/demo.py", "from social_perception.msg import GroupAffect", False),
+        (breaks_package_rule, "core/types.py", "from social_perception.perception.smile import crop", True),
+        (breaks_package_rule, "core/types.py", "from social_perception import perception", True),
+        (breaks_package_rule, "core/types.py", "from ..sources import video", True),
+        (breaks_package_rule, "core/types.py", "from . import errors", False),
+        (
+            breaks_package_rule,
+            "perception/tracking/tracker.py",
+            "def f():\n    import social_perception.perception.smile.crop",
+            True,
+        ),
+        (
+            breaks_package_rule,
+            "perception/tracking/tracker.py",
+            "from social_perception.core.types import Box",
+            False,
+        ),
+        (breaks_package_rule, "ros/tools/demo.py", "from social_perception.cli import main", True),
+        (breaks_package_rule, "views/table.py", "from social_perception.msg import GroupAffect", True),
+        (breaks_package_rule, "ros/tools/demo.py", "from social_perception.msg import GroupAffect", False),
         (breaks_ros_rule, "cli/live.py", "def f():\n    import rclpy", True),
         (breaks_ros_rule, "sources/bag.py", "from sensor_msgs.msg import Image", True),
-        (breaks_ros_rule, "nodes/demo.py", "import rclpy.node", False),
-        (breaks_ros_rule, "cli/live.py", "import social_perception.nodes.demo", True),
-        (breaks_ros_rule, "cli/live.py", "def f():\n    from social_perception.nodes import demo", False),
+        (breaks_ros_rule, "ros/tools/demo.py", "import rclpy.node", False),
+        (breaks_ros_rule, "cli/live.py", "import social_perception.ros.tools.demo", True),
+        (breaks_ros_rule, "cli/live.py", "def f():\n    from social_perception.ros.tools import demo", False),
         (breaks_core_rule, "core/types.py", "import cv2", True),
         (breaks_core_rule, "core/types.py", "import numpy.typing as npt, math", False),
-        (breaks_torch_rule, "group/aggregator.py", "from torch import nn", True),
-        (breaks_torch_rule, "smile/network.py", "from torch import nn", False),
+        (breaks_torch_rule, "perception/group/aggregator.py", "from torch import nn", True),
+        (breaks_torch_rule, "perception/smile/network.py", "from torch import nn", False),
     ],
 )
 def test_rule_sees_what_it_is_for(rule, module: str, source: str, broken: bool) -> None:
     path = PACKAGE / module
-    assert any(rule(room_of(path), item) for item in imports_of(path, source)) is broken
+    assert any(rule(package_of_file(path), item) for item in imports_of(path, source)) is broken
 
 
 @pytest.mark.parametrize(
@@ -181,13 +184,16 @@ def test_rule_sees_what_it_is_for(rule, module: str, source: str, broken: bool) 
         "core.config",
         "core.errors",
         "core.types",
-        "detection",
-        "tracking",
-        "smile",
-        "group",
+        "perception.detection",
+        "perception.tracking",
+        "perception.smile",
+        "perception.group",
         "sources",
+        "sinks",
         "views",
         "behaviours",
+        "research",
+        "ros",
         "cli",
     ],
 )

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from social_perception.core.config import TrackingConfig
-from social_perception.tracking.ids import RandomIds
-from social_perception.tracking.tracker import Tracker
+from social_perception.perception.tracking.ids import RandomIds
+from social_perception.perception.tracking.tracker import Tracker
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "social_perception"
@@ -22,21 +22,21 @@ CALLS = {
 
 KNOWN = {
     # Asked for by a command's own purpose or a flag; docs/privacy.md names each.
-    "views/video.py": "annotate: the annotated video",
+    "sinks/video.py": "annotate: the annotated video",
     "views/report/thumbnails.py": "annotate --thumbnails",
-    "views/interfaces.py": "live --record-images",
+    "sinks/interfaces.py": "live --record-images",
     "views/web/picture.py": "live --web-picture, while a browser asks for it",
-    "nodes/affect_overlay.py": "the overlay, while somebody subscribes it",
+    "ros/nodes/affect_overlay.py": "the overlay, while somebody subscribes it",
     "sources/tcp_sender.py": "social-perception send",
-    "training/video_faces.py": "train: the faces of the videos to learn from",
-    "training/clip_sequences.py": "train: the faces of the clips to learn from",
-    "nodes/robot_check/scene.py": "check_robot: its own scene, in a folder that goes with it",
-    "nodes/robot_check/program.py": "check_robot: the same",
+    "research/training/video_faces.py": "train: the faces of the videos to learn from",
+    "research/training/clip_sequences.py": "train: the faces of the clips to learn from",
+    "ros/tools/robot_check/scene.py": "check_robot: its own scene, in a folder that goes with it",
+    "ros/tools/robot_check/program.py": "check_robot: the same",
     # No pictures of people in front of a camera.
-    "training/stills.py": "boxes of the training pictures",
-    "training/augmentation.py": "a training picture, made worse and read again in memory",
-    "evaluation/audit/changes.py": "a test picture, made worse and read again in memory",
-    "views/elan.py": "levels",
+    "research/training/stills.py": "boxes of the training pictures",
+    "research/training/augmentation.py": "a training picture, made worse and read again in memory",
+    "research/evaluation/audit/changes.py": "a test picture, made worse and read again in memory",
+    "sinks/elan.py": "levels",
 }
 
 
@@ -74,18 +74,18 @@ def publishers_of(kind: str) -> set[str]:
         (
             "Image",
             {
-                "nodes/image_publisher.py",
-                "nodes/benchmark.py",
-                "nodes/affect_overlay.py",
-                "nodes/ros4hri_publisher.py",
+                "ros/nodes/image_publisher.py",
+                "ros/tools/benchmark.py",
+                "ros/nodes/affect_overlay.py",
+                "ros/nodes/ros4hri_publisher.py",
             },
         ),
-        ("CompressedImage", {"nodes/affect_overlay.py"}),
-        ("TrackedFaceArray", {"nodes/face_tracker.py", "nodes/ros4hri_input.py"}),
+        ("CompressedImage", {"ros/nodes/affect_overlay.py"}),
+        ("TrackedFaceArray", {"ros/nodes/face_tracker.py", "ros/nodes/ros4hri_input.py"}),
     ],
 )
 def test_who_publishes_pictures_is_known(kind: str, expected: set[str]) -> None:
-    assert publishers_of(kind) - {"nodes/robot_check/camera.py"} == expected
+    assert publishers_of(kind) - {"ros/tools/robot_check/camera.py"} == expected
 
 
 def test_ids_of_two_runs_cannot_be_foretold() -> None:

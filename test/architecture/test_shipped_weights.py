@@ -10,16 +10,16 @@ import pytest
 
 from social_perception.core.config import DetectionConfig, SmileConfig
 from social_perception.core.errors import ConfigurationError, ModelError
-from social_perception.detection import factory as detection
-from social_perception.detection.factory import make_detector
-from social_perception.smile import weights
-from social_perception.smile.factory import make_scorer
+from social_perception.perception.detection import factory as detection
+from social_perception.perception.detection.factory import make_detector
+from social_perception.perception.smile import weights
+from social_perception.perception.smile.factory import make_scorer
 
 PACKAGE = Path(__file__).resolve().parents[2] / "social_perception"
 
 SHIPPED = {
-    "smile/weights/smile_small.safetensors": "SHIPPED_SHA256 in smile/weights.py",
-    "detection/weights/mmod_human_face_detector.dat": "WEIGHTS_SHA256 in detection/factory.py",
+    "perception/smile/weights/smile_small.safetensors": "SHIPPED_SHA256 in smile/weights.py",
+    "perception/detection/weights/mmod_human_face_detector.dat": "WEIGHTS_SHA256 in detection/factory.py",
 }
 KNOWN = (weights.SHIPPED_SHA256, detection.WEIGHTS_SHA256)
 
@@ -31,7 +31,7 @@ def test_the_code_knows_the_shipped_files_by_their_hash() -> None:
 
 
 def test_no_other_weights_are_shipped() -> None:
-    found = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("*/weights/*")}
+    found = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("**/weights/*")}
     assert found == set(SHIPPED)
 
 
@@ -64,7 +64,7 @@ def test_a_shipped_file_that_was_changed_is_refused_in_one_line(make) -> None:
 
 
 def test_a_users_own_weights_need_no_hash_and_may_have_one(tmp_path: Path) -> None:
-    path = Path(shutil.copy(PACKAGE / "smile" / "weights" / weights.SHIPPED, tmp_path / "own.safetensors"))
+    path = Path(shutil.copy(weights.shipped_path(), tmp_path / "own.safetensors"))
     with path.open("r+b") as file:
         file.seek(-100, 2)
         file.write(b"\x00")

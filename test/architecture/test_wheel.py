@@ -30,8 +30,8 @@ def test_the_wheel_holds_the_weights_the_web_page_the_messages_and_the_command(t
     (wheel,) = tmp_path.glob("social_perception-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     for expected in (
-        "social_perception/detection/weights/mmod_human_face_detector.dat",
-        "social_perception/smile/weights/smile_small.safetensors",
+        "social_perception/perception/detection/weights/mmod_human_face_detector.dat",
+        "social_perception/perception/smile/weights/smile_small.safetensors",
         "social_perception/views/web/static/index.html",
         "social_perception/views/report/templates/report.html",
         "social_perception/core/types.py",

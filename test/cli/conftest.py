@@ -92,17 +92,20 @@ def pipelines(monkeypatch):
         made[-1].config, made[-1].live = config, live
         return made[-1]
 
-    monkeypatch.setattr("social_perception.pipeline.make_pipeline", make)
+    monkeypatch.setattr("social_perception.perception.pipeline.make_pipeline", make)
     return made
 
 
 @pytest.fixture
 def scorer(monkeypatch):
     fake = FakeScorer()
-    monkeypatch.setattr("social_perception.detection.factory.make_detector", lambda *_, **__: FakeDetector())
-    monkeypatch.setattr("social_perception.smile.factory.make_scorer", lambda _: fake)
     monkeypatch.setattr(
-        "social_perception.detection.still.detect_in_still", lambda detector, image: detector.detect(image)
+        "social_perception.perception.detection.factory.make_detector", lambda *_, **__: FakeDetector()
+    )
+    monkeypatch.setattr("social_perception.perception.smile.factory.make_scorer", lambda _: fake)
+    monkeypatch.setattr(
+        "social_perception.perception.detection.still.detect_in_still",
+        lambda detector, image: detector.detect(image),
     )
     return fake
 

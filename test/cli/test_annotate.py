@@ -73,7 +73,7 @@ def test_frames_that_fail_are_left_out_and_counted(
     tmp_path, monkeypatch, capsys, rows, write_video, fake_pipeline
 ):
     monkeypatch.setattr(
-        "social_perception.pipeline.make_pipeline", lambda *_, **__: fake_pipeline(fails_at={1, 3})
+        "social_perception.perception.pipeline.make_pipeline", lambda *_, **__: fake_pipeline(fails_at={1, 3})
     )
     video = write_video(tmp_path / "meeting.mp4", frames=5)
     assert main(["annotate", str(video), "--output", str(tmp_path / "out"), "--no-video", "--no-plot"]) == 0
@@ -90,7 +90,7 @@ def test_an_interrupted_run_keeps_what_it_wrote(
                 raise KeyboardInterrupt
             return super().process(frame)
 
-    monkeypatch.setattr("social_perception.pipeline.make_pipeline", lambda *_, **__: Interrupted())
+    monkeypatch.setattr("social_perception.perception.pipeline.make_pipeline", lambda *_, **__: Interrupted())
     video = write_video(tmp_path / "meeting.mp4", frames=8)
     assert main(["annotate", str(video), "--output", str(tmp_path / "out"), "--no-video"]) == 130
     assert len(rows(tmp_path / "out" / ".meeting.part" / "faces.csv")) == 3
@@ -102,7 +102,7 @@ def test_a_missing_model_stops_annotate_at_once(tmp_path, monkeypatch, capsys, w
     def make(*_, **__):
         raise ModelError("no smile network")
 
-    monkeypatch.setattr("social_perception.pipeline.make_pipeline", make)
+    monkeypatch.setattr("social_perception.perception.pipeline.make_pipeline", make)
     videos = [str(write_video(tmp_path / f"{name}.mp4", frames=2)) for name in "ab"]
     assert main(["annotate", *videos, "--output", str(tmp_path / "out"), "--jobs", "1"]) == 1
     errors = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
@@ -112,7 +112,7 @@ def test_a_missing_model_stops_annotate_at_once(tmp_path, monkeypatch, capsys, w
 def test_annotate_follows_a_real_smile(tmp_path, shared, rows):
     from scipy.stats import spearmanr
 
-    from social_perception.smile.weights import shipped_path
+    from social_perception.perception.smile.weights import shipped_path
 
     if not shipped_path().is_file():
         pytest.skip("the network is not there yet")

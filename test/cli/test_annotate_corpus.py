@@ -214,7 +214,7 @@ def test_an_interrupted_run_says_what_is_open(corpus, monkeypatch, capsys, fake_
                 raise KeyboardInterrupt
             return super().process(frame)
 
-    monkeypatch.setattr("social_perception.pipeline.make_pipeline", lambda *_, **__: Interrupted())
+    monkeypatch.setattr("social_perception.perception.pipeline.make_pipeline", lambda *_, **__: Interrupted())
     assert annotate(corpus) == 130
     assert "0 done, 0 skipped, 0 failed, 3 left -> " in capsys.readouterr().out
     found = {stem: row["status"] for stem, row in statuses(corpus).items()}
@@ -228,7 +228,7 @@ def test_without_pyarrow_the_rest_is_written(corpus, pipelines, monkeypatch, cap
     def missing(*_):
         raise MissingDependencyError("Parquet files need pyarrow: pip install pyarrow")
 
-    monkeypatch.setattr("social_perception.views.parquet.write_parquet", missing)
+    monkeypatch.setattr("social_perception.sinks.parquet.write_parquet", missing)
     annotate(corpus)
     assert {path.name for path in (corpus.parent / "out" / "one").iterdir()} == {
         "annotation.json", "faces.csv", "group.csv", "one.eaf", "report.html",
@@ -243,7 +243,7 @@ def test_an_ended_video_names_people_alike_in_every_run(corpus, monkeypatch, fak
         def restart(self, new_id=None):
             names.append((new_id(), new_id()))
 
-    monkeypatch.setattr("social_perception.pipeline.make_pipeline", lambda *_, **__: Naming())
+    monkeypatch.setattr("social_perception.perception.pipeline.make_pipeline", lambda *_, **__: Naming())
     annotate(corpus)
     annotate(corpus, "--force")
     assert names[:2] == names[2:]
@@ -254,7 +254,7 @@ def test_what_ended_a_run_is_told_and_not_what_became_of_its_summary(corpus, mon
     def full(*_, **__):
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr("social_perception.pipeline.make_pipeline", full)
+    monkeypatch.setattr("social_perception.perception.pipeline.make_pipeline", full)
     (corpus.parent / "out" / ".corpus.csv.part").mkdir(parents=True)
     assert annotate(corpus) == 1
     assert capsys.readouterr().err == "social-perception: error: the disk is full\n"

@@ -11,7 +11,7 @@ from pympi.Elan import Eaf
 from social_perception.cli import live
 from social_perception.cli.main import main
 from social_perception.core.errors import OutputError
-from social_perception.views.mcap import McapWriter
+from social_perception.sinks.mcap_writer import McapWriter
 
 rosbag2 = pytest.importorskip("rosbags.rosbag2")
 highlevel = pytest.importorskip("rosbags.highlevel")

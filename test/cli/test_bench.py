@@ -3,13 +3,13 @@ import json
 
 import pytest
 
-from social_perception.benchmarks import run as benchmarks
-from social_perception.benchmarks.markdown import BEGIN, END
-from social_perception.benchmarks.promises import BROKEN, KEPT, OPEN, Promise
-from social_perception.benchmarks.report import VERSION, Machine, Report, Stream, to_json
-from social_perception.benchmarks.run import PARTS
 from social_perception.cli import bench
 from social_perception.cli.main import main
+from social_perception.research.benchmarks import run as benchmarks
+from social_perception.research.benchmarks.markdown import BEGIN, END
+from social_perception.research.benchmarks.promises import BROKEN, KEPT, OPEN, Promise
+from social_perception.research.benchmarks.report import VERSION, Machine, Report, Stream, to_json
+from social_perception.research.benchmarks.run import PARTS
 
 REPORT = Report(VERSION, Machine("Some CPU", 2, 1, (), None, 8.0, 0.0, ()), True, 1.0)
 JUDGED = Stream("topics", "cpu", 8, promises=(Promise("something holds", "it does", KEPT),))

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from social_perception.benchmarks.report import read_report
 from social_perception.cli.manifest import MANIFEST, read_manifest
 from social_perception.core.errors import SocialPerceptionError, SourceError
-from social_perception.evaluation.detection import photo_examples
-from social_perception.smile.reference_network import ReferenceConfig, ReferenceNetwork
-from social_perception.smile.vgg_face import load_vgg_face
-from social_perception.smile.weights import load_network
+from social_perception.perception.smile.reference_network import ReferenceConfig, ReferenceNetwork
+from social_perception.perception.smile.vgg_face import load_vgg_face
+from social_perception.perception.smile.weights import load_network
+from social_perception.research.benchmarks.report import read_report
+from social_perception.research.evaluation.detection import photo_examples
+from social_perception.research.training.elan_tiers import read_tiers
+from social_perception.research.training.settings import read_yaml
 from social_perception.sources.factory import open_source
 from social_perception.sources.images import read_image
-from social_perception.training.elan_tiers import read_tiers
-from social_perception.training.settings import read_yaml
 
 TINY = ReferenceConfig(channels=(1, 1, 1, 1, 1), features=1, hidden=1)
 

@@ -7,9 +7,7 @@ import pytest
 from social_perception.cli import live
 from social_perception.cli.main import main
 from social_perception.core.errors import SourceTimeout
-from social_perception.core.types import (
-    Frame,
-)
+from social_perception.core.types import Frame
 
 
 def test_live_shows_and_writes_what_is_found(tmp_path, pipelines, capsys, rows, gray_images):
@@ -80,7 +78,8 @@ def test_live_publishes_also_when_the_source_is_silent(monkeypatch, pipelines, c
 
 def test_live_tells_the_same_failure_once(monkeypatch, capsys, tmp_path, gray_images, fake_pipeline):
     monkeypatch.setattr(
-        "social_perception.pipeline.make_pipeline", lambda *_, **__: fake_pipeline(fails_at=range(100))
+        "social_perception.perception.pipeline.make_pipeline",
+        lambda *_, **__: fake_pipeline(fails_at=range(100)),
     )
     gray_images(tmp_path, [10] * 4)
     assert main(["live", "--source", str(tmp_path), "--no-ros", "--folder-rate-hz", "50"]) == 0
@@ -95,7 +94,9 @@ def test_live_ends_cleanly_on_a_signal(monkeypatch, pipelines, tmp_path, number,
                 os.kill(os.getpid(), number)
             return super().process(frame)
 
-    monkeypatch.setattr("social_perception.pipeline.make_pipeline", lambda *_, **__: Interrupting())
+    monkeypatch.setattr(
+        "social_perception.perception.pipeline.make_pipeline", lambda *_, **__: Interrupting()
+    )
     output = tmp_path / "events.csv"
     argv = ["live", "--source", "sample?people=1", "--no-ros", "--output", str(output), "--duration", "60"]
     assert main(argv) == status

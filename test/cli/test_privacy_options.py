@@ -50,7 +50,7 @@ class Couple:
 
 @pytest.fixture
 def couple(monkeypatch):
-    monkeypatch.setattr("social_perception.pipeline.make_pipeline", lambda *_, **__: Couple())
+    monkeypatch.setattr("social_perception.perception.pipeline.make_pipeline", lambda *_, **__: Couple())
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ class Late(Couple):
 def test_annotate_hides_faces_in_its_video_also_before_they_are_found(flags, monkeypatch, tmp_path) -> None:
     from social_perception.sources.video import VideoSource
 
-    monkeypatch.setattr("social_perception.pipeline.make_pipeline", lambda *_, **__: Late())
+    monkeypatch.setattr("social_perception.perception.pipeline.make_pipeline", lambda *_, **__: Late())
     monkeypatch.setattr("social_perception.views.overlay.draw_overlay", lambda image, *_, **__: image)
     video = noisy_video(tmp_path / "talk.mp4")
     argv = ["annotate", str(video), "--output", str(tmp_path / "out"), "--no-plot", "--no-report", *flags]

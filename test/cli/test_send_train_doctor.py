@@ -57,7 +57,7 @@ def test_a_missing_extra_is_named(command, room, monkeypatch, capsys):
     for name in [
         each
         for each in sys.modules
-        if each.startswith(("social_perception.training", "social_perception.evaluation"))
+        if each.startswith(("social_perception.research.training", "social_perception.research.evaluation"))
     ]:
         monkeypatch.delitem(sys.modules, name)
     assert main([command, *(["small.yaml"] if command == "train" else [])]) == 1

@@ -124,7 +124,7 @@ def spin_until(
 @contextmanager
 def running_nodes() -> Iterator[subprocess.Popen[bytes]]:
     """All nodes in one process of their own; stopped by Ctrl-C's signal, which must end them cleanly."""
-    command = [sys.executable, "-m", "social_perception.nodes.social_perception_all"]
+    command = [sys.executable, "-m", "social_perception.ros.nodes.social_perception_all"]
     process = subprocess.Popen(command, env=os.environ)
     try:
         yield process

@@ -6,8 +6,8 @@ import pytest
 
 from social_perception.core.config import DetectionConfig, PipelineConfig
 from social_perception.core.types import Frame
-from social_perception.detection.factory import make_detector
-from social_perception.pipeline import make_pipeline
+from social_perception.perception.detection.factory import make_detector
+from social_perception.perception.pipeline import make_pipeline
 from social_perception.sources.video import VideoSource
 from social_perception.views.blur import LookBack
 

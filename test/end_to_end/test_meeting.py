@@ -8,7 +8,7 @@ from meeting import RATE_HZ, Meeting
 
 from social_perception.core.config import PipelineConfig
 from social_perception.core.types import Frame
-from social_perception.pipeline import make_pipeline
+from social_perception.perception.pipeline import make_pipeline
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -11,7 +11,7 @@ import pytest
 
 from social_perception.core.config import DetectionConfig, PipelineConfig, SmileConfig, TrackingConfig
 from social_perception.core.types import FrameAffect, ImageArray
-from social_perception.pipeline import Pipeline, make_pipeline
+from social_perception.perception.pipeline import Pipeline, make_pipeline
 from social_perception.sources.sample import SampleSource
 
 FRAMES = 45

@@ -18,13 +18,13 @@ from social_perception.cli.main import main
 from social_perception.core.config import DetectionConfig, PipelineConfig, SmileConfig
 from social_perception.core.errors import ConfigurationError, DetectionError, ModelError
 from social_perception.core.types import Box, Frame, FrameAffect, ImageArray, Track
-from social_perception.detection.factory import make_detector
-from social_perception.detection.mmod import MmodTorchDetector
-from social_perception.detection.network import MmodNetwork
-from social_perception.pipeline import Pipeline, make_pipeline
-from social_perception.smile.factory import make_scorer
-from social_perception.smile.networks import SmileNetwork
-from social_perception.smile.streaming import StreamingScorer
+from social_perception.perception.detection.factory import make_detector
+from social_perception.perception.detection.mmod import MmodTorchDetector
+from social_perception.perception.detection.network import MmodNetwork
+from social_perception.perception.pipeline import Pipeline, make_pipeline
+from social_perception.perception.smile.factory import make_scorer
+from social_perception.perception.smile.networks import SmileNetwork
+from social_perception.perception.smile.streaming import StreamingScorer
 
 OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the manual")
 LOST = RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be reported later")

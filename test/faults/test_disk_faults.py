@@ -24,10 +24,10 @@ import pytest
 from social_perception.cli.main import main
 from social_perception.core.errors import OutputError
 from social_perception.core.types import Box, Face, Frame, FrameAffect, ImageArray
+from social_perception.sinks.mcap_writer import McapWriter
+from social_perception.sinks.tables import BOX_COLUMNS, FACE_COLUMNS, BoxTable, FaceTable
 from social_perception.sources.bag import BagSource
 from social_perception.views import terminal
-from social_perception.views.mcap import McapWriter
-from social_perception.views.tables import BOX_COLUMNS, FACE_COLUMNS, BoxTable, FaceTable
 
 REASON = "File too large"
 
@@ -77,7 +77,7 @@ def live(monkeypatch, people, pipeline):
             processed.append(pipeline.process(frame))
             return processed[-1]
 
-    monkeypatch.setattr("social_perception.pipeline.make_pipeline", lambda *_, **__: Watched())
+    monkeypatch.setattr("social_perception.perception.pipeline.make_pipeline", lambda *_, **__: Watched())
 
     def run(*arguments: str, images: tuple[ImageArray, ...] = people) -> int:
         monkeypatch.setattr("social_perception.sources.factory.open_source", lambda *_: Playing(images))
@@ -181,7 +181,7 @@ def test_what_is_no_file_is_written_in_place_and_never_replaced(tmp_path) -> Non
 
 
 def test_figures_are_written_to_what_is_no_file_in_place(tmp_path) -> None:
-    from social_perception.benchmarks.report import write_text
+    from social_perception.research.benchmarks.report import write_text
 
     link = tmp_path / "null"
     link.symlink_to("/dev/null")
@@ -192,7 +192,7 @@ def test_figures_are_written_to_what_is_no_file_in_place(tmp_path) -> None:
 
 
 def test_a_full_disk_leaves_the_figures_of_an_earlier_benchmark(tmp_path) -> None:
-    from social_perception.benchmarks.report import write_text
+    from social_perception.research.benchmarks.report import write_text
 
     path = tmp_path / "figures.json"
     write_text(path, json.dumps({"run": 1}))

@@ -16,7 +16,7 @@ import pytest
 
 from social_perception.core.errors import ImageError
 from social_perception.core.types import Box, Frame
-from social_perception.smile.crop import crop_faces
+from social_perception.perception.smile.crop import crop_faces
 
 RATE_HZ = 30.0
 FAR_S = 2.0e9

@@ -11,13 +11,13 @@ import numpy as np
 
 from social_perception.core.config import DynamicsConfig, GroupConfig, SmileConfig, TrackingConfig
 from social_perception.core.types import Box, Face, FaceAffect, Frame, FrameAffect, Track
-from social_perception.group.aggregator import GroupAggregator
-from social_perception.group.dynamics import DynamicsEstimator
-from social_perception.pipeline import make_pipeline
-from social_perception.smile.crop import crop_faces
-from social_perception.smile.factory import make_scorer
+from social_perception.perception.group.aggregator import GroupAggregator
+from social_perception.perception.group.dynamics import DynamicsEstimator
+from social_perception.perception.pipeline import make_pipeline
+from social_perception.perception.smile.crop import crop_faces
+from social_perception.perception.smile.factory import make_scorer
+from social_perception.perception.tracking.tracker import Tracker
 from social_perception.sources.sample import SampleSource
-from social_perception.tracking.tracker import Tracker
 
 WIDTH, HEIGHT = 1920, 1080
 RATE_HZ = 30.0

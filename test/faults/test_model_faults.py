@@ -1,6 +1,6 @@
 """Files that are no network's weights: one line that names the file, and a status that is not 0.
 
-What each kind of damage says is tested where the files are read (test/smile, test/detection); here the
+What each kind of damage says is tested where the files are read (test/perception); here the
 commands meet them. The weights of the detector are part of the package and cannot be chosen: a package
 that was damaged stands for them.
 """
@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from social_perception.cli.main import main
-from social_perception.smile.weights import shipped_path
+from social_perception.perception.smile.weights import shipped_path
 
 
 class Evil:
@@ -46,7 +46,7 @@ MODELS = {
     "another version": lambda path: save_file(
         {"a": torch.zeros(1)},
         path,
-        {"architecture": "social_perception.smile.SmileNetwork", "version": "2"},
+        {"architecture": "social_perception.perception.smile.SmileNetwork", "version": "2"},
     ),
     "another network": lambda path: save_file({"a": torch.zeros(1)}, path, {"architecture": "VGG"}),
     "no network": lambda path: save_file({"a": torch.zeros(1)}, path),
@@ -80,7 +80,7 @@ def test_what_is_no_smile_network_is_one_line_and_status_1(name, tmp_path, pictu
 def test_a_damaged_detector_is_one_line_and_status_1(
     backend, damage, tmp_path, monkeypatch, picture, capsys
 ) -> None:
-    from social_perception.detection import factory
+    from social_perception.perception.detection import factory
 
     if backend == "mmod-dlib":
         pytest.importorskip("dlib")

@@ -12,9 +12,9 @@ from fuzzing import bags, configs, elan, registry, streams, videos, weights
 from fuzzing.target import try_input
 
 from social_perception.core.errors import SourceError
+from social_perception.research.training.elan_tiers import read_tiers, video_of
+from social_perception.sinks.elan import write_elan
 from social_perception.sources import mcap_scan, video
-from social_perception.training.elan_tiers import read_tiers, video_of
-from social_perception.views.elan import write_elan
 from social_perception.views.web.connection import Connection
 
 CIRCLE = elan.document(elan.aligned() + elan.referring("a2"))

@@ -97,7 +97,7 @@ def ours(prefix) -> None:
     ],
 )
 def test_a_missing_package_is_told_with_its_remedy(file, arguments, missing, launch) -> None:
-    from social_perception.nodes.launching import is_installed
+    from social_perception.ros.support.launching import is_installed
 
     package = missing.split()[-1]
     if is_installed(package):

@@ -32,8 +32,8 @@ def arguments_of(file: str) -> set[str]:
 
 def settings_of(node: str) -> set[str]:
     """The parameters of a node: the fields of the configuration classes that its module names."""
-    module = importlib.import_module(f"social_perception.nodes.{node}")
-    stage = importlib.import_module("social_perception.nodes.stage")
+    module = importlib.import_module(f"social_perception.ros.nodes.{node}")
+    stage = importlib.import_module("social_perception.ros.support.stage")
     kinds = [
         value for place in (module, stage) for name, value in vars(place).items() if name.endswith("Config")
     ]

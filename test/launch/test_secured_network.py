@@ -46,7 +46,7 @@ def environment(**others: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def keystore(tmp_path_factory) -> Path:
     pytest.importorskip("sros2", reason="sros2 is not installed (apt install ros-$ROS_DISTRO-sros2)")
-    from social_perception.nodes import make_keystore
+    from social_perception.ros.security import make_keystore
 
     folder = tmp_path_factory.mktemp("security") / "keys"
     names = ["--namespace", NAMESPACE, "--image-topic", IMAGES, "--domain-id", str(DOMAIN)]
@@ -141,7 +141,7 @@ def network(request, keystore, secured) -> Iterator[tuple[Program, Program, Prog
 
         # Without security in its own environment: the launch argument alone must do.
         nodes = start(Program("ros2", "launch", str(LAUNCH), *arguments, env=environment()))
-        module = f"social_perception.nodes.{play[0]}"
+        module = f"social_perception.ros.nodes.{play[0]}"
         start(Program(sys.executable, "-m", module, *play[1:], *enclave(play[0]), *place, env=secured))
         planner = start(peer("consumer", secured, *enclave("consumer")))
         stranger = start(peer("stranger", environment()))

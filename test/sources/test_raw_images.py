@@ -231,7 +231,7 @@ def test_without_a_converter_it_is_said_what_to_install(monkeypatch) -> None:
 
 
 def test_cv_bridge_and_rosbags_image_are_equal() -> None:
-    images = pytest.importorskip("social_perception.nodes.images", reason="needs ROS 2")
+    images = pytest.importorskip("social_perception.ros.support.images", reason="needs ROS 2")
     cv_bridge = images.cv_bridge_converter()
     if cv_bridge is None:
         pytest.skip("needs cv_bridge, which is not on PyPI: it comes with ROS 2 from packages")

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from social_perception.views.video import VideoWriter
+from social_perception.sinks.video import VideoWriter
 
 needs_h264 = pytest.mark.skipif("libx264" not in av.codecs_available, reason="this FFmpeg has no H.264")
 STAMPS_S = {

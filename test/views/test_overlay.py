@@ -5,15 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from social_perception.core.types import (
-    Box,
-    FaceAffect,
-    FrameAffect,
-    GroupAffect,
-    Smile,
-    SmileLevel,
-    Track,
-)
+from social_perception.core.types import Box, FaceAffect, FrameAffect, GroupAffect, Smile, SmileLevel, Track
 from social_perception.views.colors import LEVEL_COLORS, level_color
 from social_perception.views.overlay import WARNING_COLOR, draw_overlay
 from social_perception.views.traces import MAX_SAMPLES, Traces

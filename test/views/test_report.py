@@ -10,6 +10,7 @@ import pytest
 
 from social_perception.core.config import ReportConfig
 from social_perception.core.errors import ConfigurationError, OutputError
+from social_perception.core.timelines import GroupTimeline, Timeline, read_boxes, read_group, read_timelines
 from social_perception.core.types import (
     Box,
     FaceAffect,
@@ -20,6 +21,7 @@ from social_perception.core.types import (
     SmileLevel,
     Track,
 )
+from social_perception.sinks.tables import FaceTable, GroupTable
 from social_perception.views.report import Thumbnail, take_thumbnails, write_report
 from social_perception.views.report.charts import Axis, columns_for, curve, presence, steps
 from social_perception.views.report.measures import (
@@ -32,15 +34,6 @@ from social_perception.views.report.measures import (
     summary,
 )
 from social_perception.views.report.text import clock_time, span, tick_time
-from social_perception.views.tables import (
-    FaceTable,
-    GroupTable,
-    GroupTimeline,
-    Timeline,
-    read_boxes,
-    read_group,
-    read_timelines,
-)
 
 NAN = math.nan
 SETTINGS = ReportConfig()

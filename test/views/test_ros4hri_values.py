@@ -7,7 +7,7 @@ import pytest
 
 from social_perception.core.errors import ImageError
 from social_perception.core.types import Box, Smile, SmileLevel
-from social_perception.views.ros4hri import (
+from social_perception.ros.support.ros4hri_values import (
     ActionUnit,
     Expression,
     NormalizedRoi,

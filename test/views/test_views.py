@@ -7,6 +7,7 @@ import pytest
 from pympi.Elan import Eaf
 
 from social_perception.core.errors import OutputError
+from social_perception.core.timelines import Timeline, read_timelines
 from social_perception.core.types import (
     Box,
     Face,
@@ -17,10 +18,8 @@ from social_perception.core.types import (
     SmileLevel,
     Track,
 )
-from social_perception.views.elan import LevelRun, level_runs, write_elan
-from social_perception.views.overlay import draw_overlay
-from social_perception.views.plots import plot_timeline
-from social_perception.views.tables import (
+from social_perception.sinks.elan import LevelRun, level_runs, write_elan
+from social_perception.sinks.tables import (
     BOX_COLUMNS,
     FACE_COLUMNS,
     GROUP_COLUMNS,
@@ -29,11 +28,11 @@ from social_perception.views.tables import (
     FaceTable,
     GroupTable,
     ScoreTable,
-    Timeline,
-    read_timelines,
 )
+from social_perception.sinks.video import VideoWriter
+from social_perception.views.overlay import draw_overlay
+from social_perception.views.plots import plot_timeline
 from social_perception.views.terminal import live_line, live_table
-from social_perception.views.video import VideoWriter
 
 NAN = math.nan
 

@@ -12,15 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from social_perception.core.config import WebConfig
-from social_perception.core.types import (
-    Box,
-    FaceAffect,
-    FrameAffect,
-    GroupAffect,
-    Smile,
-    SmileLevel,
-    Track,
-)
+from social_perception.core.types import Box, FaceAffect, FrameAffect, GroupAffect, Smile, SmileLevel, Track
 
 WIDTH, HEIGHT = 1280, 720
 

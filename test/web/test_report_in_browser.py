@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from social_perception.core.timelines import GroupTimeline, Timeline
 from social_perception.views.report import write_report
-from social_perception.views.tables import GroupTimeline, Timeline
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

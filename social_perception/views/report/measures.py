@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from social_perception.core.config import ReportConfig
+from social_perception.core.timelines import GroupTimeline, Timeline
 from social_perception.core.types import SmileLevel
-from social_perception.views.tables import GroupTimeline, Timeline
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

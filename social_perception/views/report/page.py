@@ -12,6 +12,7 @@ import numpy as np
 
 from social_perception.core.config import ReportConfig
 from social_perception.core.errors import MissingDependencyError, OutputError
+from social_perception.core.timelines import GroupTimeline, Timeline
 from social_perception.views.colors import LEVEL_COLORS, text_color
 from social_perception.views.report import charts, text
 from social_perception.views.report.measures import (
@@ -25,7 +26,6 @@ from social_perception.views.report.measures import (
     summary,
 )
 from social_perception.views.report.thumbnails import Thumbnail
-from social_perception.views.tables import GroupTimeline, Timeline
 from social_perception.views.words import number, percent, signed
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import cv2
 
 from social_perception.core.config import ReportConfig
 from social_perception.core.errors import ImageError
+from social_perception.core.timelines import Timeline, read_boxes
 from social_perception.core.types import Box, FaceAffect, Frame, FrameAffect, ImageArray
 from social_perception.views.blur import LOOK_BACK_S, head_box, hide
 from social_perception.views.overlay import draw_overlay
 from social_perception.views.report.measures import Clock, Moment, shared_moments
-from social_perception.views.tables import Timeline, read_boxes
 
 MOST = 48
 """More pictures than this would make the page slow: the longest moments get them."""

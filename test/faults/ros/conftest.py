@@ -6,8 +6,7 @@ import os
 import traceback
 
 import pytest
-
-from test.nodes.conftest import HAS_ROS, ros
+from test.ros.conftest import HAS_ROS, ros
 
 if not HAS_ROS and os.environ.get("CI") != "true":
     collect_ignore_glob = ["test_ros_*.py"]
@@ -19,7 +18,7 @@ __all__ = ["ros"]  # the same fixture as for the nodes' own tests
 @pytest.fixture
 def unexpected(monkeypatch):
     """The exceptions that a node did not know what to do with: those it logs with a traceback."""
-    from social_perception.nodes import stage
+    from social_perception.ros.support import stage
 
     found = []
     told = traceback.format_exc

@@ -11,11 +11,11 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
 from social_perception.msg import FaceAffectArray, GroupAffect, TrackedFaceArray
 
-from social_perception.nodes.blob import blob
-from social_perception.nodes.face_tracker import FaceTrackerNode
-from social_perception.nodes.group_affect import GroupAffectNode
-from social_perception.nodes.images import image_header
-from social_perception.nodes.smile_intensity import SmileIntensityNode
+from social_perception.ros.nodes.face_tracker import FaceTrackerNode
+from social_perception.ros.nodes.group_affect import GroupAffectNode
+from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
+from social_perception.ros.support.blob import blob
+from social_perception.ros.support.images import image_header
 
 PEOPLE, SIZE, RATE_HZ = 2, (360, 202), 15.0
 QUICK = {"diagnostics_period_s": 0.1, "silent_after_s": 0.4}

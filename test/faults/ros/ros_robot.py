@@ -21,9 +21,9 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from social_perception.msg import FaceAffectArray, GroupAffect
 
-from social_perception.nodes.images import encode, image_header
-from social_perception.nodes.messages import seconds
-from social_perception.nodes.robot_check.launched import Program
+from social_perception.ros.convert import seconds
+from social_perception.ros.support.images import encode, image_header
+from social_perception.ros.tools.robot_check.launched import Program
 from social_perception.sources.sample import SampleSource
 
 LAUNCH = Path(__file__).parents[3] / "launch" / "group_smile.launch.py"

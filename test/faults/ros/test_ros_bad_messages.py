@@ -16,14 +16,14 @@ from social_perception.msg import FaceAffectArray, GroupAffect, TrackedFaceArray
 from visualization_msgs.msg import MarkerArray
 
 from social_perception.core.types import Box, Track
-from social_perception.nodes.affect_dashboard import AffectDashboardNode
-from social_perception.nodes.affect_markers import AffectMarkersNode
-from social_perception.nodes.affect_overlay import AffectOverlayNode
-from social_perception.nodes.face_tracker import FaceTrackerNode
-from social_perception.nodes.greeter import GreeterNode
-from social_perception.nodes.group_affect import GroupAffectNode
-from social_perception.nodes.resources import resident_mb
-from social_perception.nodes.smile_intensity import SmileIntensityNode
+from social_perception.ros.nodes.affect_dashboard import AffectDashboardNode
+from social_perception.ros.nodes.affect_markers import AffectMarkersNode
+from social_perception.ros.nodes.affect_overlay import AffectOverlayNode
+from social_perception.ros.nodes.face_tracker import FaceTrackerNode
+from social_perception.ros.nodes.greeter import GreeterNode
+from social_perception.ros.nodes.group_affect import GroupAffectNode
+from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
+from social_perception.ros.support.resources import resident_mb
 from test.faults.ros import ros_bad_messages as messages
 from test.faults.ros.ros_probe import Probe
 

@@ -6,7 +6,7 @@ import cv2
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from social_perception.nodes import topic_input
+from social_perception.ros.support import topic_input
 from social_perception.sources.sample import SampleSource
 from test.faults.ros.ros_chain import PEOPLE, SIZE, Camera, Chain
 

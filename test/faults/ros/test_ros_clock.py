@@ -8,7 +8,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rosgraph_msgs.msg import Clock
 from social_perception.msg import FaceAffectArray, GroupAffect
 
-from social_perception.nodes.group_affect import GroupAffectNode
+from social_perception.ros.nodes.group_affect import GroupAffectNode
 from test.faults.ros import ros_bad_messages as messages
 
 pytestmark = [pytest.mark.ros]

@@ -10,9 +10,9 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from social_perception.msg import FaceAffectArray, GroupAffect, TrackedFaceArray
 
 from social_perception.core.config import SmileConfig
-from social_perception.nodes import topic_input
-from social_perception.nodes.group_affect import GroupAffectNode
-from social_perception.nodes.smile_intensity import SmileIntensityNode
+from social_perception.ros.nodes.group_affect import GroupAffectNode
+from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
+from social_perception.ros.support import topic_input
 from test.faults.ros import ros_bad_messages as messages
 
 pytestmark = [pytest.mark.ros]

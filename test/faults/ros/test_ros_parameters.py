@@ -8,12 +8,12 @@ import pytest
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 
-from social_perception.nodes.affect_dashboard import AffectDashboardNode
-from social_perception.nodes.affect_markers import AffectMarkersNode
-from social_perception.nodes.affect_overlay import AffectOverlayNode
-from social_perception.nodes.face_tracker import FaceTrackerNode
-from social_perception.nodes.group_affect import GroupAffectNode
-from social_perception.nodes.smile_intensity import SmileIntensityNode
+from social_perception.ros.nodes.affect_dashboard import AffectDashboardNode
+from social_perception.ros.nodes.affect_markers import AffectMarkersNode
+from social_perception.ros.nodes.affect_overlay import AffectOverlayNode
+from social_perception.ros.nodes.face_tracker import FaceTrackerNode
+from social_perception.ros.nodes.group_affect import GroupAffectNode
+from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
 
 pytestmark = [pytest.mark.ros]
 

@@ -13,8 +13,8 @@ from rclpy.serialization import serialize_message
 from social_perception.msg import FaceAffectArray, GroupAffect
 from std_msgs.msg import String
 
-from social_perception.nodes import runner
-from social_perception.nodes.group_affect import GroupAffectNode
+from social_perception.ros.nodes.group_affect import GroupAffectNode
+from social_perception.ros.support import runner
 from test.faults.ros import ros_bad_messages as messages
 
 pytestmark = [pytest.mark.ros]

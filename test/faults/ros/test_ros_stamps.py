@@ -6,10 +6,10 @@ import cv2
 import pytest
 from builtin_interfaces.msg import Time
 
-from social_perception.nodes.face_tracker import FaceTrackerNode
-from social_perception.nodes.group_affect import GroupAffectNode
-from social_perception.nodes.images import encode, image_header
-from social_perception.nodes.smile_intensity import SmileIntensityNode, Waiting
+from social_perception.ros.nodes.face_tracker import FaceTrackerNode
+from social_perception.ros.nodes.group_affect import GroupAffectNode
+from social_perception.ros.nodes.smile_intensity import SmileIntensityNode, Waiting
+from social_perception.ros.support.images import encode, image_header
 from social_perception.sources.sample import SampleSource
 
 pytestmark = [pytest.mark.ros]

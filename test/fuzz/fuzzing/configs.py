@@ -20,8 +20,8 @@ from social_perception.cli.corpus import outcome_of_earlier
 from social_perception.cli.manifest import MANIFEST, Manifest, Origin, read_manifest, write_manifest
 from social_perception.cli.options import pipeline_settings
 from social_perception.core import config
-from social_perception.training.reference_settings import ReferenceSettings, reference_settings
-from social_perception.training.settings import TrainSettings, read_yaml, train_settings
+from social_perception.research.training.reference_settings import ReferenceSettings, reference_settings
+from social_perception.research.training.settings import TrainSettings, read_yaml, train_settings
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="fuzz_configs_")
 _PLACE = Path(_FOLDER.name)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzzing.target import PROPERTY, Target, of_property, promise
+from social_perception.core.timelines import Timeline
 from social_perception.core.types import SmileLevel
-from social_perception.training.elan_tiers import read_tiers, video_of
-from social_perception.views.elan import write_elan
-from social_perception.views.tables import Timeline
+from social_perception.research.training.elan_tiers import read_tiers, video_of
+from social_perception.sinks.elan import write_elan
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="fuzz_elan_")
 _FILE = Path(_FOLDER.name) / "talk.eaf"

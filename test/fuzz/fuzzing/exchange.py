@@ -20,8 +20,8 @@ from fuzzing.people import faces
 from fuzzing.target import PROPERTY, may_refuse, of_property, promise
 from social_perception.core.config import GroupConfig
 from social_perception.core.types import FaceAffect, Frame, Track
-from social_perception.group.aggregator import GroupAggregator
-from social_perception.nodes.messages import (
+from social_perception.perception.group.aggregator import GroupAggregator
+from social_perception.ros.convert import (
     GroupAffectMessage,
     crops_of,
     face_affect_message,

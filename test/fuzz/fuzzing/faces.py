@@ -14,9 +14,9 @@ from fuzzing.target import PROPERTY, of_property, promise
 from fuzzing.weights import SMALL
 from social_perception.core.config import SmileConfig, TrackingConfig
 from social_perception.core.types import Box, Face, Frame, Scope, SmileLevel, Track
-from social_perception.smile.networks import SmileNetwork
-from social_perception.smile.streaming import StreamingScorer
-from social_perception.tracking.tracker import Tracker
+from social_perception.perception.smile.networks import SmileNetwork
+from social_perception.perception.smile.streaming import StreamingScorer
+from social_perception.perception.tracking.tracker import Tracker
 
 STAMPS = st.floats(-1e6, 1e6) | st.floats(0.0, 3.0)
 SIZES = st.sampled_from([(64, 48), (48, 64), (16, 16), (1, 1)])

@@ -13,8 +13,8 @@ from fuzzing.faces import STAMPS, boxes
 from fuzzing.target import PROPERTY, of_property, promise
 from social_perception.core.config import DynamicsConfig, GroupConfig
 from social_perception.core.types import FaceAffect, FrameAffect, Position, Smile, SmileLevel, Track
-from social_perception.group.aggregator import GroupAggregator
-from social_perception.group.dynamics import DynamicsEstimator
+from social_perception.perception.group.aggregator import GroupAggregator
+from social_perception.perception.group.dynamics import DynamicsEstimator
 from social_perception.views.web.snapshot import moment_text, state_text
 
 _COORDINATES = st.floats(-100, 100) | st.floats(allow_nan=False, allow_infinity=False) | st.just(1e-300)

@@ -17,13 +17,13 @@ from std_msgs.msg import Header
 from fuzzing.target import PROPERTY, Target, lowered, may_refuse, of_property, promise
 from social_perception.core.camera import Intrinsics
 from social_perception.core.types import Box, ImageArray
-from social_perception.nodes.calibration import intrinsics_of
-from social_perception.nodes.depth_input import depth_image
-from social_perception.nodes.images import decode
+from social_perception.perception.tracking.depth import RANGE_M, face_positions
+from social_perception.ros.support.calibration import intrinsics_of
+from social_perception.ros.support.depth_input import depth_image
+from social_perception.ros.support.images import decode
 from social_perception.sources import images
 from social_perception.sources.images import decode_image
 from social_perception.sources.raw_images import BYTES_PER_PIXEL, PLANAR, decode_raw
-from social_perception.tracking.depth import RANGE_M, face_positions
 
 Image.init()  # all formats now, so that their code is followed
 MAX_PIXELS = 1 << 20

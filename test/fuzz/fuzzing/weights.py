@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from fuzzing.target import Target, promise
-from social_perception.detection.mmod_file import MmodModel, read_mmod
-from social_perception.smile.networks import NetworkConfig, SmileNetwork
-from social_perception.smile.reference_network import ReferenceConfig, ReferenceNetwork
-from social_perception.smile.weights import load_network, save_network
+from social_perception.perception.detection.mmod_file import MmodModel, read_mmod
+from social_perception.perception.smile.networks import NetworkConfig, SmileNetwork
+from social_perception.perception.smile.reference_network import ReferenceConfig, ReferenceNetwork
+from social_perception.perception.smile.weights import load_network, save_network
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="fuzz_weights_")
 _FILE = Path(_FOLDER.name) / "weights"

@@ -1,1 +1,0 @@
-"""The ROS 2 nodes: they convert messages, call the other rooms and publish. Only here lives rclpy."""

@@ -1,0 +1,89 @@
+"""Builds the detector that the configuration names."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from social_perception.core.config import DetectionConfig
+from social_perception.core.failover import make_on_device
+from social_perception.perception.detection.schedule import Detector
+
+if TYPE_CHECKING:
+    import torch
+
+WEIGHTS = "mmod_human_face_detector.dat"
+WEIGHTS_SHA256 = "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6"
+
+
+def weights_path() -> Path:
+    """The detector's weights in the package: dlib's own file, in the public domain (CC0)."""
+    return Path(str(resources.files("social_perception.perception.detection") / "weights" / WEIGHTS))
+
+
+def make_detector(config: DetectionConfig, *, video: bool = False) -> Detector:
+    """Build the detector; one for video may trade the last digits for speed (``precision`` auto).
+
+    Raises:
+        ModelError: the weights cannot be read, or are not the shipped ones any more.
+        ConfigurationError: a device was asked for that is not there.
+        MissingDependencyError: the backend's package is not installed.
+    """
+    if config.backend == "mmod-torch":
+        return _make_torch(config, video=video)
+    # Imported here, so that one backend works without the other's package.
+    from social_perception.perception.detection.dlib_backends import HogDetector, MmodDlibDetector
+
+    if config.backend == "mmod-dlib":
+        return MmodDlibDetector(weights_path(), config, WEIGHTS_SHA256)
+    return HogDetector(config)
+
+
+def _make_torch(config: DetectionConfig, *, video: bool) -> Detector:
+    import torch
+
+    from social_perception.perception.detection.mmod import MmodTorchDetector
+    from social_perception.perception.detection.mmod_file import read_mmod
+
+    model = read_mmod(weights_path(), WEIGHTS_SHA256)
+
+    def make(device: str) -> Detector:
+        return MmodTorchDetector(
+            model,
+            device,
+            config.detection_threshold,
+            config.min_face_px,
+            config.upsample,
+            _dtype(config, device, video=video),
+            exact=config.precision == "float32" or (config.precision == "auto" and not video),
+            vote=config.boxes == "voted",
+            max_face_px=config.max_face_px,
+            rate=(config.pyramid_divisor - 1) / config.pyramid_divisor,
+            cpu_dtype=_dtype(config, "cpu", video=video),
+        )
+
+    return make_on_device("face detector", config.device, torch.cuda.is_available(), make)
+
+
+def _dtype(config: DetectionConfig, device: str, *, video: bool) -> torch.dtype:
+    import torch
+
+    return torch.bfloat16 if _prefers_bfloat16(config, device, video=video) else torch.float32
+
+
+def _prefers_bfloat16(config: DetectionConfig, device: str, *, video: bool) -> bool:
+    import torch
+
+    if config.precision != "auto":
+        return config.precision == "bfloat16"
+    native = torch.cuda.is_bf16_supported() if device == "cuda" else _cpu_has_bfloat16()
+    return video and native
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 matrices natively (AMX or AVX-512 BF16)."""
+    import torch
+
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return bool(supported and supported())

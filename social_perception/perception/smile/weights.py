@@ -1,0 +1,151 @@
+"""Reads and writes the smile networks' weights: safetensors with the architecture in the metadata.
+
+Safetensors hold numbers only, so a file from anywhere can be opened without running what is in it. What it
+says of the network's sizes is believed only where its tensors have them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
+
+from social_perception.core.errors import ModelError
+from social_perception.core.files import read_weights
+from social_perception.perception.smile.networks import NetworkConfig, SmileNetwork
+from social_perception.perception.smile.reference_network import ReferenceConfig, ReferenceNetwork
+
+Network = SmileNetwork | ReferenceNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A kind of network: its name in the files, and what builds it."""
+
+    name: str
+    config: type[NetworkConfig] | type[ReferenceConfig]
+    network: type[SmileNetwork] | type[ReferenceNetwork]
+
+
+ARCHITECTURES = (
+    Architecture("social_perception.perception.smile.SmileNetwork", NetworkConfig, SmileNetwork),
+    Architecture("social_perception.perception.smile.ReferenceNetwork", ReferenceConfig, ReferenceNetwork),
+)
+VERSION = 1
+SHIPPED = "smile_small.safetensors"
+SHIPPED_SHA256 = "9970fff901a136d38dce137f180c99eea4ac727dfc08721a243ad26541841765"
+"""Of the shipped weights; a test says what it must be after they were made anew."""
+
+MAX_FILE_BYTES = 2**30
+"""The reference network has 0.14 GB in single precision."""
+
+_MAX_SIZE = 1 << 14
+
+
+def shipped_path() -> Path:
+    """The weights that come with the package."""
+    return Path(str(resources.files("social_perception.perception.smile") / "weights" / SHIPPED))
+
+
+def save_network(network: Network, path: Path, training: Mapping[str, object]) -> None:
+    """Write the weights in half precision, with the sizes of the network and how it was trained."""
+    tensors = {name: _halved(value.detach().cpu()) for name, value in network.state_dict().items()}
+    metadata = {
+        "architecture": next(each.name for each in ARCHITECTURES if isinstance(network, each.network)),
+        "version": str(VERSION),
+        "config": json.dumps(dataclasses.asdict(network.config)),
+        "training": json.dumps(dict(training), default=str),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path, metadata)
+
+
+def load_network(path: Path, sha256: str = "") -> Network:
+    """Build the network that a file describes, in float32 on the CPU, ready for inference.
+
+    Args:
+        path: of the file.
+        sha256: that it must have; empty: any.
+
+    Raises:
+        ModelError: the file is missing, damaged, or holds something else.
+    """
+    metadata, tensors = _read(path, sha256)
+    kind = next((each for each in ARCHITECTURES if each.name == metadata.get("architecture")), None)
+    if kind is None or metadata.get("version") != str(VERSION):
+        found = f"{metadata.get('architecture', 'unknown')} version {metadata.get('version', 'unknown')}"
+        names = " or ".join(each.name for each in ARCHITECTURES)
+        raise ModelError(f"{path} holds {found}, not {names} version {VERSION}")
+    try:
+        sizes = json.loads(metadata["config"])
+        config = kind.config(**{**sizes, "channels": tuple(sizes["channels"])})
+        _check_sizes(kind, config, tensors)
+        network = kind.network(config)  # type: ignore[arg-type]
+        network.load_state_dict(tensors)  # copies into the network's own float32
+        if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
+            raise ValueError("it has numbers that are not finite")
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        reason = (str(error) or repr(error)).splitlines()[0]
+        raise ModelError(f"the weights in {path} do not fit the network they describe: {reason}") from error
+    return network.eval().requires_grad_(False)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a weights file.
+
+    Raises:
+        ModelError: the file is missing or is not a safetensors file.
+    """
+    return _read(path)[0]
+
+
+def _read(path: Path, sha256: str = "") -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Metadata and tensors; what is parsed is what was hashed."""
+    try:
+        content = read_weights(path, MAX_FILE_BYTES, sha256)
+        tensors = load(content)
+    except FileNotFoundError as error:
+        raise ModelError(f"no smile network at {path}") from error
+    except OSError as error:
+        raise ModelError(f"the smile network {path} cannot be read: {error.strerror or error}") from error
+    except (SafetensorError, ValueError) as error:
+        raise ModelError(f"{path} is not a safetensors file or is damaged: {error}") from error
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return dict(header.get("__metadata__") or {}), tensors
+
+
+def _check_sizes(
+    kind: Architecture, config: NetworkConfig | ReferenceConfig, tensors: Mapping[str, torch.Tensor]
+) -> None:
+    """Refuse sizes that the tensors do not have, before memory is taken for them."""
+    for size in (*config.channels, *dataclasses.astuple(config)[1:]):
+        if type(size) is not int or not 1 <= size <= _MAX_SIZE:
+            raise ValueError(f"a size of {size!r}")
+    with torch.device("meta"):
+        described = kind.network(config).state_dict()  # type: ignore[arg-type]
+    for name in sorted(described.keys() | tensors.keys()):
+        wanted, found = (tuple(each[name].shape) if name in each else None for each in (described, tensors))
+        if wanted != found:
+            raise ValueError(f"{name} has shape {found}, expected {wanted}")
+
+
+def _halved(value: torch.Tensor) -> torch.Tensor:
+    return (value.half() if value.is_floating_point() else value).contiguous()
+
+
+def fused(network: Network) -> Network:
+    """Fold each normalisation into the convolution before it: the same numbers, with less work."""
+    for module in list(network.modules()):
+        for convolution, norm in (("convolution", "norm"), ("second", "norm")):
+            if isinstance(getattr(module, convolution, None), torch.nn.Conv2d):
+                merged = torch.nn.utils.fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm))
+                setattr(module, convolution, merged)
+                setattr(module, norm, torch.nn.Identity())
+    return network

@@ -1,0 +1,104 @@
+"""Follows the smile over the rated clips, through the whole pipeline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from social_perception.core.config import PipelineConfig, SmileConfig
+from social_perception.core.errors import SourceError
+from social_perception.core.types import Frame, FrameAffect, SmileLevel
+from social_perception.perception.pipeline import make_pipeline
+from social_perception.research.evaluation.metrics import FloatArray, false_smile_rate, pearson, spearman
+from social_perception.research.training.stills import data_folder
+
+SMILE_FROM = 2
+"""A clip has a smile if a rater saw Medium or more in one of its frames."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipTimeline:
+    """The N rated frames of one clip, and its intensity in all of its M frames; NaN where unknown.
+
+    ``stamps_s`` (N,), ``raters`` (N, 2), ``intensity`` (N,), ``level`` (N,) are about the rated
+    frames, ``all_stamps_s`` (M,) and ``all_intensity`` (M,) about every frame.
+    """
+
+    clip: str
+    stamps_s: FloatArray
+    raters: FloatArray
+    intensity: FloatArray
+    level: FloatArray
+    all_stamps_s: FloatArray
+    all_intensity: FloatArray
+
+    @property
+    def has_smile(self) -> bool:
+        return bool(np.nanmax(self.raters) >= SMILE_FROM)
+
+    @property
+    def pearson(self) -> float:
+        return pearson(self.intensity, self.raters.mean(axis=1))
+
+
+def clip_timelines(model: str = "") -> list[ClipTimeline]:
+    """Run each rated clip through detection, tracking and scoring; the largest face counts."""
+    table = pd.read_csv(data_folder() / "clips" / "clip_levels.csv")
+    return [_timeline(clip, rows, model) for clip, rows in table.groupby("clip")]
+
+
+def clip_figures(timelines: list[ClipTimeline]) -> dict[str, object]:
+    """Correlations per clip, their mean over the clips with a smile, and the false smiles."""
+    smiling = [timeline for timeline in timelines if timeline.has_smile]
+    levels = np.concatenate([timeline.level for timeline in timelines])
+    raters = np.concatenate([timeline.raters for timeline in timelines])
+    intensities = np.concatenate([timeline.intensity for timeline in timelines])
+    return {
+        "pearson": {timeline.clip: timeline.pearson for timeline in timelines},
+        "pearson_mean_over_clips_with_a_smile": float(np.mean([timeline.pearson for timeline in smiling])),
+        "spearman_all_frames": spearman(intensities, raters.mean(axis=1)),
+        "false_smile_rate": false_smile_rate(levels, raters),
+        "false_smile_rate_per_clip": {t.clip: false_smile_rate(t.level, t.raters) for t in timelines},
+        "frames": len(levels),
+        "frames_without_a_scored_face": int(np.isnan(levels).sum()),
+    }
+
+
+def _timeline(clip: str, rows: pd.DataFrame, model: str) -> ClipTimeline:
+    frames = _frames(data_folder() / "clips" / clip, int(rows["frame"].max()))
+    with make_pipeline(PipelineConfig(smile=SmileConfig(model=model)), live=False) as pipeline:
+        told = [(frame.stamp_s, *_largest(pipeline.process(frame))) for frame in frames]
+    every = np.array(told, float).reshape(-1, 3)
+    # A rated frame beyond the last one that can be decoded is not scored.
+    rated = np.full((len(rows), 3), math.nan)
+    there = rows["frame"].to_numpy() < len(every)
+    rated[there] = every[rows["frame"].to_numpy()[there]]
+    levels = rows[["rater1", "rater2"]].to_numpy(float)
+    stamps_s = rows["stamp_s"].to_numpy(float)
+    return ClipTimeline(clip, stamps_s, levels, rated[:, 1], rated[:, 2], every[:, 0], every[:, 1])
+
+
+def _largest(affect: FrameAffect) -> tuple[float, float]:
+    faces = [face for face in affect.faces if face.track.visible and face.smile.level != SmileLevel.UNKNOWN]
+    if not faces:
+        return math.nan, math.nan
+    smile = max(faces, key=lambda face: face.track.box.area).smile
+    return smile.intensity, float(smile.level)
+
+
+def _frames(path: Path, last: int) -> Iterator[Frame]:
+    video = cv2.VideoCapture(str(path))
+    rate = video.get(cv2.CAP_PROP_FPS)
+    if not video.isOpened() or rate <= 0:
+        raise SourceError(f"cannot read the clip {path}")
+    for index in range(last + 1):
+        read, image = video.read()
+        if not read:
+            return
+        yield Frame(np.ascontiguousarray(image[:, :, ::-1]), index / rate, index)

@@ -1,0 +1,151 @@
+"""Real faces over time: the clips that nobody rated, cut into windows of frames.
+
+Rated clips are for evaluation alone. So is a clip that shows the same recording as a rated one, under
+whatever name: that is looked for in the pictures (:func:`shares_frames`), not in the names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from tqdm import tqdm
+
+from social_perception.core.config import PipelineConfig
+from social_perception.core.types import CROP_SIZE_PX, Frame, ImageArray
+from social_perception.perception.pipeline import make_tracking
+from social_perception.perception.smile.crop import CROP_MARGIN, crop_faces
+from social_perception.research.training.stills import data_folder
+from social_perception.sources.video import VideoSource
+
+SAME_FRAME = 0.98
+"""Correlation of two small pictures from which they show the same frame."""
+MOVES_TOO_LITTLE = 3.0
+"""Standard deviation in gray values below which a picture says nothing of where it is from (black)."""
+ENDINGS = (".mp4", ".mov")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipFaces:
+    """F crops (F, 96, 96, 3) uint8 RGB of followed faces, face after face, each in order of time.
+
+    ``track`` (F,) numbers the uninterrupted runs of frames of one face, over all clips; ``clip`` (F,)
+    is the clip's file name.
+    """
+
+    crops: ImageArray
+    track: npt.NDArray[np.int64]
+    clip: npt.NDArray[np.str_]
+
+    def windows(self, length: int) -> npt.NDArray[np.int64]:
+        """The first rows (W,) of the windows of ``length`` frames that lie within one run."""
+        last = np.arange(length - 1, len(self.track))
+        return last[self.track[last] == self.track[last - length + 1]] - length + 1
+
+
+def clip_faces(cache: Path) -> ClipFaces:
+    """The faces of all clips that may be trained on, from the cache if they were followed before.
+
+    Raises:
+        SourceError: the data is missing or a clip cannot be read.
+    """
+    parts = [_cached(clip, cache) for clip in training_clips(cache)]
+    crops, tracks, names, used = [np.zeros((0, CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8)], [], [], 0
+    for name, clip_crops, track in parts:
+        crops.append(clip_crops)
+        tracks.append(track + used)
+        names += [name] * len(track)
+        used += int(track.max(initial=-1)) + 1
+    return ClipFaces(
+        np.concatenate(crops), np.concatenate([np.zeros(0, np.int64), *tracks]), np.array(names, np.str_)
+    )
+
+
+def rated_clips() -> frozenset[str]:
+    """The file names of the clips that are kept for evaluation."""
+    return frozenset(pd.read_csv(data_folder() / "clips" / "clip_levels.csv")["clip"])
+
+
+def training_clips(cache: Path) -> list[Path]:
+    """The clips that are not rated and share no frame with a rated one."""
+    folder, rated = data_folder() / "clips", rated_clips()
+    unrated = [path for path in sorted(folder.iterdir()) if path.suffix in ENDINGS and path.name not in rated]
+    if not unrated:
+        return []
+    evaluated = np.concatenate([_small_frames(folder / name, cache) for name in sorted(rated)])
+    return [path for path in unrated if not shares_frames(_small_frames(path, cache), evaluated)]
+
+
+def shares_frames(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> bool:
+    """Whether two clips, as rows of standardised small pictures (N, P), have a frame in common."""
+    return bool(len(one) and len(other) and (one @ other.T).max() > SAME_FRAME * one.shape[1])
+
+
+def small_frame(frame: Frame) -> npt.NDArray[np.float32] | None:
+    """A frame shrunk to (48 * 27,) gray values of mean 0 and deviation 1; None for an empty picture."""
+    gray = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(gray, (48, 27), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
+    return None if small.std() < MOVES_TOO_LITTLE else (small - small.mean()) / small.std()
+
+
+def _small_frames(video: Path, cache: Path) -> npt.NDArray[np.float32]:
+    path = cache / "clips" / f"{_key(video)}_small.npy"
+    if path.is_file():
+        return np.load(path)
+    with VideoSource(video) as source:
+        shrunk = [small for frame in source if (small := small_frame(frame)) is not None]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    small = np.array(shrunk, np.float32).reshape(-1, 48 * 27)
+    np.save(path, small)
+    return small
+
+
+def _cached(video: Path, cache: Path) -> tuple[str, ImageArray, npt.NDArray[np.int64]]:
+    path = cache / "clips" / f"{_key(video)}_faces.npz"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        crops, track = _followed(video)
+        np.savez(path, crops=crops, track=track)
+    with np.load(path) as kept:
+        return video.name, kept["crops"], kept["track"]
+
+
+def _followed(video: Path) -> tuple[ImageArray, npt.NDArray[np.int64]]:
+    """The crops of a clip, run after run, and the runs' numbers."""
+    runs: dict[str, list[ImageArray]] = {}
+    finished: list[list[ImageArray]] = []
+    for seen in _seen(video):
+        # A face that was hidden begins a new run.
+        finished += [runs.pop(name) for name in sorted(set(runs) - set(seen))]
+        for name, crop in seen.items():
+            runs.setdefault(name, []).append(crop)
+    finished += runs.values()
+    track = np.repeat(np.arange(len(finished)), [len(run) for run in finished]).astype(np.int64)
+    crops = [crop for run in finished for crop in run]
+    return np.array(crops, np.uint8).reshape(-1, CROP_SIZE_PX, CROP_SIZE_PX, 3), track
+
+
+def _seen(video: Path) -> Iterator[dict[str, ImageArray]]:
+    tracking = make_tracking(PipelineConfig(), live=False)
+    try:
+        with VideoSource(video) as source:
+            frames = tqdm(source, desc=f"faces of {video.name}", total=source.frame_count, mininterval=5)
+            for frame in frames:
+                tracks = [track for track in tracking.update(frame) if track.visible]
+                crops = crop_faces(frame.image, [track.box for track in tracks])
+                yield {track.id: crop for track, crop in zip(tracks, crops)}
+    finally:
+        tracking.close()
+
+
+def _key(video: Path) -> str:
+    """Changes with the file and with what the crops depend on."""
+    state = video.stat()
+    facts = f"{video.name} {state.st_size} {CROP_MARGIN} {CROP_SIZE_PX}"
+    return f"{video.stem}-{hashlib.sha1(facts.encode(), usedforsecurity=False).hexdigest()[:12]}"

@@ -1,0 +1,131 @@
+"""Reads the still-face data sets: pictures, their labels and where the face is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from tqdm import tqdm
+
+from social_perception.core.config import DetectionConfig
+from social_perception.core.errors import SourceError
+from social_perception.core.types import ImageArray
+from social_perception.perception.detection.factory import make_detector
+from social_perception.perception.detection.still import detect_in_still
+
+TIGHT_SETS = ("ferplus_train", "ferplus_valid", "ferplus_test", "smilesmiled", "muxspace")
+"""Sets whose pictures are cut around one face, so that a missed face is where the others are."""
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stills:
+    """One data set in memory.
+
+    ``images`` are uint8, (H, W) gray or (H, W, 3) RGB, of differing sizes; ``boxes`` is (N, 4)
+    float32, left, top, width, height in px of the picture, NaN where no face was found; ``table``
+    holds the N rows of labels, with the column ``name``.
+    """
+
+    name: str
+    images: tuple[npt.NDArray[np.uint8], ...]
+    boxes: npt.NDArray[np.float32]
+    table: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def only(self, names: Collection[str]) -> Stills:
+        """The pictures of the given names, in the order of the table."""
+        rows = np.flatnonzero(self.table["name"].isin(list(names)))
+        images = tuple(self.images[row] for row in rows)
+        return Stills(self.name, images, self.boxes[rows], self.table.iloc[rows].reset_index(drop=True))
+
+
+def data_folder() -> Path:
+    """The folder with data/ and clips/: $SOCIAL_PERCEPTION_DATA, else ``../shared`` of the repository.
+
+    Raises:
+        SourceError: there is no such folder.
+    """
+    folder = Path(os.environ.get("SOCIAL_PERCEPTION_DATA", REPOSITORY.parent / "shared"))
+    if not (folder / "data").is_dir():
+        raise SourceError(
+            f"no training data in {folder}; set SOCIAL_PERCEPTION_DATA to the folder above data/"
+        )
+    return folder
+
+
+def read_stills(name: str, cache: Path) -> Stills:
+    """Read a data set with its face boxes, which are found once and then kept in the cache folder.
+
+    Args:
+        name: file name in data/ without ``.parquet``.
+        cache: folder for the boxes, made if missing.
+
+    Raises:
+        SourceError: the data is missing.
+    """
+    table = pd.read_parquet(data_folder() / "data" / f"{name}.parquet")
+    boxes = _cached_boxes(name, table["image"], cache)
+    images = tuple(_decode(data) for data in table["image"])
+    if name in TIGHT_SETS:
+        boxes = with_median_framing(boxes, images)
+    return Stills(name, images, boxes, table.drop(columns="image").reset_index(drop=True))
+
+
+def with_median_framing(
+    boxes: npt.NDArray[np.float32], images: Sequence[npt.NDArray[np.uint8]]
+) -> npt.NDArray[np.float32]:
+    """Fill the boxes not found with the median of the others, relative to the picture's size."""
+    sizes = np.array([[image.shape[1], image.shape[0]] * 2 for image in images], np.float32)
+    median = np.nanmedian(boxes / sizes, axis=0)
+    return np.where(np.isnan(boxes), median * sizes, boxes).astype(np.float32)
+
+
+def rgb(image: npt.NDArray[np.uint8]) -> ImageArray:
+    """A picture as (H, W, 3)."""
+    return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+
+
+def _decode(data: bytes) -> npt.NDArray[np.uint8]:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    return np.ascontiguousarray(image[:, :, 2::-1]) if image.ndim == 3 else image
+
+
+def _cached_boxes(name: str, encoded: pd.Series, cache: Path) -> npt.NDArray[np.float32]:
+    path = cache / f"boxes_{name}.npy"
+    if path.is_file():
+        boxes = np.load(path)
+        if len(boxes) == len(encoded):
+            return boxes
+    boxes = _find_boxes(name, encoded)
+    cache.mkdir(parents=True, exist_ok=True)
+    np.save(path, boxes)
+    return boxes
+
+
+def _find_boxes(name: str, encoded: pd.Series) -> npt.NDArray[np.float32]:
+    """The largest face of each picture, (N, 4); found the way ``social-perception score`` does."""
+    # The stills are enlarged by detect_in_still; enlarging them twice would only cost time.
+    detector = make_detector(DetectionConfig(min_face_px=80))
+
+    def largest(data: bytes) -> tuple[float, float, float, float]:
+        faces = detect_in_still(detector, rgb(_decode(data)))
+        if not faces:
+            return (np.nan,) * 4
+        box = max(faces, key=lambda face: face.box.area).box
+        return box.left, box.top, box.width, box.height
+
+    found = [largest(data) for data in tqdm(encoded, desc=f"faces of {name}", mininterval=5)]
+    boxes = np.array(found, np.float32).reshape(-1, 4)
+    missing = int(np.isnan(boxes[:, 0]).sum())
+    print(f"{name}: {len(boxes) - missing} faces found, {missing} not found ({missing / len(boxes):.1%})")
+    return boxes

@@ -1,0 +1,143 @@
+"""Node face_tracker: camera images in, followed faces out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from social_perception.core.config import DetectionConfig, PipelineConfig, TrackingConfig
+from social_perception.core.types import Frame, Track
+from social_perception.ros.convert import TrackedFaceArray, in_picture, seconds, tracked_faces_message
+from social_perception.ros.support.camera_input import subscribe_images
+from social_perception.ros.support.config import DepthConfig, ImageInputConfig, TrackedFacesConfig
+from social_perception.ros.support.crop_exchange import CropExchange
+from social_perception.ros.support.depth_input import DepthInput
+from social_perception.ros.support.images import decode
+from social_perception.ros.support.qos import RESULT_QOS
+from social_perception.ros.support.resources import Equipment
+from social_perception.ros.support.runner import run
+from social_perception.ros.support.stage import Stage
+
+if TYPE_CHECKING:
+    from social_perception.perception.pipeline import FaceTracking
+
+
+def _make_tracking(config: PipelineConfig) -> FaceTracking:
+    # Imported when the node is configured: this brings in torch.
+    from social_perception.perception.pipeline import make_tracking
+
+    return make_tracking(config, live=True)
+
+
+class FaceTrackerNode(Stage):
+    """Follows faces through the images of a camera.
+
+    Args:
+        make: builds the tracking; tests give a fake.
+        exchange: where a smile_intensity in the same process takes the crops; None: there is none.
+        node_options: passed on to rclpy.
+    """
+
+    task = "images to tracked faces"
+
+    def __init__(
+        self,
+        make: Callable[[PipelineConfig], FaceTracking] = _make_tracking,
+        exchange: CropExchange | None = None,
+        **node_options: Any,
+    ) -> None:
+        self._make = make
+        self._exchange = exchange if exchange is not None else CropExchange()
+        self._told_of_crops = False
+        self._tracking: FaceTracking | None = None
+        self._depth: DepthInput | None = None
+        self._index = 0
+        kinds = (DetectionConfig, TrackingConfig, ImageInputConfig, DepthConfig, TrackedFacesConfig)
+        super().__init__("face_tracker", kinds, **node_options)
+        self.reconfigure()
+
+    def load(self) -> None:
+        self._applied = self._config
+        self._tracking = self._make(self._config)
+        self._publisher = self.create_lifecycle_publisher(TrackedFaceArray, "tracked_faces", RESULT_QOS)
+        self._topic = self.resolve_topic_name("tracked_faces")
+        self._tell_of_crops()
+
+    def open(self) -> None:
+        if self.parameters[DepthConfig].use_depth:
+            self._depth = DepthInput(self)
+        subscribe_images(self)
+
+    def close(self) -> None:
+        if self._depth is not None:
+            self._depth.close()
+            self._depth = None
+
+    def unload(self) -> None:
+        if self._tracking is not None:
+            self._tracking.close()
+            self._tracking = None
+            self.destroy_lifecycle_publisher(self._publisher)
+
+    def reconfigure(self) -> None:
+        self._config = PipelineConfig(self.parameters[DetectionConfig], self.parameters[TrackingConfig])
+        if self._tracking is not None:
+            self._tell_of_crops()
+
+    def _tell_of_crops(self) -> None:
+        """Say in the log that faces can be seen on a topic, each time when that begins."""
+        published = self.parameters[TrackedFacesConfig].publish_crops
+        if published and not self._told_of_crops:
+            self.get_logger().warning(
+                f"face pictures are published on {self._topic} because publish_crops is true"
+            )
+        self._told_of_crops = published
+
+    def restart(self) -> None:
+        self._tracking.reset()
+        if self._depth is not None:
+            self._depth.forget()
+
+    def equipment(self) -> Equipment:
+        # Detectors of dlib run on the CPU and have one arithmetic.
+        detector = getattr(getattr(self._tracking, "detection", None), "detector", None)
+        return Equipment.of(detector)
+
+    def process(self, message: Image | CompressedImage) -> int:
+        if self._config is not self._applied:
+            self._applied = self._config
+            self._tracking.reconfigure(self._applied)
+        frame = Frame(decode(message), seconds(message.header.stamp), self._index)
+        self._index += 1
+        tracks = in_picture(self._tracking.update(frame), frame.width, frame.height)
+        if self._depth is not None:
+            tracks = self._depth.locate(tracks, frame, message.header)
+        self._publish(message.header, frame, tracks)
+        self.note_published(message.header.stamp)
+        return len(tracks)
+
+    def _publish(self, header: Header, frame: Frame, tracks: Sequence[Track]) -> None:
+        published = self.parameters[TrackedFacesConfig].publish_crops
+        handed_over = self._exchange.is_open(self._topic)
+        crops = _crop(frame, tracks) if published or handed_over else None
+        tracked = tracked_faces_message(header, frame, tracks, crops if published else None)
+        if crops is not None and handed_over:
+            self._exchange.put(self._topic, tracked, crops)
+        self._publisher.publish(tracked)
+
+
+def _crop(frame: Frame, tracks: Sequence[Any]) -> Any:
+    from social_perception.perception.smile.crop import crop_faces
+
+    return crop_faces(frame.image, [track.box for track in tracks])
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    return run([FaceTrackerNode], args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

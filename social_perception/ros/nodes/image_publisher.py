@@ -1,0 +1,315 @@
+"""Node image_publisher: plays a camera, video, folder, stream or the sample as sensor_msgs/Image."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from rclpy.node import Node
+from rclpy.utilities import remove_ros_args
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image
+
+from social_perception.core.errors import SocialPerceptionError, SourceError, SourceTimeout
+from social_perception.core.types import Frame
+from social_perception.ros.support.clocks import JUMP_S
+from social_perception.ros.support.images import encode, image_header
+from social_perception.ros.support.qos import NEWEST_RESULT_QOS, RESULT_QOS
+from social_perception.ros.support.runner import exit_status, running
+from social_perception.ros.support.transport import prefer_large_images
+from social_perception.sinks.interfaces import nanoseconds
+from social_perception.sources.factory import default_source, open_source
+from social_perception.sources.source import Source
+
+FRAME_ID = "camera_color_optical_frame"
+DISCOVERY_S = 5.0
+"""Time in s that the first picture waits for somebody who subscribes it."""
+
+
+_ANSWER_S = 30.0
+_WARM_UP_ANSWER_S = 0.5
+_WARM_UP_AHEAD_S = JUMP_S + 0.1
+"""A stamp that goes back by this much makes the nodes begin anew."""
+_WARM_UP_CLOCK_S = 0.2
+"""Near enough to both, the empty picture's stamp and the first one's, that nodes trust the clock."""
+
+
+class ImagePublisher(Node):
+    """Publishes pictures; reliable, so that subscribers of either reliability match.
+
+    Args:
+        topic: of the images.
+        recorded_stamps: whether pictures keep the stamps of the source; else they are stamped now.
+        clock: whether /clock says each picture's stamp, for nodes with use_sim_time.
+        heed_answers: whether :meth:`await_answer` is wanted.
+        node_options: passed on to rclpy.
+    """
+
+    def __init__(
+        self,
+        topic: str = "image",
+        *,
+        recorded_stamps: bool = False,
+        clock: bool = False,
+        heed_answers: bool = False,
+        **node_options: Any,
+    ) -> None:
+        super().__init__("image_publisher", **node_options)
+        self._publisher = self.create_publisher(Image, topic, NEWEST_RESULT_QOS)
+        self._recorded_stamps = recorded_stamps
+        self._clock_publisher = self.create_publisher(Clock, "/clock", NEWEST_RESULT_QOS) if clock else None
+        self.last_stamp = Time()
+        self._answered = threading.Event()
+        if heed_answers:
+            # Imported here: pictures alone need none of our messages.
+            from social_perception.ros.convert import FaceAffectArray
+
+            self.create_subscription(FaceAffectArray, "face_affect", self._on_answer, RESULT_QOS)
+
+    def has_listener(self) -> bool:
+        """Whether somebody subscribes the images."""
+        return bool(self._publisher.get_subscription_count() > 0)
+
+    def publish(self, frame: Frame) -> None:
+        """Publish one picture."""
+        stamp = stamp_message(frame.stamp_s) if self._recorded_stamps else self.get_clock().now().to_msg()
+        self._show(stamp)
+        self._send(frame, stamp)
+
+    def await_answer(self, timeout_s: float) -> bool:
+        """Wait for what is said of the last picture on face_affect; return whether it came in time."""
+        return self._answered.wait(timeout_s)
+
+    def warm_up(self, first: Frame, stopping: threading.Event, patience_s: float) -> bool:
+        """Send empty pictures until one is answered: then the way there and back is open.
+
+        They are stamped later than the first picture, so that the nodes begin anew with it.
+
+        Returns:
+            Whether one was answered within patience_s.
+        """
+        deadline_s = time.monotonic() + patience_s
+        empty = replace(first, image=np.zeros_like(first.image))
+        stamp = stamp_message(first.stamp_s + _WARM_UP_AHEAD_S)
+        while not stopping.is_set() and time.monotonic() < deadline_s:
+            self._show(stamp_message(first.stamp_s + _WARM_UP_CLOCK_S))
+            self._send(empty, stamp)
+            if self.await_answer(_WARM_UP_ANSWER_S):
+                return True
+        return False
+
+    def _show(self, stamp: Time) -> None:
+        if self._clock_publisher is not None:
+            self._clock_publisher.publish(Clock(clock=stamp))
+
+    def _send(self, frame: Frame, stamp: Time) -> None:
+        self._answered.clear()
+        self.last_stamp = stamp
+        self._publisher.publish(encode(frame.image, image_header(stamp, FRAME_ID)))
+
+    def _on_answer(self, message: Any) -> None:
+        if message.header.stamp == self.last_stamp:
+            self._answered.set()
+
+
+def stamp_message(stamp_s: float) -> Time:
+    """A frame's stamp as a message."""
+    sec, nanosec = divmod(nanoseconds(stamp_s), 1_000_000_000)
+    return Time(sec=sec, nanosec=nanosec)
+
+
+class Player(threading.Thread):
+    """Plays a source through a publisher, at the source's own pace.
+
+    Args:
+        publisher: of the pictures.
+        source: open; closed at the end.
+        spec: of the source, to open it again for the next round.
+        loop: whether it begins again at its end.
+        rate_hz: pictures per second; None: as recorded. Live sources have their own.
+        patience_s: how long the first picture waits for somebody who subscribes it.
+        lockstep: whether each picture waits for the answer to the one before, however long the nodes
+            take; none is lost to them then, and the same source gives the same results.
+    """
+
+    def __init__(
+        self,
+        publisher: ImagePublisher,
+        source: Source,
+        spec: str,
+        *,
+        loop: bool,
+        rate_hz: float | None,
+        patience_s: float = DISCOVERY_S,
+        lockstep: bool = False,
+    ) -> None:
+        super().__init__(name="player", daemon=True)
+        self._publisher, self._source, self._spec = publisher, source, spec
+        self._loop, self._rate_hz, self._patience_s = loop, rate_hz, patience_s
+        self._lockstep, self._warm = lockstep, False
+        self._stopping = threading.Event()
+        # Ctrl-C during Thread.join() marks a running thread as ended (bpo-45274): wait for this.
+        self.ended = threading.Event()
+        self.error: SocialPerceptionError | None = None
+
+    def stop(self) -> None:
+        """End before the source does."""
+        self._stopping.set()
+        self.ended.wait(timeout=10.0)
+
+    def run(self) -> None:
+        try:
+            self._await_listener()
+            for turn in itertools.count():
+                source = self._source if turn == 0 else open_source(self._spec)
+                with source:
+                    self._play(source)
+                if self._stopping.is_set() or not self._loop or source.live:
+                    return
+        except SocialPerceptionError as error:
+            self.error = error
+        finally:
+            self.ended.set()
+
+    def _await_listener(self) -> None:
+        deadline = time.monotonic() + self._patience_s
+        while not self._publisher.has_listener() and time.monotonic() < deadline:
+            if self._stopping.wait(0.05):
+                return
+
+    def _play(self, source: Source) -> None:
+        begun: float | None = None
+        first_s = 0.0
+        while not self._stopping.is_set():
+            frame = self._next(source)
+            if frame is None:
+                return
+            if self._lockstep:
+                self._in_step(frame)
+                continue
+            if not source.live:
+                due_s = frame.index / self._rate_hz if self._rate_hz else frame.stamp_s
+                if begun is None:
+                    begun, first_s = time.monotonic(), due_s
+                self._stopping.wait(max(0.0, begun + due_s - first_s - time.monotonic()))
+            self._publisher.publish(frame)
+
+    def _in_step(self, frame: Frame) -> None:
+        if not self._warm:
+            self._warm = True
+            if not self._publisher.warm_up(frame, self._stopping, max(self._patience_s, DISCOVERY_S)):
+                raise SourceError("nobody answers on face_affect: are the nodes running?")
+        self._publisher.publish(frame)
+        deadline_s = time.monotonic() + _ANSWER_S
+        while not self._publisher.await_answer(0.1) and not self._stopping.is_set():
+            if time.monotonic() > deadline_s:
+                self._publisher.get_logger().warning(
+                    f"picture {frame.index} was not answered within {_ANSWER_S:g} s: the next one is sent"
+                )
+                return
+
+    def _next(self, source: Source) -> Frame | None:
+        while not self._stopping.is_set():
+            try:
+                return next(source)
+            except StopIteration:  # noqa: PERF203
+                return None
+            except SourceTimeout as error:
+                self._publisher.get_logger().warning(str(error))
+        return None
+
+
+def add_source_options(parser: argparse.ArgumentParser) -> None:
+    """The options that image_publisher and demo share."""
+    parser.add_argument(
+        "--source",
+        metavar="S",
+        help="camera index, video, folder, tcp://HOST:PORT, bag, sample (default: first camera, else sample)",
+    )
+    parser.add_argument("--rate", type=float, metavar="HZ", help="pictures per second (default: as recorded)")
+    parser.add_argument("--loop", action="store_true", help="begin again at the end")
+
+
+def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argparse.Namespace:
+    """Parse what is not meant for ROS; check the rate."""
+    options = parser.parse_args(remove_ros_args(sys.argv if args is None else ["", *args])[1:])
+    if options.rate is not None and not 0.0 < options.rate <= 1000.0:
+        parser.error(f"--rate must be in (0, 1000], got {options.rate:g}")
+    return options
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="image_publisher", description=__doc__)
+    add_source_options(parser)
+    parser.add_argument("--topic", default="image", help="topic of the images (default: %(default)s)")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=DISCOVERY_S,
+        metavar="SECONDS",
+        help="how long the first picture waits for somebody who subscribes it (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--stamps",
+        choices=("now", "recorded"),
+        default="now",
+        help="what the pictures are stamped with (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--clock", action="store_true", help="publish the stamps on /clock, for nodes with use_sim_time"
+    )
+    parser.add_argument(
+        "--lockstep",
+        action="store_true",
+        help="send each picture when the one before was answered on face_affect, with recorded stamps: the "
+        "same results in every run, where face_tracker is reproducible and takes images reliably",
+    )
+    options = parse(parser, args)
+    return exit_status(lambda: _publish(options, args))
+
+
+def _publish(options: argparse.Namespace, args: Sequence[str] | None) -> None:
+    spec = options.source or default_source()
+    source = open_source(spec)
+    prefer_large_images()
+
+    def make() -> ImagePublisher:
+        return ImagePublisher(
+            options.topic,
+            recorded_stamps=options.lockstep or options.stamps == "recorded",
+            clock=options.clock,
+            heed_answers=options.lockstep,
+        )
+
+    with source, running([make], args) as program:
+        publisher = program.nodes[0]
+        player = Player(
+            publisher,
+            source,
+            spec,
+            loop=options.loop,
+            rate_hz=options.rate,
+            patience_s=options.wait,
+            lockstep=options.lockstep,
+        )
+        publisher.get_logger().info(f"publishing {source.name}")
+        player.start()
+        try:
+            while not player.ended.wait(timeout=0.2) and not program.ended.is_set():
+                pass
+        finally:
+            player.stop()
+        if player.error is not None:
+            raise player.error
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

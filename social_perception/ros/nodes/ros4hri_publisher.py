@@ -1,0 +1,170 @@
+"""Node ros4hri: the people's smiles as ROS4HRI (REP-155) has them, topics that come and go with the faces.
+
+Below ``/humans/faces``: ``tracked``, and for each face ``<id>/roi``, ``<id>/expression``, ``<id>/facs``
+and, if asked for, ``<id>/cropped``. What the values mean is said in docs/ros4hri.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from builtin_interfaces.msg import Time
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from social_perception.core.types import FaceAffect, ImageArray
+from social_perception.perception.smile.crop import CROP_MARGIN
+from social_perception.ros.convert import FaceAffectArray, TrackedFaceArray, crops_of, faces_of, nanoseconds
+from social_perception.ros.support.config import HumansConfig, NodeConfig, Ros4HriConfig
+from social_perception.ros.support.qos import NEWEST_RESULT_QOS, RESULT_QOS
+from social_perception.ros.support.ros4hri_messages import (
+    Expression,
+    FacialActionUnits,
+    IdsList,
+    NormalizedRegionOfInterest2D,
+    action_units_message,
+    expression_message,
+    picture_message,
+    roi_message,
+)
+from social_perception.ros.support.ros4hri_values import NormalizedRoi, tight_picture, topic_name
+from social_perception.ros.support.stage import Stage
+
+_WATCH_PERIOD_S = 0.5
+
+
+class FaceTopics:
+    """The topics of one face, as long as it is there.
+
+    Args:
+        node: that publishes.
+        base: name of the topics up to the face's own.
+        config: which topics there are.
+    """
+
+    def __init__(self, node: Node, base: str, config: Ros4HriConfig) -> None:
+        self._node, self._config = node, config
+        self._observed = 0
+        self._roi = self._cropped = None
+        if config.publish_faces:
+            self._roi = node.create_publisher(NormalizedRegionOfInterest2D, f"{base}/roi", RESULT_QOS)
+            if config.publish_cropped:
+                self._cropped = node.create_publisher(Image, f"{base}/cropped", NEWEST_RESULT_QOS)
+        self._expression = node.create_publisher(Expression, f"{base}/expression", RESULT_QOS)
+        self._facs = node.create_publisher(FacialActionUnits, f"{base}/facs", RESULT_QOS)
+
+    def publish(self, header: Header, face: FaceAffect, width: int, height: int) -> None:
+        """Publish what is known of the face in an image of this size."""
+        smile = face.smile
+        # While the temporal window warms up nothing is valid, but every image counts.
+        seen = smile.valid or smile.observed_frames != self._observed
+        self._observed = smile.observed_frames
+        if self._roi is not None:
+            roi = NormalizedRoi.of_box(face.track.box, width, height, seen=seen)
+            self._roi.publish(roi_message(header, roi))
+        expression = expression_message(header, smile)
+        if expression is not None:
+            self._expression.publish(expression)
+            self._facs.publish(action_units_message(header, smile))
+
+    def publish_picture(self, header: Header, crop: ImageArray) -> None:
+        """Publish the face's picture if somebody wants it."""
+        if self._cropped is not None and self._cropped.get_subscription_count() > 0:
+            picture = tight_picture(crop, CROP_MARGIN, self._config.cropped_size_px)
+            self._cropped.publish(picture_message(header, picture))
+
+    def close(self) -> None:
+        """Take the topics away."""
+        for publisher in (self._roi, self._cropped, self._expression, self._facs):
+            if publisher is not None:
+                self._node.destroy_publisher(publisher)
+
+
+class Ros4HriNode(Stage):
+    """Publishes faces and expressions as ROS4HRI has them."""
+
+    task = "smiles to ROS4HRI"
+
+    def __init__(self, **node_options: Any) -> None:
+        self._topics: dict[str, FaceTopics] = {}
+        self._tracked: Any = None
+        self._header: Header | None = None
+        super().__init__("ros4hri", (HumansConfig, Ros4HriConfig), **node_options)
+
+    def load(self) -> None:
+        self._config = self.parameters[Ros4HriConfig]
+        self._base = f"{self.parameters[HumansConfig].humans}/faces"
+        if self._config.publish_faces:
+            self._tracked = self.create_lifecycle_publisher(IdsList, f"{self._base}/tracked", RESULT_QOS)
+            if self._config.publish_cropped:
+                self.get_logger().warning(
+                    f"face pictures are published below {self._base} because publish_cropped is true"
+                )
+
+    def open(self) -> None:
+        self.subscribe(
+            FaceAffectArray,
+            "face_affect",
+            NEWEST_RESULT_QOS,
+            noun="face affects",
+            origin="smile_intensity",
+            in_worker=False,
+        )
+        if self._config.publish_faces and self._config.publish_cropped:
+            self.listen(TrackedFaceArray, "tracked_faces", NEWEST_RESULT_QOS, self._on_tracked_faces)
+        self.every(_WATCH_PERIOD_S, self._watch)
+
+    def close(self) -> None:
+        self._leave_all()
+
+    def unload(self) -> None:
+        if self._tracked is not None:
+            self.destroy_lifecycle_publisher(self._tracked)
+            self._tracked = None
+
+    def restart(self) -> None:
+        self._leave_all()
+
+    def process(self, message: FaceAffectArray) -> int:
+        self._header = message.header
+        faces = {topic_name(face.track.id): face for face in faces_of(message)}
+        for name in self._topics.keys() - faces.keys():
+            self._topics.pop(name).close()
+        for name in faces.keys() - self._topics.keys():
+            self._topics[name] = FaceTopics(self, f"{self._base}/{name}", self._config)
+        for name, face in faces.items():
+            self._topics[name].publish(message.header, face, message.image_width, message.image_height)
+        self._publish_tracked(message.header, list(faces))
+        self.note_published(message.header.stamp)
+        return len(faces)
+
+    def _on_tracked_faces(self, message: TrackedFaceArray) -> None:
+        for face, crop in zip(message.faces, crops_of(message)):
+            topics = self._topics.get(topic_name(face.id))
+            if topics is not None and face.confidence > 0.0:
+                topics.publish_picture(message.header, crop)
+
+    def _watch(self) -> None:
+        """Take the faces away when nothing is heard of them any more: a dead camera sees nobody."""
+        if self.input is not None and self.input.silence_s() > self.parameters[NodeConfig].silent_after_s:
+            self._leave_all()
+
+    def _leave_all(self) -> None:
+        last, self._header = self._header, None
+        while self._topics:
+            self._topics.popitem()[1].close()
+        if last is not None and self.context.ok():
+            self._publish_tracked(_just_after(last), [])
+
+    def _publish_tracked(self, header: Header, ids: Sequence[str]) -> None:
+        if self._tracked is not None:
+            self._tracked.publish(IdsList(header=header, ids=list(ids)))
+
+
+def _just_after(header: Header) -> Header:
+    """A header newer than that of the last image, by the camera's clock, which need not be ours."""
+    after_ns = nanoseconds(header.stamp) + 1
+    stamp = Time(sec=after_ns // 10**9, nanosec=after_ns % 10**9)
+    return Header(stamp=stamp, frame_id=header.frame_id)

@@ -1,0 +1,64 @@
+"""The nodes of the package in one process, so that the camera's images cross DDS once and face crops never.
+
+affect_markers, for people who watch, costs nothing while nobody does, and can be left out. affect_overlay
+is left out unless asked for: it subscribes the images too, and with Fast DDS 3.2 a second subscription
+of a topic that comes and goes in one process can block the first for ever.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from collections.abc import Sequence
+
+from rclpy.utilities import remove_ros_args
+
+from social_perception.ros.nodes.affect_markers import AffectMarkersNode
+from social_perception.ros.nodes.affect_overlay import AffectOverlayNode
+from social_perception.ros.nodes.face_tracker import FaceTrackerNode
+from social_perception.ros.nodes.group_affect import GroupAffectNode
+from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
+from social_perception.ros.support.crop_exchange import CropExchange
+from social_perception.ros.support.runner import NodeFactory, run
+
+VIEWS: dict[str, NodeFactory] = {"markers": AffectMarkersNode, "overlay": AffectOverlayNode}
+"""For people who watch; by the options' names."""
+
+_WANTED = {"markers": "true", "overlay": "false"}
+
+
+def pipeline() -> tuple[NodeFactory, ...]:
+    """The nodes of the way of one frame, which hand the face crops over without a topic.
+
+    Those that listen come first, so that nothing is said unheard.
+    """
+    exchange = CropExchange()
+    return (
+        GroupAffectNode,
+        functools.partial(SmileIntensityNode, exchange=exchange),
+        functools.partial(FaceTrackerNode, exchange=exchange),
+    )
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    wanted = _wanted(remove_ros_args(sys.argv if args is None else ["", *args])[1:])
+    return run([*wanted, *pipeline()], args)
+
+
+def _wanted(args: Sequence[str]) -> list[NodeFactory]:
+    parser = argparse.ArgumentParser(prog="social_perception_all", description=__doc__)
+    for name in VIEWS:
+        parser.add_argument(
+            f"--{name}",
+            type=str.lower,
+            choices=("true", "false"),
+            default=_WANTED[name],
+            help=f"whether affect_{name} runs, too (default: %(default)s)",
+        )
+    given = vars(parser.parse_args(args))
+    return [node for name, node in VIEWS.items() if given[name] == "true"]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

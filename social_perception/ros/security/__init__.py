@@ -1,0 +1,1 @@
+"""SROS2: policies, keystores and enclaves."""

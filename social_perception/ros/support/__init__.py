@@ -1,0 +1,1 @@
+"""What the nodes share: life cycle, parameters, quality of service, diagnostics."""

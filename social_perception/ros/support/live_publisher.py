@@ -1,0 +1,72 @@
+"""Publishes what ``social-perception live`` finds, as the nodes would."""
+
+from __future__ import annotations
+
+import time
+
+import rclpy
+from builtin_interfaces.msg import Time
+from rclpy.signals import SignalHandlerOptions
+
+from social_perception.core.types import Frame, FrameAffect
+from social_perception.ros.convert import (
+    FaceAffectArray,
+    GroupAffectMessage,
+    face_affect_message,
+    group_affect_message,
+    in_picture,
+    tracked_faces_message,
+)
+from social_perception.ros.nodes.image_publisher import FRAME_ID
+from social_perception.ros.support.images import image_header
+from social_perception.ros.support.qos import RESULT_QOS
+
+
+class LivePublisher:
+    """A node that publishes ``face_affect``, where people are told of, and ``group_affect``.
+
+    Args:
+        stamps_are_now: whether the frames' stamps are times of day, as a camera's are; those of a
+            recording are shifted so that its first frame is now.
+        people: whether single people are told of; false: the group alone.
+    """
+
+    def __init__(self, *, stamps_are_now: bool, people: bool = True) -> None:
+        # Ctrl-C stays the command's own: it completes the table and ends.
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        self._node = rclpy.create_node("social_perception_live")
+        self._faces = (
+            self._node.create_publisher(FaceAffectArray, "face_affect", RESULT_QOS) if people else None
+        )
+        self._group = self._node.create_publisher(GroupAffectMessage, "group_affect", RESULT_QOS)
+        self._shift_s: float | None = 0.0 if stamps_are_now else None
+        self._closed = False
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The names under which others find the results."""
+        told = (self._faces, self._group)
+        return tuple(publisher.topic_name for publisher in told if publisher is not None)
+
+    def publish(self, affect: FrameAffect, frame: Frame | None) -> None:
+        """Publish the faces and the group of a frame; the group alone where there was no frame."""
+        header = image_header(self._stamp(affect.stamp_s), FRAME_ID)
+        if frame is not None and self._faces is not None:
+            smiles = {face.track.id: face.smile for face in affect.faces}
+            tracks = in_picture([face.track for face in affect.faces], affect.width, affect.height)
+            tracked = tracked_faces_message(header, frame, tracks, None)
+            self._faces.publish(face_affect_message(tracked, [smiles[track.id] for track in tracks]))
+        if affect.group is not None:
+            self._group.publish(group_affect_message(header, affect.group))
+
+    def _stamp(self, stamp_s: float) -> Time:
+        if self._shift_s is None:
+            self._shift_s = time.time() - stamp_s
+        nanoseconds = round((stamp_s + self._shift_s) * 1e9)
+        return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._node.destroy_node()
+            rclpy.try_shutdown()

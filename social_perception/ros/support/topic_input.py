@@ -1,0 +1,290 @@
+"""A subscription that knows whether messages come and, if not, why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from rclpy.subscription import Subscription
+from rclpy.timer import Timer
+
+from social_perception.ros.support.health import SilenceWatch
+from social_perception.ros.support.qos import all_reliable, in_words, mismatches, subscribe
+from social_perception.ros.support.transport import PROFILE
+
+_CHANGE_S = 0.25
+"""Time in s from the end of one subscription to the next, when the reliability changes."""
+
+CROWD_S = 25.0
+"""Time in s after which a second publisher is worth a warning: one that was killed stays listed for 20 s."""
+
+_LOSS_COUNT = 30
+"""Losses from which they are worth a warning, if they are more than what arrives."""
+
+
+class Losses:
+    """Counts the messages of a topic that did not arrive.
+
+    The middlewares' events miss most of them: Fast DDS tells of none of the images that were replaced in
+    the queue before the node took them. Where it numbers the messages, the gaps count instead.
+
+    Args:
+        has_several: tells whether several publishers send on the topic; their numbers make no gaps.
+    """
+
+    def __init__(self, has_several: Callable[[], bool]) -> None:
+        self._has_several = has_several
+        self._number: int | None = None
+        self._is_numbered = False
+        self.count = 0
+
+    def forget_number(self) -> None:
+        """Expect no certain number next: what was sent until now was not subscribed."""
+        self._number = None
+
+    def told(self, count: int) -> None:
+        """Take in the middleware's word; it counts while the messages bear no numbers."""
+        self.count += 0 if self._is_numbered else count
+
+    def missing_before(self, number: int | None) -> int:
+        """Take in the number of a message that arrived; return how many before it are missing."""
+        before, self._number = self._number, number
+        self._is_numbered = number is not None
+        # A publisher that begins anew begins with a small number.
+        if before is None or number is None or number <= before + 1 or self._has_several():
+            return 0
+        return number - before - 1
+
+
+class TopicInput:
+    """Subscribes a topic, and says once when it falls silent and once when it returns.
+
+    Args:
+        node: that subscribes.
+        kind: message type.
+        topic: relative name.
+        qos: of the subscription.
+        callback: called with each message.
+        noun: what comes, in the plural, for log lines: ``images``.
+        origin: whence it comes, for log lines: ``the camera``.
+        reliable_qos: if given, the subscription changes to it while all publishers are reliable,
+            and back to ``qos`` when one is not.
+        parameter: of the node, with which the reliability is set; empty: there is none.
+        on_replaced: called with the number of messages that were newly found to have been replaced.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        kind: type,
+        topic: str,
+        qos: QoSProfile,
+        callback: Callable[[Any], None],
+        *,
+        noun: str,
+        origin: str,
+        reliable_qos: QoSProfile | None = None,
+        parameter: str = "",
+        on_replaced: Callable[[int], None] | None = None,
+    ) -> None:
+        self._node, self._kind, self._noun, self._origin = node, kind, noun, origin
+        self._callback, self._parameter, self._on_replaced = callback, parameter, on_replaced
+        self.replaced = 0
+        """Messages that arrived and were replaced by newer ones before the node took them."""
+        self._watch = SilenceWatch(self._now_s())
+        self._losses = Losses(self._has_several_publishers)
+        self._taken = 0
+        self._lost_since_taken = 0
+        self._told_of_loss = self._told_of_crowd = False
+        self._alone_s = time.monotonic()
+        self._topic, self._qos, self._reliable_qos = topic, qos, reliable_qos
+        self._full_name = node.resolve_topic_name(topic)
+        # Publishers that are known are followed from the start: every change is a moment of deafness.
+        self._is_reliable = False
+        self._is_reliable = self._can_be_reliable()
+        self._subscription: Subscription | None = self._subscribe()
+        self._pause: Timer | None = None
+
+    @property
+    def lost(self) -> int:
+        """Messages that did not arrive.
+
+        Without reliability, those that were replaced before the node took them are among them.
+        """
+        return self._losses.count
+
+    @property
+    def topic(self) -> str:
+        """The full name of the topic, after remapping."""
+        return self._full_name
+
+    def silence_s(self) -> float:
+        """Time in s since the last message, by the node's clock."""
+        return self._watch.silence_s(self._now_s())
+
+    def check(self, limit_s: float) -> str:
+        """Return why nothing comes, or an empty string; logs it when it begins. To be called often."""
+        self._follow_publishers()
+        newly = self._watch.fell_silent(self._now_s(), limit_s)
+        if not self._watch.is_silent:
+            return ""
+        text = f"no {self._noun} on {self.topic} for {self.silence_s():.1f} s: {self._reason()}"
+        if newly:
+            self._node.get_logger().warning(text)
+        return text
+
+    def crowd(self) -> str:
+        """Who publishes on the topic, if they stay several, or an empty string; logs it when it begins."""
+        publishers, now_s = self._node.get_publishers_info_by_topic(self.topic), time.monotonic()
+        if len(publishers) < 2:
+            self._alone_s, self._told_of_crowd = now_s, False
+        if now_s - self._alone_s <= CROWD_S:
+            return ""
+        names = sorted(f"{each.node_namespace.rstrip('/')}/{each.node_name}" for each in publishers)
+        text = (
+            f"{len(names)} publishers send {self._noun} on {self.topic}, where one is expected: "
+            f"{', '.join(names)}"
+        )
+        if not self._told_of_crowd:
+            self._told_of_crowd = True
+            self._node.get_logger().warning(text)
+        return text
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._end_pause()
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+
+    def _subscribe(self) -> Subscription:
+        self._losses.forget_number()
+        return subscribe(
+            self._node,
+            self._kind,
+            self._topic,
+            self._asked,
+            self._take,
+            on_incompatible=self._on_incompatible,
+            on_lost=self._on_lost,
+        )
+
+    def _follow_publishers(self) -> None:
+        # Best effort suits any publisher, but loses most large images on their way through DDS.
+        if self._pause is not None or self._can_be_reliable() == self._is_reliable:
+            return
+        # Of two subscriptions of a topic in one process one can block the other for ever when one of them
+        # goes (seen with Fast DDS 3.2), and the old one goes only when the executor lets it go.
+        self.close()
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._pause = self._node.create_timer(_CHANGE_S, self._subscribe_anew, clock=steady)
+
+    def _subscribe_anew(self) -> None:
+        self._end_pause()
+        self._is_reliable = self._can_be_reliable()
+        self._subscription = self._subscribe()
+        how = (
+            "reliably, as all its publishers offer"
+            if self._is_reliable
+            else "best effort, as a publisher needs it"
+        )
+        self._node.get_logger().info(f"{self.topic} is now subscribed {how}")
+
+    def _end_pause(self) -> None:
+        if self._pause is not None:
+            self._node.destroy_timer(self._pause)
+            self._pause = None
+
+    def _can_be_reliable(self) -> bool:
+        if self._reliable_qos is None:
+            return False
+        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        # Nobody there: as before, for a camera that comes back is most likely the same.
+        return all_reliable(publishers) if publishers else self._is_reliable
+
+    def _take(self, message: Any, number: int | None) -> None:
+        ended = self._watch.heard(self._now_s())
+        if ended is not None:
+            self._node.get_logger().info(f"{self._noun} on {self.topic} come again after {ended:.1f} s")
+        self._taken += 1
+        self._lost_since_taken = 0
+        self._note_missing(self._losses.missing_before(number))
+        self._callback(message)
+
+    def _note_missing(self, count: int) -> None:
+        if count and self._takes_reliably:
+            # None is lost on the way: the node was too busy to take them.
+            self.replaced += count
+            if self._on_replaced is not None:
+                self._on_replaced(count)
+        elif count:
+            self._losses.count += count
+            self._tell_of_loss()
+
+    @property
+    def _takes_reliably(self) -> bool:
+        return bool(self._asked.reliability == QoSReliabilityPolicy.RELIABLE)
+
+    @property
+    def _asked(self) -> QoSProfile:
+        reliable = self._is_reliable and self._reliable_qos is not None
+        return self._reliable_qos if reliable else self._qos
+
+    def _on_lost(self, count: int) -> None:
+        self._losses.told(count)
+        self._lost_since_taken += count
+        self._tell_of_loss()
+
+    def _tell_of_loss(self) -> None:
+        if self._told_of_loss or self.lost < max(_LOSS_COUNT, self._taken):
+            return
+        self._told_of_loss = True
+        self._node.get_logger().warning(
+            f"most {self._noun} on {self.topic} are lost on the way ({self.lost} of "
+            f"{self.lost + self._taken}): {self._loss_remedy}"
+        )
+
+    @property
+    def _loss_remedy(self) -> str:
+        reliable = f", or set the parameter {self._parameter} to reliable" if self._parameter else ""
+        return f"start the publisher with the Fast DDS profile {PROFILE} of this package{reliable}"
+
+    def _on_incompatible(self, policy: str) -> None:
+        text = self._mismatch() or f"a publisher does not match in its {policy}"
+        self._node.get_logger().warning(f"{self._noun} on {self.topic}: {text}")
+
+    def _reason(self) -> str:
+        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        wanted = f"{self._kind.__module__.split('.')[0]}/msg/{self._kind.__name__}"
+        others = {each.topic_type for each in publishers if each.topic_type != wanted}
+        if not publishers:
+            return f"nobody publishes there; check {self._origin} and the name of the topic"
+        if len(others) == len({each.topic_type for each in publishers}):
+            return f"what is published there is {', '.join(sorted(others))}, not {wanted}"
+        if mismatch := self._mismatch():
+            return mismatch
+        if self._lost_since_taken:
+            return f"they are lost on the way, the last {self._lost_since_taken}: {self._loss_remedy}"
+        return f"there is a publisher, but it is silent; check {self._origin}"
+
+    def _mismatch(self) -> str:
+        """Who cannot be heard, and why; empty: there is nobody like that."""
+        asked = self._asked
+        offers = mismatches(asked, self._node.get_publishers_info_by_topic(self.topic))
+        if not offers:
+            return ""
+        remedy = f"; set the parameter {self._parameter}, or" if self._parameter else ";"
+        return (
+            f"incompatible QoS: {self._node.get_name()} asks for {in_words(asked)}; "
+            f"{'; '.join(offers)}{remedy} change the publisher"
+        )
+
+    def _has_several_publishers(self) -> bool:
+        return self._node.count_publishers(self.topic) > 1
+
+    def _now_s(self) -> float:
+        return self._node.get_clock().now().nanoseconds * 1e-9

@@ -1,0 +1,1 @@
+"""Programs around the nodes: demo, robot check, benchmarks."""

@@ -1,0 +1,1 @@
+"""Where results go: CSV, Parquet, ELAN, MCAP and video files."""

@@ -1,0 +1,200 @@
+"""Writes what was found as an ELAN file (.eaf): a tier per face, an annotation per stretch of one level.
+
+ELAN: https://archive.mpi.nl/tla/elan; the file, in format 3.0 as ELAN 6 writes it, is made by pympi-ling.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_from_bytes
+
+import numpy as np
+
+from social_perception.core.errors import MissingDependencyError
+from social_perception.core.timelines import Timeline
+from social_perception.core.types import SmileLevel
+
+VOCABULARY = "smile intensity"
+FORMAT = "3.0"
+LANGUAGE = ("eng", "http://cdb.iso.org/lg/CDB-00138502-001", "English (eng)")
+"""Of the vocabulary's words: ISO 639-3 code, its definition in ELAN's list, its name."""
+
+_ILLEGAL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What no XML document may hold, by its section 2.2."""
+
+_LEVELS = (SmileLevel.NEUTRAL, SmileLevel.LOW, SmileLevel.MEDIUM, SmileLevel.HIGH)
+
+
+@dataclass(frozen=True, slots=True)
+class LevelRun:
+    """A stretch of time in which a face keeps one level, in s; the end is not part of it."""
+
+    start_s: float
+    end_s: float
+    level: SmileLevel
+
+    @property
+    def length_s(self) -> float:
+        return self.end_s - self.start_s
+
+
+def level_runs(face: Timeline, clock: Timeline, shortest_s: float = 0.0) -> tuple[LevelRun, ...]:
+    """Cut a face's levels into runs; a gap in its frames, or an unknown level, ends a run.
+
+    Args:
+        face: the face's levels.
+        clock: a timeline with every frame of the video: a run ends where the frame after it begins.
+        shortest_s: a shorter run is given to the longer of the runs it touches, or dropped where it
+            touches none; 0: the runs say exactly what the levels say.
+    """
+    ends_s = _frame_ends(face, clock)
+    runs: list[LevelRun] = []
+    last_frame = None
+    for stamp_s, end_s, frame, level in zip(face.stamps_s, ends_s, face.frames, face.levels):
+        if level == SmileLevel.UNKNOWN:
+            continue
+        run = LevelRun(float(stamp_s), float(end_s), SmileLevel(int(level)))
+        if runs and last_frame == frame - 1 and runs[-1].level is run.level:
+            runs[-1] = replace(runs[-1], end_s=run.end_s)
+        else:
+            runs.append(run)
+        last_frame = frame
+    return _smooth(runs, shortest_s)
+
+
+def _frame_ends(face: Timeline, clock: Timeline) -> np.ndarray:
+    next_place = np.searchsorted(clock.frames, face.frames, side="right")
+    steps_s = np.diff(clock.stamps_s)
+    last_end_s = clock.stamps_s[-1] + (np.median(steps_s) if len(steps_s) else 0.04)
+    return np.append(clock.stamps_s, last_end_s)[next_place]
+
+
+def _smooth(runs: list[LevelRun], shortest_s: float) -> tuple[LevelRun, ...]:
+    runs = list(runs)
+    # The tolerance keeps what lasts exactly as long, three frames at 30 Hz.
+    while short := [run for run in runs if run.length_s < shortest_s - 1e-6]:
+        place = runs.index(min(short, key=lambda run: run.length_s))
+        run = runs[place]
+        before = runs[place - 1] if place > 0 and runs[place - 1].end_s == run.start_s else None
+        after = runs[place + 1] if place + 1 < len(runs) and runs[place + 1].start_s == run.end_s else None
+        neighbours = [each for each in (before, after) if each is not None]
+        if not neighbours:
+            del runs[place]
+            continue
+        level = max(neighbours, key=lambda each: each.length_s).level
+        first = place - (before is not None and before.level is level)
+        last = place + (after is not None and after.level is level)
+        runs[first : last + 1] = [LevelRun(runs[first].start_s, runs[last].end_s, level)]
+    return tuple(runs)
+
+
+def write_elan(
+    path: str | Path,
+    faces: tuple[Timeline, ...],
+    clock: Timeline | None,
+    video: str | Path,
+    shortest_s: float = 0.0,
+    media: Path | None = None,
+) -> None:
+    """Write the file; the video is linked, both by its place and relative to the file.
+
+    ELAN counts in ms: an annotation's ends are the stamps of its first frame and of the frame after its
+    last, rounded. The document's date is that of the video file, so that the same video gives the same
+    file.
+
+    Args:
+        path: of the .eaf file.
+        faces: the faces over time.
+        clock: every frame's time, for example the group's timeline; None: the video has no frames.
+        video: what was annotated.
+        shortest_s: see level_runs.
+        media: what is linked instead of a video that ELAN cannot play; the file will lie beside it.
+
+    Raises:
+        MissingDependencyError: pympi-ling is not installed.
+    """
+    try:
+        from pympi.Elan import Eaf
+    except ImportError as error:
+        raise MissingDependencyError("ELAN files need pympi-ling: pip install pympi-ling") from error
+    eaf = Eaf(author="social_perception")
+    _set_format(eaf, Path(video))
+    _add_vocabulary(eaf)
+    # Taken away together with its type: every tier has ours.
+    eaf.remove_tier("default")
+    eaf.remove_linguistic_type("default-lt")
+    if clock is not None:
+        for face in faces:
+            _add_tier(eaf, face, level_runs(face, clock, shortest_s))
+    if media is None:
+        _link(eaf, Path(video).resolve(), Path(path).resolve())
+    else:
+        _link(eaf, media, media)
+    # ELAN numbers what is added by hand from here on; pympi writes another name, which ELAN does not know.
+    eaf.properties[:] = [("lastUsedAnnotationId", eaf.maxaid)]
+    eaf.to_file(str(path))
+
+
+def _set_format(eaf: Any, video: Path) -> None:
+    """The head of the document; pympi writes that of format 2.8, of which 3.0 is an extension."""
+    try:
+        date = datetime.fromtimestamp(int(video.stat().st_mtime), timezone.utc)
+    except OSError:  # the video is elsewhere
+        date = datetime.now(timezone.utc).replace(microsecond=0)
+    eaf.adocument.update({
+        "DATE": date.isoformat(),
+        "FORMAT": FORMAT,
+        "VERSION": FORMAT,
+        "xsi:noNamespaceSchemaLocation": f"http://www.mpi.nl/tools/elan/EAFv{FORMAT}.xsd",
+    })  # fmt: skip
+    eaf.header.update({"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"})
+
+
+def _add_tier(eaf: Any, face: Timeline, runs: tuple[LevelRun, ...]) -> None:
+    name = _legal(face.name)
+    tier = f"face {name}"
+    eaf.add_tier(tier, ling=VOCABULARY, locale="en", part=name, ann="social_perception")
+    for run in runs:
+        # ELAN's time begins at 0.
+        start_ms, end_ms = (max(0, round(end_s * 1000)) for end_s in (run.start_s, run.end_s))
+        # Frames of a high-speed camera can lie closer together than ELAN can tell.
+        if start_ms < end_ms:
+            eaf.add_annotation(tier, start_ms, end_ms, run.level.label)
+
+
+def _legal(text: str) -> str:
+    """The text, with the number of each character that XML cannot hold, so that two names stay two."""
+    return _ILLEGAL.sub(lambda found: f"<U+{ord(found[0]):04X}>", text)
+
+
+def _add_vocabulary(eaf: Any) -> None:
+    language = LANGUAGE[0]
+    eaf.add_locale("en", "US")
+    eaf.add_language(*LANGUAGE)
+    eaf.add_controlled_vocabulary(VOCABULARY)
+    eaf.add_cv_description(VOCABULARY, language, "How much a person smiles")
+    for level in _LEVELS:
+        entry = [(level.label, language, f"level {int(level)} of 0 to {len(_LEVELS) - 1}")]
+        eaf.add_cv_entry(VOCABULARY, f"level{int(level)}", entry)
+    # Without constraints: its tiers stand on their own and are aligned with the time.
+    parameters = {
+        "LINGUISTIC_TYPE_ID": VOCABULARY,
+        "TIME_ALIGNABLE": "true",
+        "GRAPHIC_REFERENCES": "false",
+        "CONTROLLED_VOCABULARY_REF": VOCABULARY,
+    }
+    eaf.add_linguistic_type(VOCABULARY, param_dict=parameters)
+
+
+def _link(eaf: Any, video: Path, path: Path) -> None:
+    kind = mimetypes.guess_type(video.name)[0] or "unknown"
+    relative = "./" + Path(os.path.relpath(video, path.parent)).as_posix()
+    # What XML cannot hold is written as in a URL, which whoever reads it undoes.
+    relative = _ILLEGAL.sub(lambda found: quote_from_bytes(os.fsencode(found[0])), relative)
+    eaf.add_linked_file(video.as_uri(), relpath=relative, mimetype=kind)

@@ -1,0 +1,249 @@
+"""Which frames are searched, and that nobody waits for the detector."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from social_perception.core.errors import DetectionError
+from social_perception.core.types import Box, Face, Frame
+from social_perception.perception.detection.background import NICENESS
+from social_perception.perception.detection.schedule import BackgroundDetection, InlineDetection
+
+IMAGE = np.zeros((4, 4, 3), np.uint8)
+
+
+def frame(index):
+    return Frame(IMAGE, index / 30, index)
+
+
+class GatedDetector:
+    """Holds each detection until the test opens the gate."""
+
+    def __init__(self, error=None):
+        self.gate = threading.Event()
+        self.started = threading.Semaphore(0)
+        self.error = error
+
+    def detect(self, image):
+        self.started.release()
+        assert self.gate.wait(10)
+        if self.error:
+            raise self.error
+        return (Face(Box(0, 0, 2, 2), 1.0),)
+
+
+class PartwiseDetector:
+    """Notes which parts of the search it was asked for; the parts are numbers."""
+
+    threshold = 0.0
+
+    def __init__(self, count):
+        self.count = count
+        self.searched = []
+
+    def parts(self, width, height):
+        return tuple(SimpleNamespace(number=number, scope=number) for number in range(self.count))
+
+    def detect(self, image):
+        self.searched.append("all")
+        return ()
+
+    def detect_part(self, image, part):
+        self.searched.append(part.number)
+        return ()
+
+
+def drain(schedule, index):
+    """Update with further frames until the running detection has arrived."""
+    for later in range(index, index + 100_000):
+        found = schedule.update(frame(later))
+        if found:
+            return found, later
+    raise AssertionError("the detection never arrived")
+
+
+@pytest.mark.parametrize(("interval", "expected"), [(1, [0, 1, 2, 3]), (3, [0, 3, 6, 9]), (10, [0, 10, 20])])
+def test_inline_searches_every_nth_frame(interval, expected):
+    detector = GatedDetector()
+    detector.gate.set()
+    schedule = InlineDetection(detector, interval)
+    searched = [
+        found.frame_index for index in range(expected[-1] + 1) for found in schedule.update(frame(index))
+    ]
+    assert searched == expected
+
+
+def test_frames_pass_while_a_detection_runs_and_its_index_is_kept():
+    detector = GatedDetector()
+    schedule = BackgroundDetection(detector, 5)
+    try:
+        assert schedule.update(frame(0)) == ()
+        assert detector.started.acquire(timeout=10)
+        for index in range(1, 50):
+            assert schedule.update(frame(index)) == ()
+        assert not detector.started.acquire(blocking=False), "one detection at a time"
+        detector.gate.set()
+        found, _ = drain(schedule, 50)
+        assert [item.frame_index for item in found] == [0]
+    finally:
+        detector.gate.set()
+        schedule.close()
+
+
+def test_the_newest_frame_is_searched_next():
+    detector = GatedDetector()
+    detector.gate.set()
+    schedule = BackgroundDetection(detector, 5)
+    try:
+        schedule.update(frame(0))
+        _, first_free = drain(schedule, 40)
+        found, _ = drain(schedule, first_free + 1)
+        assert found[0].frame_index >= 40
+    finally:
+        schedule.close()
+
+
+def test_a_failed_detection_is_reported_and_the_next_one_runs():
+    detector = GatedDetector(DetectionError("out of memory"))
+    detector.gate.set()
+    schedule = BackgroundDetection(detector, 1)
+    try:
+        with pytest.raises(DetectionError, match="out of memory"):
+            drain(schedule, 0)
+        detector.error = None
+        found, _ = drain(schedule, 200_000)
+        assert found[0].faces
+    finally:
+        schedule.close()
+
+
+def test_closing_waits_and_starts_nothing_new():
+    detector = GatedDetector()
+    detector.gate.set()
+    schedule = BackgroundDetection(detector, 1)
+    schedule.close()
+    assert schedule.update(frame(0)) == ()
+
+
+@pytest.mark.parametrize(
+    ("count", "interval", "expected"),
+    [
+        (0, 10, {0: ["all"], 10: ["all"], 20: ["all"]}),
+        (2, 10, {0: [0, 1], 5: [0], 10: [1], 15: [0], 20: [1]}),
+        (3, 10, {0: [0, 1, 2], 5: [0], 10: [1], 15: [0], 20: [2], 25: [0], 30: [1]}),
+        (3, 5, {0: [0, 1, 2], 3: [0], 5: [1], 8: [0], 10: [2], 13: [0]}),
+        (3, 1, {0: [0, 1, 2], 1: [0], 2: [1], 3: [0], 4: [2], 5: [0]}),
+    ],
+)
+def test_parts_take_turns_after_a_first_full_search(count, interval, expected):
+    detector = PartwiseDetector(count)
+    schedule = InlineDetection(detector, interval)
+    seen = {}
+    for index in range(max(expected) + 1):
+        found = schedule.update(frame(index))
+        if found:
+            seen[index] = detector.searched[-len(found) :]
+            assert [item.scope for item in found] == [None if part == "all" else part for part in seen[index]]
+    assert seen == expected
+
+
+@pytest.mark.parametrize("change", ["size", "restart"])
+def test_another_video_is_searched_fully_at_once(change):
+    detector = PartwiseDetector(3)
+    schedule = InlineDetection(detector, 10)
+    for index in range(30):
+        schedule.update(frame(index))
+    image = np.zeros((6, 8, 3), np.uint8) if change == "size" else IMAGE
+    index = 30 if change == "size" else 0
+    assert [item.scope for item in schedule.update(Frame(image, 1.0, index))] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("kind", [InlineDetection, BackgroundDetection])
+def test_a_restart_searches_the_next_frame_for_everything(kind):
+    detector = PartwiseDetector(2)
+    schedule = kind(detector, 10**9)
+    try:
+        drain(schedule, 0)
+        schedule.restart()
+        found, _ = drain(schedule, 5)
+        assert found[0].frame_index >= 5
+        assert found[0].scope == 0
+    finally:
+        schedule.close()
+
+
+def test_what_was_running_at_a_restart_is_not_heard_of():
+    detector = GatedDetector()
+    schedule = BackgroundDetection(detector, 5)
+    try:
+        schedule.update(frame(10**9))
+        assert detector.started.acquire(timeout=10)
+        schedule.restart()
+        detector.gate.set()
+        found, _ = drain(schedule, 0)
+        assert found[0].frame_index < 10**9
+    finally:
+        detector.gate.set()
+        schedule.close()
+
+
+def test_in_the_background_one_part_is_searched_at_a_time_on_the_newest_frame():
+    detector = PartwiseDetector(3)
+    schedule = BackgroundDetection(detector, 10)
+    try:
+        index, found = 0, []
+        while len(found) < 7:
+            answers, index = drain(schedule, index)
+            assert len(answers) == 1
+            found += answers
+            index += 1
+        assert [item.scope for item in found] == [0, 1, 2, 0, 1, 0, 2]
+        frames = [item.frame_index for item in found]
+        assert frames == sorted(set(frames))
+    finally:
+        schedule.close()
+
+
+class ThreadWatcher:
+    """Notes in which circumstances it searches."""
+
+    threshold = 0.0
+
+    def detect(self, image):
+        thread = threading.get_native_id()
+        self.priority = os.getpriority(os.PRIO_PROCESS, thread)
+        self.torch_threads = torch.get_num_threads()
+        return ()
+
+
+def in_new_thread(function):
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(function()))
+    thread.start()
+    thread.join()
+    return answers[0]
+
+
+@pytest.mark.parametrize(("before", "wanted"), [(1, 1), (4, 2)])
+def test_the_background_gives_way_and_leaves_others_as_they_are(before, wanted):
+    usual = torch.get_num_threads()
+    torch.set_num_threads(before)
+    detector = ThreadWatcher()
+    schedule = BackgroundDetection(detector, 1)
+    try:
+        drain(schedule, 0)
+        assert detector.torch_threads == wanted
+        assert torch.get_num_threads() == in_new_thread(torch.get_num_threads) == before
+        if sys.platform == "linux":
+            mine = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+            assert detector.priority == min(19, mine + NICENESS)
+    finally:
+        schedule.close()
+        torch.set_num_threads(usual)

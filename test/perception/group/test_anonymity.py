@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+
+from social_perception.core.types import GroupAffect, SmileLevel
+from social_perception.perception.group.anonymity import without_people
+
+GROUP = GroupAffect(
+    stamp_s=12.5,
+    group_size=4,
+    valid_faces=3,
+    intensity=0.5,
+    mean_intensity=0.4,
+    dispersion=0.1,
+    smiling_fraction=0.75,
+    level=SmileLevel.MEDIUM,
+    trend=0.02,
+    synchrony=0.3,
+    window_s=5.0,
+    face_ids=("anna", "berta", "carla", "dora"),
+    stale=False,
+)
+KNOWN_IN_ANY_CASE = {"stamp_s", "group_size", "valid_faces", "window_s", "stale"}
+
+
+@pytest.mark.parametrize("least", [1, 2, 3])
+def test_a_group_that_is_large_enough_loses_its_ids_only(least: int) -> None:
+    assert without_people(GROUP, least) == dataclasses.replace(GROUP, face_ids=())
+
+
+@pytest.mark.parametrize("valid", [0, 1, 3])
+def test_of_fewer_only_their_number_is_told(valid: int) -> None:
+    """It is those with a smile who count: the values of four people may rest on one of them."""
+    group = dataclasses.replace(GROUP, valid_faces=valid)
+    told = dataclasses.asdict(without_people(group, 4))
+    for name, value in dataclasses.asdict(group).items():
+        if name in KNOWN_IN_ANY_CASE:
+            assert told[name] == value, name
+        else:
+            unknown = told[name] in ((), SmileLevel.UNKNOWN) or math.isnan(told[name])
+            assert unknown, f"{name} is told"

@@ -1,0 +1,71 @@
+"""The shipped weights tell smiles from other faces: a fixed part of data they were not trained on."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from social_perception.core.config import DetectionConfig, SmileConfig
+from social_perception.core.types import ImageArray
+from social_perception.perception.detection.factory import make_detector
+from social_perception.perception.detection.still import detect_in_still
+from social_perception.perception.smile.crop import crop_faces
+from social_perception.perception.smile.factory import make_scorer
+from social_perception.perception.smile.streaming import StreamingScorer
+from social_perception.research.training.labels import is_held_out
+
+TARGET_AUC = 0.96
+
+
+@pytest.fixture(scope="module")
+def scorer() -> StreamingScorer:
+    return make_scorer(SmileConfig(device="cpu"))
+
+
+def by_hash(table: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The same ``count`` rows on every machine."""
+    order = [hashlib.sha1(name.encode()).hexdigest() for name in table["name"]]
+    return table.iloc[np.argsort(order)[:count]]
+
+
+def decoded(data: bytes) -> ImageArray:
+    return np.ascontiguousarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1])
+
+
+def largest_faces(table: pd.DataFrame) -> tuple[ImageArray, np.ndarray]:
+    """Crops of the largest face of each picture, (N, 96, 96, 3), and which rows they are of."""
+    detector = make_detector(DetectionConfig(min_face_px=75, device="cpu"))
+    crops, rows = [], []
+    for row, data in enumerate(table["image"]):
+        image = decoded(data)
+        faces = detect_in_still(detector, image)
+        if faces:
+            crops.append(crop_faces(image, [max(faces, key=lambda face: face.box.area).box])[0])
+            rows.append(row)
+    return np.stack(crops), np.array(rows)
+
+
+def auc_of(scorer: StreamingScorer, table: pd.DataFrame, smile: np.ndarray) -> float:
+    crops, rows = largest_faces(table)
+    assert len(rows) > 0.95 * len(table)
+    return float(roc_auc_score(smile[rows], [answer.intensity for answer in scorer.score_still(crops)]))
+
+
+def test_happy_against_neutral_faces(shared: Path, scorer: StreamingScorer) -> None:
+    table = pd.read_parquet(shared / "data" / "ferplus_test.parquet")
+    winner = table.drop(columns=["name", "image"]).idxmax(axis=1)
+    table = by_hash(table[winner.isin(["happiness", "neutral"])], 600)
+    assert auc_of(scorer, table, winner[table.index].eq("happiness").to_numpy()) >= TARGET_AUC
+
+
+def test_smiles_in_colour_pictures_that_are_held_out(shared: Path, scorer: StreamingScorer) -> None:
+    table = pd.read_parquet(shared / "data" / "genki_train.parquet")
+    table = table[[is_held_out(name) for name in table["name"]]]
+    assert 300 < len(table) < 450
+    assert auc_of(scorer, table, table["smile"].to_numpy()) >= TARGET_AUC

@@ -1,0 +1,91 @@
+"""Smile levels from ELAN files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pympi.Elan import Eaf
+
+from social_perception.core.errors import SourceError
+from social_perception.research.training.elan_tiers import NOT_ANNOTATED, read_tiers, video_of
+
+Row = tuple[int, int, str]
+LEVELS: list[Row] = [(0, 400, "Neutral"), (400, 900, "low"), (1000, 1500, "High ")]
+
+
+def write(path: Path, tiers: dict[str, list[Row]], video: Path | None = None) -> Path:
+    eaf = Eaf()
+    eaf.remove_tier("default")
+    for name, rows in tiers.items():
+        eaf.add_tier(name)
+        for start, end, word in rows:
+            eaf.add_annotation(name, start, end, word)
+    if video is not None:
+        eaf.add_linked_file(video.as_uri(), relpath=f"./{video.name}", mimetype="video/mp4")
+    eaf.to_file(str(path))
+    return path
+
+
+def test_levels_hold_from_start_to_end(tmp_path: Path) -> None:
+    (tier,) = read_tiers(write(tmp_path / "a.eaf", {"anna": LEVELS}))
+    stamps_s = np.array([-0.1, 0.0, 0.399, 0.4, 0.95, 1.0, 1.5])
+    assert tier.name == "anna"
+    assert tier.at(stamps_s).tolist() == [-1, 0, 0, 1, -1, 3, -1]
+
+
+@pytest.mark.parametrize(
+    ("subtle", "level"), [("drop", NOT_ANNOTATED), ("neutral", 0), ("low", 1), ("high", 3)]
+)
+def test_subtle_is_dropped_or_taken_for_a_level(subtle: str, level: int, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.eaf", {"anna": [*LEVELS, (2000, 2500, "Subtle")]})
+    (tier,) = read_tiers(path, subtle=subtle)
+    assert tier.at(np.array([2.2])).tolist() == [level]
+
+
+def test_tiers_of_other_things_are_passed_over(tmp_path: Path) -> None:
+    speech = [(0, 300, "hello"), (300, 700, "Low")]
+    path = write(tmp_path / "a.eaf", {"left": LEVELS, "speech": speech, "right": LEVELS[:1], "empty": []})
+    assert [tier.name for tier in read_tiers(path)] == ["left", "right"]
+    assert [tier.name for tier in read_tiers(path, tier="right")] == ["right"]
+
+
+@pytest.mark.parametrize(
+    ("tier", "rule"),
+    [
+        ("ben", "no tier ben; it has speech"),
+        ("speech", r"says 'hello' at 0\.30 s"),
+        ("", "no tier with levels"),
+    ],
+)
+def test_what_is_no_level_is_named(tier: str, rule: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.eaf", {"speech": [(300, 700, "hello")]})
+    with pytest.raises(SourceError, match=rule):
+        read_tiers(path, tier)
+
+
+@pytest.mark.parametrize("content", [None, "", "no xml", "<ANNOTATION_DOCUMENT/>"])
+def test_a_damaged_file_is_named(content: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "broken.eaf"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SourceError, match=r"broken\.eaf"):
+        read_tiers(path)
+
+
+@pytest.mark.parametrize("place", ["linked", "moved", "same_name"])
+def test_the_video_is_found(place: str, tmp_path: Path) -> None:
+    elsewhere, here = tmp_path / "elsewhere", tmp_path / "here"
+    elsewhere.mkdir()
+    here.mkdir()
+    linked = elsewhere / "talk.mp4"
+    video = {"linked": linked, "moved": here / "talk.mp4", "same_name": here / "a.mov"}[place]
+    video.touch()
+    path = write(here / "a.eaf", {"anna": LEVELS}, None if place == "same_name" else linked)
+    assert video_of(path).resolve() == video.resolve()
+
+
+def test_a_missing_video_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="its video is neither"):
+        video_of(write(tmp_path / "a.eaf", {"anna": LEVELS}, tmp_path / "gone.mp4"))

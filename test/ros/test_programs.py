@@ -1,0 +1,166 @@
+"""The nodes as programs: they start, say what is wrong, and end cleanly."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from social_perception.ros.support.runner import interruptible
+
+TIMEOUT_S = 60.0
+
+
+class Program:
+    """A node in a process of its own; its output is read as it comes."""
+
+    def __init__(self, name: str, *arguments: str) -> None:
+        environment = {**os.environ, "ROS_DOMAIN_ID": str(1 + os.getpid() % 100), "PYTHONUNBUFFERED": "1"}
+        package = "tools" if name == "demo" else "nodes"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", f"social_perception.ros.{package}.{name}", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+        )
+        self.output = ""
+        self._grown = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self._process.stdout:
+            with self._grown:
+                self.output += line
+                self._grown.notify()
+
+    def await_output(self, text: str) -> None:
+        with self._grown:
+            assert self._grown.wait_for(lambda: text in self.output, TIMEOUT_S), self.output
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def end(self) -> int:
+        status = self._process.wait(TIMEOUT_S)
+        self._reader.join(TIMEOUT_S)
+        return status
+
+    def kill(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait(TIMEOUT_S)
+        self._reader.join(TIMEOUT_S)
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def run():
+    programs = []
+
+    def start(*arguments: str) -> Program:
+        programs.append(Program(*arguments))
+        return programs[-1]
+
+    yield start
+    for program in programs:
+        program.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ends_cleanly_on_a_signal(number, run) -> None:
+    program = run("group_affect")
+    program.await_output("group_affect is activated")
+    program.signal(number)
+    assert program.end() == 0, program.output
+    assert "Traceback" not in program.output
+
+
+@pytest.fixture
+def _handlers():
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_handlers")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_disturb_the_cleaning_up(number) -> None:
+    cleaned_up = False
+    with interruptible():
+        try:
+            signal.raise_signal(number)
+            pytest.fail("the signal did not interrupt")
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            cleaned_up = True
+    assert cleaned_up
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("group_affect", "--ros-args", "-p", "window_s:=999.0"), "error: .*window_s.*999"),
+        (("group_affect", "--ros-args", "-p", "window_s:=long"), "error: .*window_s.*long"),
+        (
+            ("smile_intensity", "--ros-args", "-p", "model:=/nowhere.safetensors"),
+            "cannot be configured: .*/nowhere",
+        ),
+        (("face_tracker", "--ros-args", "-p", "backend:=magic"), "error: .*backend must be one of .*magic"),
+        (("image_publisher", "--source", "/nowhere.mp4"), "error: /nowhere.mp4 does not exist"),
+        (("demo", "--source", "/nowhere.mp4"), "error: /nowhere.mp4 does not exist"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(arguments, problem, run) -> None:
+    program = run(*arguments)
+    assert program.end() == 1, program.output
+    assert re.search(problem, program.output), program.output
+    assert "Traceback" not in program.output
+
+
+def test_without_autostart_a_node_waits_for_its_manager(run, ros) -> None:
+    from lifecycle_msgs.msg import Transition
+    from lifecycle_msgs.srv import ChangeState
+
+    program = run("group_affect", "--ros-args", "-p", "autostart:=false", "-r", f"__ns:={ros.namespace}")
+    client = ros.node.create_client(ChangeState, "group_affect/change_state")
+    ros.until(client.service_is_ready, "the node's services", TIMEOUT_S)
+    assert "configured" not in program.output
+    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+        request = ChangeState.Request(transition=Transition(id=transition))
+        answer = client.call_async(request)
+        ros.until(answer.done)
+        assert answer.result().success
+    program.await_output("group_affect is activated")
+    program.signal(signal.SIGINT)
+    assert program.end() == 0
+
+
+def test_image_publisher_plays_a_folder_to_its_end(run, ros, tmp_path, picture) -> None:
+    from PIL import Image as PillowImage
+    from sensor_msgs.msg import Image
+
+    from social_perception.ros.support.images import decode
+
+    for index in range(3):
+        PillowImage.fromarray(picture).save(tmp_path / f"{index}.png")
+    found = []
+    ros.node.create_subscription(Image, "camera", found.append, 10)
+    program = run(
+        "image_publisher", "--source", str(tmp_path), "--topic", "camera", "--rate", "5",
+        "--ros-args", "-r", f"__ns:={ros.namespace}",
+    )  # fmt: skip
+    ros.until(lambda: len(found) == 3, "three pictures", TIMEOUT_S)
+    assert program.end() == 0, program.output
+    assert (decode(found[0]) == picture).all()
+    stamps = [message.header.stamp.sec + message.header.stamp.nanosec * 1e-9 for message in found]
+    assert stamps == sorted(stamps)
+    assert stamps[2] - stamps[0] >= 0.35
