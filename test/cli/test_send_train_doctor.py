@@ -39,9 +39,9 @@ def test_send_without_a_receiver_is_an_error(capsys):
 def test_train_and_evaluate_pass_on_what_was_given(monkeypatch, tmp_path):
     called = []
     for room in ("training", "evaluation"):
-        module = type(sys)(f"social_perception.{room}.run")
+        module = type(sys)(f"social_perception.research.{room}.run")
         module.main = lambda *args, **kwargs: called.append((args, kwargs))
-        monkeypatch.setitem(sys.modules, f"social_perception.{room}.run", module)
+        monkeypatch.setitem(sys.modules, f"social_perception.research.{room}.run", module)
     assert main(["train", "small.yaml", "--resume", "auto", "--without", "a"]) == 0
     assert main(["evaluate", "--model", "a.safetensors", "--no-clips"]) == 0
     (train_args, train_named), (evaluate_args, evaluate_named) = called
@@ -51,7 +51,7 @@ def test_train_and_evaluate_pass_on_what_was_given(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(("command", "room"), [("train", "training"), ("evaluate", "evaluation")])
 def test_a_missing_extra_is_named(command, room, monkeypatch, capsys):
-    monkeypatch.delitem(sys.modules, f"social_perception.{room}.run", raising=False)
+    monkeypatch.delitem(sys.modules, f"social_perception.research.{room}.run", raising=False)
     for name in ("lightning", "pandas", "sklearn", "scipy.stats"):
         monkeypatch.setitem(sys.modules, name, None)
     for name in [

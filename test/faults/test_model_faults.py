@@ -46,7 +46,7 @@ MODELS = {
     "another version": lambda path: save_file(
         {"a": torch.zeros(1)},
         path,
-        {"architecture": "social_perception.perception.smile.SmileNetwork", "version": "2"},
+        {"architecture": "social_perception.smile.SmileNetwork", "version": "2"},
     ),
     "another network": lambda path: save_file({"a": torch.zeros(1)}, path, {"architecture": "VGG"}),
     "no network": lambda path: save_file({"a": torch.zeros(1)}, path),

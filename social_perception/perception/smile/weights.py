@@ -35,8 +35,8 @@ class Architecture:
 
 
 ARCHITECTURES = (
-    Architecture("social_perception.perception.smile.SmileNetwork", NetworkConfig, SmileNetwork),
-    Architecture("social_perception.perception.smile.ReferenceNetwork", ReferenceConfig, ReferenceNetwork),
+    Architecture("social_perception.smile.SmileNetwork", NetworkConfig, SmileNetwork),
+    Architecture("social_perception.smile.ReferenceNetwork", ReferenceConfig, ReferenceNetwork),
 )
 VERSION = 1
 SHIPPED = "smile_small.safetensors"

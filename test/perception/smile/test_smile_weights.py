@@ -79,11 +79,11 @@ def test_text_is_refused(tmp_path: Path) -> None:
     [
         ({}, "unknown"),
         ({"architecture": "other.Network", "version": "1"}, "other.Network"),
-        ({"architecture": "social_perception.perception.smile.SmileNetwork", "version": "99"}, "version 99"),
-        ({"architecture": "social_perception.perception.smile.SmileNetwork", "version": "1"}, "do not fit"),
+        ({"architecture": "social_perception.smile.SmileNetwork", "version": "99"}, "version 99"),
+        ({"architecture": "social_perception.smile.SmileNetwork", "version": "1"}, "do not fit"),
         (
             {
-                "architecture": "social_perception.perception.smile.SmileNetwork",
+                "architecture": "social_perception.smile.SmileNetwork",
                 "version": "1",
                 "config": '{"channels": [4, 4, 8, 8], "features": 16, "hidden": 13}',
             },
@@ -104,7 +104,7 @@ def test_weights_of_another_kind_are_refused(tmp_path: Path, metadata: dict[str,
 def test_sizes_that_the_tensors_do_not_have_take_no_memory(tmp_path: Path, sizes: dict[str, object]) -> None:
     path = tmp_path / "boasting.safetensors"
     config = {**dataclasses.asdict(SMALL), **sizes}
-    metadata = {"architecture": "social_perception.perception.smile.SmileNetwork", "version": "1"}
+    metadata = {"architecture": "social_perception.smile.SmileNetwork", "version": "1"}
     save_file(SmileNetwork(SMALL).state_dict(), path, {**metadata, "config": json.dumps(config)})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ModelError, match="do not fit"):
