@@ -6,6 +6,7 @@ import os
 import traceback
 
 import pytest
+
 from test.ros.conftest import HAS_ROS, ros
 
 if not HAS_ROS and os.environ.get("CI") != "true":
