@@ -49,7 +49,7 @@ def test_its_numbers_are_those_of_the_code() -> None:
     assert f"{AnonymityConfig().min_group_size} by default" in text
     assert f"`max_lost_s` ({TrackingConfig().max_lost_s:g} s)" in text
     assert f"stays hidden for {blur.HOLD_S:g} s" in text
-    assert f"keep pictures back for {blur.LOOK_BACK_S:g} s" in text
+    assert f"hold images back for {blur.LOOK_BACK_S:g} s" in text
     assert f"at most {blur.CELLS + 1} x {blur.CELLS + 1} mean colours" in text
 
 

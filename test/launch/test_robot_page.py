@@ -1,4 +1,4 @@
-"""What docs/robot.md names is there: launch files and arguments, programs, parameters, topics, files."""
+"""What the pages about robots name is there: launch files, arguments, programs, parameters, topics, files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ pytest.importorskip("social_perception.msg", reason="needs the messages: build t
 from launch.launch_description_sources import get_launch_description_from_python_launch_file
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "robot.md").read_text()
+PAGES = ("robot.md", "operation.md", "network.md")
+PAGE = "\n".join((ROOT / "docs" / name).read_text() for name in PAGES)
 
 
 def words(pattern: str, text: str = PAGE) -> list:

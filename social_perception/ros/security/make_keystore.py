@@ -1,6 +1,6 @@
 """Program make_keystore: keys and permissions for the programs of the package, made by sros2.
 
-Run again, it keeps every key and brings the permissions up to date. See docs/security_ros.md.
+Run again, it keeps every key and brings the permissions up to date. See docs/security.md.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def _wanted(entities: Iterable[Any], context: LaunchContext, enclaves: str) -> l
         if not _has_enclave(entity):
             raise NotSecured(
                 f"security:=true, but {_spoken(entity)} has no enclave here: start it by itself, with one of "
-                "yours (docs/security_ros.md)"
+                "yours (docs/security.md)"
             )
         programs.append(str(entity.node_executable))
     # One for all, as ROS has it; a wish for that is respected.
