@@ -5,9 +5,7 @@
 SOURCE ?=
 DURATION ?=
 PYTEST_ARGS ?=
-# The whole suite says how much of the package it runs, and fails below the share in pyproject.toml. Beside each
-# other (WHOLE="--cov -n 2 --dist loadfile") the tests take 10 minutes on two cores, but that of the replay can
-# wait for ever then.
+# The whole suite says how much of the package it runs, and fails below the share in pyproject.toml.
 WHOLE ?= $(if $(strip $(PYTEST_ARGS)),,--cov --cov-report=term)
 BENCH_ARGS ?=
 SOAK_S ?= 1800

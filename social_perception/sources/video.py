@@ -34,6 +34,9 @@ class VideoSource(Source):
 
     The stamps are the presentation times from the start of the file, so that they are those that a
     player and ELAN show.
+
+    Opening a video turns off PyAV's logging (``av.logging.set_level``) in the whole process: decoders with
+    several threads can deadlock with it.
     """
 
     live = False
@@ -82,7 +85,7 @@ class VideoSource(Source):
     def _decode(self) -> Iterator[Frame]:
         for picture in self._pictures():
             stamp_s = self._stamp(picture)
-            image = _upright(picture.to_ndarray(format="rgb24"), _rotation_deg(picture, self._stream))
+            image = _upright(picture.to_ndarray(format="rgb24"), picture.rotation)
             yield Frame(image, stamp_s, self._index)
             self._index += 1
             self._last_stamp_s = stamp_s
@@ -136,6 +139,9 @@ def _open(path: Path) -> Any:
     if path.is_file() and path.stat().st_size == 0:
         raise SourceError(f"{path} is not a video that can be read: it is empty")
     try:
+        # A frame thread that logs through Python waits for the interpreter's lock, which closing the decoder
+        # holds while it waits for the thread. None: FFmpeg's messages are dropped without Python.
+        av.logging.set_level(None)
         container = av.open(str(path))
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise SourceError(f"{path} is not a video that can be read: {_reason(error)}") from error
@@ -163,14 +169,6 @@ def _frame_count(container: Any, stream: Any, rate_hz: float | None) -> int | No
     if container.duration and rate_hz:
         return round(container.duration / av.time_base * rate_hz)
     return None
-
-
-def _rotation_deg(picture: Any, stream: Any) -> int:
-    # PyAV before 14 does not know the rotation of a frame.
-    rotation = getattr(picture, "rotation", None)
-    if rotation is None:
-        rotation = -int(float(stream.metadata.get("rotate", 0)))
-    return int(rotation)
 
 
 def _upright(image: ImageArray, rotation_deg: int) -> ImageArray:

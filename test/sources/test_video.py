@@ -1,5 +1,7 @@
 import shutil
 import struct
+import subprocess
+import sys
 from fractions import Fraction
 
 import av
@@ -154,3 +156,50 @@ def test_a_real_clip_in_another_container(shared, tmp_path):
         first, second = next(source), next(source)
     assert (first.width, first.height) == (960, 540)
     assert 0 < second.stamp_s - first.stamp_s < 0.1
+
+
+def write_damaged_video(path):
+    """Noise, so that decoding takes a while, with bytes of every packet but the first overwritten."""
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
+        for number in range(12):
+            frame = av.VideoFrame.from_ndarray(np.roll(noise, 3 * number, axis=1), format="rgb24")
+            for whole in stream.encode(frame):
+                data = bytearray(bytes(whole))
+                if number:
+                    middle = len(data) // 2
+                    data[middle : middle + 200] = b"\x55" * 200
+                packet = av.Packet(bytes(data))
+                packet.pts, packet.dts, packet.time_base = whole.pts, whole.dts, whole.time_base
+                packet.stream, packet.is_keyframe = stream, whole.is_keyframe
+                container.mux(packet)
+    return path
+
+
+OPEN_AND_CLOSE = """
+import logging, sys, time
+import av
+from social_perception.sources.video import VideoSource
+
+class SlowHandler(logging.Handler):
+    def emit(self, record):
+        print(record.getMessage(), file=sys.stderr)
+        time.sleep(0.02)
+
+logging.getLogger("libav").addHandler(SlowHandler())
+av.logging.set_level(av.logging.ERROR)
+for _ in range(30):
+    with VideoSource(sys.argv[1]) as source:
+        next(source)
+"""
+
+
+def test_closing_a_damaged_video_never_waits_for_a_thread_that_logs(tmp_path):
+    # Another library may have turned PyAV's logging on. The handler gives the interpreter's lock up, as one
+    # that writes to a disk does, so that without the source's precaution the first close() deadlocks.
+    path = write_damaged_video(tmp_path / "damaged.mp4")
+    command = [sys.executable, "-c", OPEN_AND_CLOSE, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == ""

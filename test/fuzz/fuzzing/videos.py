@@ -16,7 +16,6 @@ from fuzzing.target import Target, lowered, promise
 from social_perception.sources import video
 from social_perception.sources.video import VideoSource
 
-av.logging.set_level(av.logging.PANIC)
 _FOLDER = tempfile.TemporaryDirectory(prefix="fuzz_videos_")
 _MOST_FRAMES = 100
 
