@@ -1,5 +1,5 @@
 # Each target sets up what it needs first; a second run starts in seconds.
-.PHONY: help setup demo test bench soak fuzz lock lint format clean distclean
+.PHONY: help setup demo test bench soak fuzz docs lock lint format clean distclean
 .DEFAULT_GOAL := help
 
 SOURCE ?=
@@ -39,6 +39,10 @@ soak: setup  ## nightly: SOAK_S=1800 seconds at 30 Hz, OVERLOAD_S=120 of too muc
 fuzz: setup  ## nightly: bad input for everything that takes some, FUZZ_S=60 seconds each; fails on a finding
 	@. ./env.sh && .venv/bin/python -m pip install -q --disable-pip-version-check -r tools/requirements-fuzz.txt && \
 	exec .venv/bin/python test/fuzz/run.py --seconds $(FUZZ_S)
+
+docs: setup  ## the documentation site in runs/docs; a warning or a broken link is an error
+	@. ./env.sh && .venv/bin/python -m pip install -q --disable-pip-version-check -r tools/requirements-docs.txt && \
+	NO_MKDOCS_2_WARNING=1 exec .venv/bin/mkdocs build --strict
 
 lock: setup  ## writes the locks of the packages anew; LOCK_ARGS=--upgrade
 	@.venv/bin/python tools/lock_dependencies.py $(LOCK_ARGS)

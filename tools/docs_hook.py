@@ -10,15 +10,23 @@ from __future__ import annotations
 import logging
 import posixpath
 import re
+import sys
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOT_PAGES = {"CONTRIBUTING.md": "contributing.md", "SECURITY.md": "security_policy.md"}
 """Pages that lie in the repository's root because code hosts look for them there."""
+
+sys.path.insert(0, str(ROOT / "tools"))
+try:
+    import docs_reference
+except ImportError as error:
+    raise PluginError(f"the reference needs ROS 2 and the built messages (. ./env.sh): {error}") from error
 
 _LINK = re.compile(r"(?<!!)\[([^]]+)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 _logger = logging.getLogger("mkdocs.hooks.docs")
@@ -28,6 +36,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for source, name in ROOT_PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, name, content=_LINK.sub(_from_root, text)))
+    for name, text in docs_reference.pages().items():
+        files.append(File.generated(config, name, content=text))
     for _, target, _ in _LINK.findall((ROOT / "README.md").read_text(encoding="utf-8")):
         if not (ROOT / target).exists():
             _logger.warning("README.md links to %s, which does not exist", target)
