@@ -136,13 +136,13 @@ def make_origin(config: PipelineConfig, wanted: object) -> Origin:
 
 
 def _network_hashes(config: PipelineConfig) -> dict[str, str]:
-    # Not by asking the rooms for the paths: that loads torch, which the parent of workers never needs.
-    package = Path(str(resources.files("social_perception")))
+    # The paths are not asked of the modules: that loads torch, which the parent of workers never needs.
+    perception = Path(str(resources.files("social_perception"))) / "perception"
     smile = config.smile.model
     return {
-        "detector": _hash(sorted((package / "detection" / "weights").iterdir())),
+        "detector": _hash(sorted((perception / "detection" / "weights").iterdir())),
         "smile": _hash(
-            [Path(smile).expanduser()] if smile else sorted((package / "smile" / "weights").iterdir())
+            [Path(smile).expanduser()] if smile else sorted((perception / "smile" / "weights").iterdir())
         ),
     }
 
