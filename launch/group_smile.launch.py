@@ -105,8 +105,8 @@ COMMON = {
     ],
 }
 
-# In a process of its own: it subscribes the images when somebody looks. With Fast DDS 3.2, a second
-# subscription of a topic that comes and goes in one process can block the first for ever.
+# In a process of its own: it subscribes to the images when somebody looks, and a process with two
+# subscriptions of an image topic was seen to block (docs/decisions.md).
 OVERLAY = Node(
     executable="affect_overlay",
     ros_arguments=enclave("affect_overlay"),

@@ -46,7 +46,7 @@ def test_reliable_publishers_are_followed_and_others_are_not_shut_out(ros, image
     def reliability():
         topic.check(60.0)
         found = ros.node.get_subscriptions_info_by_topic(topic.topic)
-        assert len(found) <= 1, "of two subscriptions of a topic in one process one can block the other"
+        assert len(found) <= 1, "two subscriptions of one topic in a process"
         return found[0].qos_profile.reliability.name if found else "none, for a moment"
 
     assert reliability() == "BEST_EFFORT"

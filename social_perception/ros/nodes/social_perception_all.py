@@ -1,8 +1,8 @@
 """The nodes of the package in one process, so that the camera's images cross DDS once and face crops never.
 
 affect_markers, for people who watch, costs nothing while nobody does, and can be left out. affect_overlay
-is left out unless asked for: it subscribes the images too, and with Fast DDS 3.2 a second subscription
-of a topic that comes and goes in one process can block the first for ever.
+is left out unless requested: it subscribes to the images too, and a process with two subscriptions of an
+image topic was seen to block (docs/decisions.md).
 """
 
 from __future__ import annotations

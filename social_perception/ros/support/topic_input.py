@@ -177,8 +177,8 @@ class TopicInput:
         # Best effort suits any publisher, but loses most large images on their way through DDS.
         if self._pause is not None or self._can_be_reliable() == self._is_reliable:
             return
-        # Of two subscriptions of a topic in one process one can block the other for ever when one of them
-        # goes (seen with Fast DDS 3.2), and the old one goes only when the executor lets it go.
+        # A process with two subscriptions of an image topic was seen to block when one of them was destroyed
+        # (docs/decisions.md), and the old one is destroyed only when the executor releases it.
         self.close()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._pause = self._node.create_timer(_CHANGE_S, self._subscribe_anew, clock=steady)
