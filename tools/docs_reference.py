@@ -45,8 +45,8 @@ ALL_PUBLISH, ALL_SUBSCRIBE = {"/rosout", "/parameter_events"}, {"/clock"}
 TOPICS = """# Topics
 
 Names are those of the nodes; remappings and the namespace change them. Every message has the header of its
-image, unchanged. A QoS is given where a node always has the publisher or subscription; the views subscribe
-only while somebody looks.
+image, unchanged. A QoS is in brackets where a node always has the publisher or subscription; the views
+subscribe only while somebody looks.
 """
 PROGRAMS = """
 `image` and `depth` are subscribed best effort, and reliably while all their publishers are reliable
@@ -152,7 +152,7 @@ def _topics(nodes: dict[str, Node]) -> str:
     return "\n".join(
         [
             TOPICS,
-            *_table(("topic", "type", "published by", "with QoS", "subscribed by", "with QoS"), rows),
+            *_table(("topic", "type", "published by", "subscribed by"), rows),
             PROGRAMS,
             *_table(
                 ("program", "purpose", "subscribes", "publishes"),
@@ -216,7 +216,11 @@ def _topic_row(name: str, programs: Sequence[Program], endpoints: Sequence[Endpo
         _type_link(ends[0].type) if ends else TYPES_OF_OTHERS.get(name.partition("/humans/")[1] or name, "")
     )
     offered, requested = (_qos(each.qos for each in ends if each.publishes is out) for out in (True, False))
-    return f"`{name}`", kind, ", ".join(publishers), offered, ", ".join(subscribers), requested
+    return f"`{name}`", kind, _with(publishers, offered), _with(subscribers, requested)
+
+
+def _with(names: Sequence[str], qos: str) -> str:
+    return ", ".join(names) + (f" ({qos})" if qos else "")
 
 
 def _type_link(kind: type) -> str:
@@ -231,7 +235,7 @@ def _qos(profiles: Iterable[Any]) -> str:
         f"{'reliable' if each.reliability == RELIABLE else 'best effort'}, depth {each.depth}"
         for each in profiles
     }
-    return "; ".join(sorted(words))
+    return "; ".join(_unbroken(each) for each in sorted(words))
 
 
 # Parameters.
@@ -279,7 +283,7 @@ def _parameter_row(node: Node, name: str) -> tuple[str, ...]:
     )
     shown = f"`{text}`" if text not in ("", "[]") else "empty"
     (limits,) = [*descriptor.integer_range, *descriptor.floating_point_range] or [None]
-    span = f"{limits.from_value:g} to {limits.to_value:g}" if limits else ""
+    span = _unbroken(f"{limits.from_value:g} to {limits.to_value:g}") if limits else ""
     choices = descriptor.additional_constraints.removeprefix("one of: ")
     changes = "" if descriptor.read_only else "yes"
     return f"`{descriptor.name}`", shown, span or choices, changes, descriptor.description
@@ -374,6 +378,10 @@ def _option_row(command: argparse.ArgumentParser, action: argparse.Action) -> tu
 
 def _codes(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
+
+
+def _unbroken(text: str) -> str:
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

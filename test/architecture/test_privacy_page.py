@@ -51,8 +51,3 @@ def test_its_numbers_are_those_of_the_code() -> None:
     assert f"stays hidden for {blur.HOLD_S:g} s" in text
     assert f"hold images back for {blur.LOOK_BACK_S:g} s" in text
     assert f"at most {blur.CELLS + 1} x {blur.CELLS + 1} mean colours" in text
-
-
-def test_its_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", PAGE):
-        assert (ROOT / "docs" / target).is_file(), target

@@ -19,7 +19,8 @@ def pages(tmp_path_factory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("pages")
     command = [sys.executable, ROOT / "tools" / "docs_reference.py", folder]
     subprocess.run(command, check=True, cwd=ROOT, timeout=100)
-    return {path.name: path.read_text() for path in (folder / "reference").iterdir()}
+    texts = {path.name: path.read_text(encoding="utf-8") for path in (folder / "reference").iterdir()}
+    return {name: text.replace("\N{NO-BREAK SPACE}", " ") for name, text in texts.items()}
 
 
 def section(page: str, heading: str) -> str:
@@ -45,10 +46,10 @@ def test_each_setting_is_a_row_with_its_default_range_and_meaning(pages, node, c
 
 def test_topics_have_type_publisher_qos_and_subscribers(pages) -> None:
     (row,) = (row for row in pages["topics.md"].splitlines() if row.startswith("| `tracked_faces` |"))
-    kind, publishers, qos, subscribers, _ = (cell.strip() for cell in row.strip("|").split("|")[1:])
+    kind, publishers, subscribers = (cell.strip() for cell in row.strip("|").split("|")[1:])
     assert kind == "[TrackedFaceArray](messages.md#trackedfacearray)"
-    assert (publishers, qos) == ("face_tracker, ros4hri_faces", "reliable, depth 10")
-    assert subscribers == "ros4hri, smile_intensity"
+    assert publishers == "face_tracker, ros4hri_faces (reliable, depth 10)"
+    assert subscribers == "ros4hri, smile_intensity (reliable, depth 1)"
 
 
 def test_each_field_of_each_message_has_its_comment(pages) -> None:
