@@ -361,6 +361,9 @@ class SourceConfig(Checked):
         "where other machines can connect; empty: nothing",
     )
     sample_people: int = setting(5, "people in the sample", low=1, high=16)
+    sound_rate_hz: int = setting(
+        16000, "samples per second to which a source's sound is converted", low=4000, high=192000
+    )
 
     def __post_init__(self) -> None:
         Checked.__post_init__(self)

@@ -17,6 +17,10 @@ class ImageError(SocialPerceptionError, ValueError):
     """An image has a shape, type or content that cannot be processed."""
 
 
+class SoundError(SocialPerceptionError, ValueError):
+    """A block of sound has a shape, type or content that cannot be processed."""
+
+
 class MessageError(SocialPerceptionError, ValueError):
     """What another program says of faces or groups cannot be."""
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from social_perception.core.errors import ImageError
+from social_perception.core.sound import Sound
 
 CROP_SIZE_PX = 96
 """Side of the square face crop that the smile network sees."""
@@ -238,6 +239,8 @@ class GroupDynamics:
 class Frame:
     """One camera image; index grows by one with each frame that enters the pipeline.
 
+    ``sound`` is what was recorded since the frame before, up to ``stamp_s``; None: the source has no sound.
+
     Raises:
         ImageError: the image or its stamp cannot be processed.
     """
@@ -245,6 +248,7 @@ class Frame:
     image: ImageArray
     stamp_s: float
     index: int
+    sound: Sound | None = None
 
     def __post_init__(self) -> None:
         image: Any = self.image

@@ -10,6 +10,7 @@ from typing import Any
 from social_perception.core.errors import ImageError, SourceError
 from social_perception.core.types import Frame, ImageArray
 from social_perception.sources.bag_files import Topic, in_one_line, message_reader, open_recording
+from social_perception.sources.bag_sound import BagSound
 from social_perception.sources.images import decode_image
 from social_perception.sources.raw_images import decode_raw
 from social_perception.sources.source import Source
@@ -22,17 +23,18 @@ _NOT_FOR_FACES = ("depth", "disparity", "infra", "confidence", "mask", "overlay"
 
 
 class BagSource(Source):
-    """Reads the pictures of one topic; the stamps are those of their headers."""
+    """Reads the images of one topic, with the stamps of their headers, and the sound of another."""
 
     live = False
 
-    def __init__(self, path: Path, topic: str = "") -> None:
+    def __init__(self, path: Path, topic: str = "", sound_rate_hz: int | None = None) -> None:
         """Open the bag.
 
         Args:
             path: a rosbag2 folder, an .mcap, .db3 or .bag file.
             topic: of sensor_msgs Image or CompressedImage; empty: the first one in the bag whose name
                 does not speak of depth, infrared and the like.
+            sound_rate_hz: rate in Hz at which the frames' sound is requested; None: no sound is decoded.
 
         Raises:
             SourceError: the bag cannot be read or has no such pictures.
@@ -49,6 +51,8 @@ class BagSource(Source):
         duration_s = self._recording.duration_s
         self.rate_hz: float | None = self.topic.count / duration_s if duration_s > 0 else None
         self._read_message = message_reader(path)
+        self._sound = None if sound_rate_hz is None else BagSound.open(path, self._recording, sound_rate_hz)
+        self.sound_rate_hz = None if self._sound is None else sound_rate_hz
         self._skipped = 0
         self._frames = self._read()
 
@@ -57,15 +61,17 @@ class BagSource(Source):
 
     def _read(self) -> Iterator[Frame]:
         index = 0
-        for stamp_s, image in self._images():
-            yield Frame(image, stamp_s, index)
+        for stamp_s, recorded_s, image in self._images():
+            sound = None if self._sound is None else self._sound.until(stamp_s, recorded_s)
+            yield Frame(image, stamp_s, index, sound)
             index += 1
         if self._skipped > 1:
             _logger.warning("%s: %d pictures in all were skipped", self.name, self._skipped)
         if index == 0:
             raise SourceError(f"{self.name}: no picture of {self.topic.name} can be read")
 
-    def _images(self) -> Iterator[tuple[float, ImageArray]]:
+    def _images(self) -> Iterator[tuple[float, float, ImageArray]]:
+        """Yield each image's stamp, when it was recorded, and its pixels."""
         for entry in self._recording.messages(self.topic):
             try:
                 message = self._message(entry.data)
@@ -76,7 +82,8 @@ class BagSource(Source):
             stamp = message.header.stamp
             # As the nodes compute it, to the last bit.
             stamp_s = stamp.sec + stamp.nanosec * 1e-9
-            yield stamp_s or entry.time_ns * 1e-9, image
+            recorded_s = entry.time_ns * 1e-9
+            yield stamp_s or recorded_s, recorded_s, image
 
     def _message(self, data: bytes) -> Any:
         try:

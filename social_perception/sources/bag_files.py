@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from social_perception.core.errors import MissingDependencyError, SourceError
@@ -94,7 +95,7 @@ def open_recording(path: Path) -> Recording:
         if log.is_file() and log.stat().st_size:
             _logger.warning("%s holds messages that are not read: the recorder was not stopped", log)
     try:
-        return _Read([path])
+        return _Read(path)
     # rosbags, sqlite, yaml and zstandard each have their own errors, with no base in common.
     except Exception as error:
         reason = in_one_line(error)
@@ -105,13 +106,21 @@ def open_recording(path: Path) -> Recording:
     return recording
 
 
-def message_reader(path: Path) -> ReadMessage:
-    """What turns messages of this bag into objects; those of sensor_msgs are the same in all versions."""
-    from rosbags.typesys import Stores, get_typestore
+def message_reader(path: Path, definitions: Mapping[str, str] = MappingProxyType({})) -> ReadMessage:
+    """A function that turns messages of this bag into objects.
 
-    if path.suffix.lower() == ".bag":
-        return get_typestore(Stores.ROS1_NOETIC).deserialize_ros1
-    return get_typestore(Stores.ROS2_HUMBLE).deserialize_cdr
+    Args:
+        path: of the bag.
+        definitions: texts of the types that rosbags doesn't know, by name. Those that it does know, such as
+            sensor_msgs, are the same in all versions of ROS 2.
+    """
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+    is_ros1 = path.suffix.lower() == ".bag"
+    store = get_typestore(Stores.ROS1_NOETIC if is_ros1 else Stores.ROS2_HUMBLE)
+    for name, text in definitions.items():
+        store.register(get_types_from_msg(text, name))
+    return store.deserialize_ros1 if is_ros1 else store.deserialize_cdr
 
 
 def in_one_line(error: Exception) -> str:
@@ -157,45 +166,53 @@ def _open_if_readable(file: Path) -> Recording | None:
 class _Read:
     """A bag as rosbags reads it."""
 
-    def __init__(self, paths: list[Path]) -> None:
-        from rosbags.rosbag1 import Reader as Reader1
-        from rosbags.rosbag2 import Reader as Reader2
-
-        (self._path,) = paths
-        self._reader: Any = (Reader1 if self._path.suffix.lower() == ".bag" else Reader2)(self._path)
-        self._reader.open()
-        self._open = True
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open: list[Any] = []
+        self._idle = [self._reader()]
         try:
-            self.topics, self.duration_s = self._contents()
+            self.topics, self.duration_s = self._contents(self._idle[0])
         except BaseException:
             self.close()
             raise
 
-    def _contents(self) -> tuple[tuple[Topic, ...], float]:
+    def _reader(self) -> Any:
+        from rosbags.rosbag1 import Reader as Reader1
+        from rosbags.rosbag2 import Reader as Reader2
+
+        reader = (Reader1 if self._path.suffix.lower() == ".bag" else Reader2)(self._path)
+        reader.open()
+        self._open.append(reader)
+        return reader
+
+    @staticmethod
+    def _contents(reader: Any) -> tuple[tuple[Topic, ...], float]:
         counts: Counter[tuple[str, str]] = Counter()
-        for connection in self._reader.connections:
+        for connection in reader.connections:
             count = connection.msgcount
             # What metadata.yaml says may be anything.
             if not isinstance(count, int) or not 0 <= count < _MOST_MESSAGES:
                 raise ValueError("it says that a topic has a number of messages that cannot be")
             counts[connection.topic, connection.msgtype] += count
-        duration_s = max(0, self._reader.duration) * 1e-9 if any(counts.values()) else 0.0
+        duration_s = max(0, reader.duration) * 1e-9 if any(counts.values()) else 0.0
         return tuple(Topic(*name, count) for name, count in counts.items()), duration_s
 
     def messages(self, topic: Topic) -> Iterator[Message]:
+        # A reader has one place in its file: two iterations that take turns need one each.
+        reader = self._idle.pop() if self._idle else self._reader()
         connections = [
-            each
-            for each in self._reader.connections
-            if (each.topic, each.msgtype) == (topic.name, topic.kind)
+            each for each in reader.connections if (each.topic, each.msgtype) == (topic.name, topic.kind)
         ]
         last_ns = -1
         try:
-            for _, time_ns, data in self._reader.messages(connections):
+            for _, time_ns, data in reader.messages(connections):
                 yield Message(topic.name, topic.kind, time_ns, data)
                 last_ns = time_ns
         except Exception as error:
             _logger.warning("%s is damaged: %s", self._path, in_one_line(error))
             yield from self._after_damage(topic, last_ns)
+        finally:
+            self._idle.append(reader)
 
     def _after_damage(self, topic: Topic, last_ns: int) -> Iterator[Message]:
         """What lies behind the damage: the chunks of mcap files stand alone."""
@@ -204,9 +221,9 @@ class _Read:
                 yield from (each for each in _Scan(file).messages(topic) if each.time_ns > last_ns)
 
     def close(self) -> None:
-        if self._open:
-            self._open = False
-            self._reader.close()
+        self._idle.clear()
+        while self._open:
+            self._open.pop().close()
 
 
 class _Scan:

@@ -16,7 +16,7 @@ _TOPIC = "?topic="
 _KINDS = "a camera index, a video file, a folder of images, tcp://HOST:PORT, a bag, or sample"
 
 
-def open_source(spec: str, config: SourceConfig | None = None) -> Source:
+def open_source(spec: str, config: SourceConfig | None = None, *, sound: bool = False) -> Source:
     """Open a source.
 
     Args:
@@ -24,6 +24,7 @@ def open_source(spec: str, config: SourceConfig | None = None) -> Source:
             ``sample?people=8``, a folder of images, an image, a video file, or a bag (a rosbag2 folder,
             an .mcap, .db3 or .bag file), optionally with the topic: ``BAG?topic=/camera/image_raw``.
         config: settings; None: the defaults.
+        sound: whether the frames' sound is requested, where the source has any.
 
     Raises:
         SourceError: there is no such source or it cannot be opened.
@@ -44,7 +45,7 @@ def open_source(spec: str, config: SourceConfig | None = None) -> Source:
         return _open_sample(spec, config)
     if "://" in spec:
         raise SourceError(f"{spec} is no source; sources are {_KINDS}")
-    return _open_path(spec, config)
+    return _open_path(spec, config, sound=sound)
 
 
 def _open_sample(spec: str, config: SourceConfig) -> Source:
@@ -58,17 +59,18 @@ def _open_sample(spec: str, config: SourceConfig) -> Source:
     return SampleSource(people=config.sample_people)
 
 
-def _open_path(spec: str, config: SourceConfig) -> Source:
+def _open_path(spec: str, config: SourceConfig, *, sound: bool) -> Source:
     place, _, topic = spec.partition(_TOPIC)
     path = Path(place).expanduser()
     if not path.exists():
         raise SourceError(f"{place} does not exist; a source is {_KINDS}")
     if not path.is_file() and not path.is_dir():
         raise SourceError(f"{place} is neither a file nor a folder")
+    sound_rate_hz = config.sound_rate_hz if sound else None
     if is_bag(path):
         from social_perception.sources.bag import BagSource
 
-        return BagSource(path, topic)
+        return BagSource(path, topic, sound_rate_hz)
     if topic:
         raise SourceError(f"{place} is no bag: it has no topics")
     if path.is_dir() or path.suffix.lower() in EXTENSIONS:
@@ -77,7 +79,7 @@ def _open_path(spec: str, config: SourceConfig) -> Source:
         return ImageFolderSource(path, config.folder_rate_hz)
     from social_perception.sources.video import VideoSource
 
-    return VideoSource(path)
+    return VideoSource(path, sound_rate_hz)
 
 
 def with_topic(spec: str, topic: str | None) -> str:

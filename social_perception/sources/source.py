@@ -21,12 +21,15 @@ class Source(Protocol):
         live: whether pictures come at their own pace.
         rate_hz: pictures per second; None when it cannot be known.
         frame_count: about how many frames will come; None when unknown or endless.
+        sound_rate_hz: samples per second of the frames' sound; None: the source has no sound, or none was
+            requested.
     """
 
     name: str
     live: bool
     rate_hz: float | None
     frame_count: int | None
+    sound_rate_hz: int | None = None
 
     def __next__(self) -> Frame:
         """Return the next frame.

@@ -1,4 +1,4 @@
-"""A video file as a source, decoded by FFmpeg through PyAV.
+"""A video file as a source, images and sound, decoded by FFmpeg through PyAV.
 
 PyAV rather than OpenCV's VideoCapture: it gives each frame's presentation time (phones record at
 varying rates), the rotation, and says what is wrong with a file in an exception.
@@ -14,9 +14,11 @@ from typing import Any
 import av
 import numpy as np
 
-from social_perception.core.errors import SourceError
+from social_perception.core.errors import SoundError, SourceError
+from social_perception.core.sound import Sound
 from social_perception.core.types import Frame, ImageArray
 from social_perception.sources.images import MAX_PIXELS
+from social_perception.sources.sound import SoundReader, SoundTrack
 from social_perception.sources.source import Source
 
 _logger = logging.getLogger(__name__)
@@ -33,7 +35,8 @@ class VideoSource(Source):
     """Reads a video file to its end; what precedes a damaged part is kept.
 
     The stamps are the presentation times from the start of the file, so that they are those that a
-    player and ELAN show.
+    player and ELAN show. The sound is that of the first audio stream, on the same clock; what follows the
+    last image is not delivered.
 
     Opening a video turns off PyAV's logging (``av.logging.set_level``) in the whole process: decoders with
     several threads can deadlock with it.
@@ -41,14 +44,19 @@ class VideoSource(Source):
 
     live = False
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, sound_rate_hz: int | None = None) -> None:
         """Open the file and decode its first frame.
+
+        Args:
+            path: of the file.
+            sound_rate_hz: rate in Hz at which the frames' sound is requested; None: no sound is decoded.
 
         Raises:
             SourceError: the file is missing, empty, no video, or has no frame that can be decoded.
         """
         self.name = str(path)
         self._container = _open(Path(path))
+        self._sound: _SoundFile | None = None
         try:
             self._stream = _video_stream(self._container, self.name)
             self._stream.thread_type = "AUTO"
@@ -61,13 +69,16 @@ class VideoSource(Source):
             self._period_s = 1.0 / (self.rate_hz or _ASSUMED_RATE_HZ)
             start = self._container.start_time
             self._start_s = start / av.time_base if start is not None else 0.0
+            if sound_rate_hz is not None:
+                self._sound = _SoundFile.open(Path(path), self._start_s, sound_rate_hz)
+            self.sound_rate_hz = None if self._sound is None else sound_rate_hz
             self._index = 0
             self._last_stamp_s = -self._period_s
             self._damaged = 0
             self._frames = self._decode()
             self._first: Frame | None = self._decode_first()
         except BaseException:
-            self._container.close()
+            self._close_files()
             raise
 
     def _decode_first(self) -> Frame:
@@ -86,7 +97,8 @@ class VideoSource(Source):
         for picture in self._pictures():
             stamp_s = self._stamp(picture)
             image = _upright(picture.to_ndarray(format="rgb24"), picture.rotation)
-            yield Frame(image, stamp_s, self._index)
+            sound = None if self._sound is None else self._sound.reader.until(stamp_s)
+            yield Frame(image, stamp_s, self._index, sound)
             self._index += 1
             self._last_stamp_s = stamp_s
         self._report_damage()
@@ -130,6 +142,66 @@ class VideoSource(Source):
     def close(self) -> None:
         self._frames = iter(())
         self._first = None
+        self._close_files()
+
+    def _close_files(self) -> None:
+        self._container.close()
+        if self._sound is not None:
+            self._sound.close()
+
+
+class _SoundFile:
+    """The sound of a video file, through a demuxer of its own; damage is reported once, and skipped."""
+
+    def __init__(self, container: Any, stream: Any, start_s: float, rate_hz: int) -> None:
+        self._container, self._stream = container, stream
+        self._start_s, self._rate_hz = start_s, rate_hz
+        self._is_damaged = False
+        for other in container.streams:
+            if other is not stream:
+                other.discard = av.stream.Discard.all  # not even read, where the format allows it
+        self.reader = SoundReader(self._blocks(), rate_hz)
+
+    @classmethod
+    def open(cls, path: Path, start_s: float, rate_hz: int) -> _SoundFile | None:
+        """Open a file's sound; None where it has none."""
+        container = _open(path)
+        stream = next(iter(container.streams.audio), None)
+        if stream is not None and stream.codec_context is not None:
+            return cls(container, stream, start_s, rate_hz)
+        container.close()
+        if stream is not None:
+            _logger.warning("%s: there is no decoder for its sound", path)
+        return None
+
+    def _blocks(self) -> Iterator[Sound]:
+        track = SoundTrack(self._rate_hz)
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    break
+                for audio in packet.decode():
+                    yield from track.add(audio, self._time(audio))
+            except av.error.EOFError:
+                break
+            except (av.error.FFmpegError, SoundError, ValueError) as error:
+                self._report_damage(error)
+        yield from track.finish()
+
+    def _time(self, audio: Any) -> float | None:
+        if audio.pts is None or audio.time_base is None:
+            return None
+        return float(audio.pts * audio.time_base) - self._start_s
+
+    def _report_damage(self, error: Exception) -> None:
+        if not self._is_damaged:
+            self._is_damaged = True
+            name = self._container.name
+            _logger.warning("%s: its sound is damaged, parts are skipped: %s", name, _reason(error))
+
+    def close(self) -> None:
         self._container.close()
 
 

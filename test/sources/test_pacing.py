@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
+from social_perception.core.sound import Sound
 from social_perception.core.types import Frame
 from social_perception.sources import pacing
 from social_perception.sources.pacing import PacedSource
+from social_perception.sources.source import Source
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 
@@ -21,15 +23,20 @@ class Clock:
         self.now_s += seconds
 
 
-class Recorded:
-    """Ten frames a second, each of which may take time to decode."""
+class Recorded(Source):
+    """Ten frames a second, each with the sound before it, that may take time to decode."""
 
-    name, live, rate_hz, frame_count = "recorded", False, 10.0, 30
+    name, live, rate_hz, frame_count, sound_rate_hz = "recorded", False, 10.0, 30, 1000
 
     def __init__(self, clock, decoding_s=0.0):
         self.clock, self.decoding_s = clock, decoding_s
-        self.frames = iter([Frame(IMAGE, 5.0 + index / 10, index) for index in range(30)])
+        self.frames = iter([self.frame(index) for index in range(30)])
         self.closed = False
+
+    def frame(self, index):
+        stamp_s = 5.0 + index / 10
+        samples = np.arange(100 * index, 100 * (index + 1), dtype=np.float32) / 10_000
+        return Frame(IMAGE, stamp_s, index, Sound(samples, self.sound_rate_hz, stamp_s - 0.1))
 
     def __next__(self):
         self.clock.now_s += self.decoding_s
@@ -75,8 +82,18 @@ def test_a_source_that_cannot_keep_the_pace_is_shown_late_rather_than_never(cloc
     assert len(delivered) >= 3
 
 
+@pytest.mark.parametrize(("working_s", "decoding_s"), [(0.01, 0.0), (0.35, 0.0), (0.0, 0.3)])
+def test_no_sound_is_lost_with_the_frames_that_are_dropped(clock, working_s, decoding_s):
+    frames = [frame for _, frame in play(clock, working_s, decoding_s)]
+    samples = np.concatenate([frame.sound.samples for frame in frames])
+    assert np.rint(samples * 10_000).tolist() == list(range(3000))
+    for frame in frames:
+        assert frame.sound.end_s == pytest.approx(frame.stamp_s)
+
+
 def test_the_inner_source_is_closed(clock):
     inner = Recorded(clock)
     with PacedSource(inner) as source:
         assert (source.live, source.name, source.rate_hz) == (True, "recorded", 10.0)
+        assert source.sound_rate_hz == 1000
     assert inner.closed

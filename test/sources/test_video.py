@@ -3,6 +3,7 @@ import struct
 import subprocess
 import sys
 from fractions import Fraction
+from itertools import pairwise
 
 import av
 import numpy as np
@@ -203,3 +204,116 @@ def test_closing_a_damaged_video_never_waits_for_a_thread_that_logs(tmp_path):
     command = [sys.executable, "-c", OPEN_AND_CLOSE, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr == ""
+
+
+def write_talking_video(path, sound, seconds=4, audio_start_s=0.0, codec="aac", layout="mono", apart=False):
+    """25 frames a second with 48 kHz sound, (channels, N) in [-1, 1]; apart: all images before all sound."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        audio = container.add_stream(codec, rate=48_000, layout=layout)
+        images, packets = [], []
+        for number in range(25 * seconds):
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            images += video.encode(frame)
+        images += video.encode(None)
+        for first in range(0, sound.shape[1] - 1023, 1024):
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(sound[:, first : first + 1024], np.float32), format="fltp", layout=layout
+            )
+            frame.sample_rate, frame.time_base = 48_000, Fraction(1, 48_000)
+            frame.pts = first + round(48_000 * audio_start_s)
+            packets += audio.encode(frame)
+        packets += audio.encode(None)
+        for packet in [*images, *packets] if apart else sorted([*images, *packets], key=time_of):
+            container.mux(packet)
+    return path
+
+
+def time_of(packet):
+    return packet.pts * packet.time_base
+
+
+def beep(at_s, channels=1, seconds=4, length_s=0.1):
+    """Silence with a tone of 1 kHz at full scale."""
+    time_s = np.arange(48_000 * seconds) / 48_000
+    tone = np.sin(2 * np.pi * 1000 * time_s) * ((time_s >= at_s) & (time_s < at_s + length_s))
+    return np.repeat(tone[None], channels, 0)
+
+
+def loud_at(path):
+    """The times between which samples are louder than -20 dBFS, by the frames' sound."""
+    with VideoSource(path, 16_000) as source:
+        sounds = [frame.sound for frame in source]
+    times_s = np.concatenate([sound.start_s + np.arange(len(sound.samples)) / 16_000 for sound in sounds])
+    loud = times_s[np.abs(np.concatenate([sound.samples for sound in sounds])) > 0.1]
+    return loud.min(), loud.max()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("mono.mp4", {}),
+        ("stereo.mp4", {"layout": "stereo"}),
+        ("later.mkv", {"audio_start_s": 1.0}),
+        ("apart.mov", {"apart": True, "codec": "pcm_s16le"}),
+        ("flac.mkv", {"codec": "flac"}),
+        ("stream.ts", {"codec": "mp2"}),
+    ],
+)
+def test_a_beep_is_in_the_sound_of_the_frames_at_its_time(tmp_path, name, options):
+    at_s = 2.0 - options.get("audio_start_s", 0.0)
+    sound = beep(at_s, 2 if options.get("layout") == "stereo" else 1)
+    path = write_talking_video(tmp_path / name, sound, **options)
+    # Lossy codecs spread a sudden tone over a part of their window.
+    assert loud_at(path) == pytest.approx((2.0, 2.1), abs=0.02)
+
+
+def test_the_sound_of_all_frames_is_all_of_it_up_to_the_last(tmp_path):
+    path = write_talking_video(tmp_path / "talk.mp4", beep(1.0))
+    with VideoSource(path, 16_000) as source:
+        assert source.sound_rate_hz == 16_000
+        frames = list(source)
+    assert len(frames) == 100
+    for before, frame in pairwise(frames):
+        assert frame.sound.start_s == pytest.approx(before.stamp_s, abs=1e-4)
+        assert frame.sound.end_s == pytest.approx(frame.stamp_s, abs=1e-4)
+
+
+def test_frames_after_the_end_of_the_sound_have_no_samples(tmp_path):
+    path = write_talking_video(tmp_path / "talk.mp4", beep(0.5, seconds=1))
+    with VideoSource(path, 16_000) as source:
+        frames = list(source)
+    assert sum(len(frame.sound.samples) for frame in frames) == pytest.approx(16_000, abs=700)
+    assert all(len(frame.sound.samples) == 0 for frame in frames[30:])
+
+
+@pytest.mark.parametrize("rate_hz", [None, 16_000])
+def test_frames_of_a_video_without_sound_or_without_a_request_have_none(tmp_path, rate_hz):
+    silent = write_video(tmp_path / "silent.mp4", range(0, 400, 40))
+    path = silent if rate_hz else write_talking_video(tmp_path / "talk.mp4", beep(0.5))
+    with VideoSource(path, rate_hz) as source:
+        assert source.sound_rate_hz is None
+        assert next(source).sound is None
+
+
+def test_damaged_sound_is_reported_once_and_costs_no_image(tmp_path, caplog):
+    path = write_talking_video(tmp_path / "talk.mkv", beep(0.5, length_s=3.0), codec="mp2")
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(audio=0) if packet.size]
+    damaged = packets[20:60]
+    for packet in damaged:
+        place = data.index(bytes(packet))
+        data[place : place + packet.size] = b"\x55" * packet.size
+    path.write_bytes(data)
+    with VideoSource(path, 16_000) as source:
+        frames = list(source)
+    assert len(frames) == 100
+    assert caplog.text.count("its sound is damaged") == 1
+    lost_s = len(damaged) * 1152 / 48_000
+    delivered_s = sum(frame.sound.duration_s for frame in frames)
+    assert delivered_s == pytest.approx(frames[-1].stamp_s - lost_s, abs=0.1)
+    # What follows the damage has its own time.
+    assert frames[-1].sound.end_s == pytest.approx(frames[-1].stamp_s, abs=1e-3)
