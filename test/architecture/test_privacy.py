@@ -28,13 +28,13 @@ KNOWN = {
     "views/web/picture.py": "live --web-picture, while a browser asks for it",
     "ros/nodes/affect_overlay.py": "the overlay, while somebody subscribes it",
     "sources/tcp_sender.py": "social-perception send",
-    "research/training/video_faces.py": "train: the faces of the videos to learn from",
-    "research/training/clip_sequences.py": "train: the faces of the clips to learn from",
+    "research/training/video_faces.py": "train: the faces of the training videos",
+    "research/training/clip_sequences.py": "train: the faces of the training clips",
     "ros/tools/robot_check/scene.py": "check_robot: its own scene, in a folder that goes with it",
     "ros/tools/robot_check/program.py": "check_robot: the same",
     # No pictures of people in front of a camera.
-    "research/training/stills.py": "boxes of the training pictures",
-    "research/training/augmentation.py": "a training picture, made worse and read again in memory",
+    "research/training/stills.py": "boxes of the training images",
+    "research/training/augmentation.py": "a training image, compressed and decoded in memory",
     "research/evaluation/audit/changes.py": "a test picture, made worse and read again in memory",
     "sinks/elan.py": "levels",
 }

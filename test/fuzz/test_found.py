@@ -12,7 +12,7 @@ from fuzzing import bags, configs, elan, registry, streams, videos, weights
 from fuzzing.target import try_input
 
 from social_perception.core.errors import SourceError
-from social_perception.research.training.elan_tiers import read_tiers, video_of
+from social_perception.research.training.elan_tiers import find_video, read_tiers
 from social_perception.sinks.elan import write_elan
 from social_perception.sources import mcap_scan, video
 from social_perception.views.web.connection import Connection
@@ -165,4 +165,4 @@ def test_two_names_that_xml_cannot_hold_stay_two_tiers(tmp_path):
     write_elan(path, named, elan.timeline("group", 0, [3] * 3, stamps_s), tmp_path / "talk\x02.mp4")
     assert [tier.name for tier in read_tiers(path)] == ["face <U+0000>", "face <U+0001>", "face a"]
     (tmp_path / "talk\x02.mp4").touch()
-    assert video_of(path).name == "talk\x02.mp4"
+    assert find_video(path).name == "talk\x02.mp4"

@@ -113,7 +113,7 @@ def trained_baseline(sets: Sequence[str], cache: Path) -> HogSvm:
         if rated.empty:
             continue
         rated = rated[~rated["held_out"] & rated["rater1"].notna()]
-        stills = read_stills(name, cache).only(rated.index)
+        stills = read_stills(name, cache).select(rated.index)
         found = ~np.isnan(stills.boxes[:, 0])
         crops.append(still_crops(stills)[found])
         levels.append(rated.loc[stills.table["name"], "rater1"].to_numpy(int)[found])

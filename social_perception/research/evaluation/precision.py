@@ -73,7 +73,7 @@ def main(model: str = "", *, cache: Path | str = ".cache") -> tuple[Cost, ...]:
     scorers = _scorers(model)
     tests = [read_stills(name, Path(cache)) for name in _TEST_SETS]
     held_out = [
-        read_stills(name, Path(cache)).only(held_out_names(name)) for name in SETS_OF_SOURCES.values()
+        read_stills(name, Path(cache)).select(held_out_names(name)) for name in SETS_OF_SOURCES.values()
     ]
     times = frame_times_ms(list(scorers.values()))
     reference: FloatArray | None = None

@@ -101,7 +101,7 @@ def _still_figures(model: str, cache: Path) -> tuple[dict[str, object], HeldOut]
     scorer = make_scorer(SmileConfig(model=model))
     training_sets = training_sets_of(Path(model).expanduser() if model else shipped_path())
     rated = {
-        name: score_stills(read_stills(name, cache).only(held_out_names(name)), scorer)
+        name: score_stills(read_stills(name, cache).select(held_out_names(name)), scorer)
         for name in SETS_OF_SOURCES.values()
     }
     faces = held_out(rated, training_sets, cache)

@@ -1,7 +1,7 @@
-"""Makes one still face look as cameras, light, distance and things in the way would.
+"""Augments a still face: geometry, lighting, resolution, blur, noise, compression and occlusion.
 
-Everything is a few cv2 calls on one gray 96x96 crop, about 0.2 ms together. :class:`Look` holds the
-drawn parameters, so that a sequence can let them drift slowly (see ``sequences``).
+A few cv2 calls on one gray 96x96 crop, about 0.2 ms together. :class:`Augmentation` holds the sampled
+parameters, so that a sequence can change them slowly from frame to frame (see ``sequences``).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ SIDE = CROP_SIZE_PX
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """The drawn parameters of one view of a face; the defaults change nothing."""
+class Augmentation:
+    """The sampled parameters of one view of a face; the defaults change nothing."""
 
-    shift_x: float = 0.0  # of the crop's side
+    shift_x: float = 0.0  # fraction of the crop's side
     shift_y: float = 0.0
     log_scale: float = 0.0
     rotation_deg: float = 0.0
@@ -31,29 +31,30 @@ class Look:
     log_gamma: float = 0.0
     log_contrast: float = 0.0
     brightness: float = 0.0  # gray values
-    shade_x: float = 0.0  # gray values from the centre to the rim
+    shade_x: float = 0.0  # gray values from the center to the edge
     shade_y: float = 0.0
-    resolution_px: float = 96.0  # the face is shrunk to this and enlarged again
+    resolution_px: float = 96.0  # downsampled to this size and upsampled again
     blur_px: float = 0.0
     motion_px: float = 0.0
     noise: float = 0.0  # gray values, standard deviation
     jpeg_quality: float = 100.0
 
-    def towards(self, other: Look, share: float) -> Look:
-        """The look a share of the way to another one."""
+    def interpolate(self, other: Augmentation, fraction: float) -> Augmentation:
+        """Interpolate linearly: 0 gives these parameters, 1 the other ones."""
         mixed = {
-            f.name: (1 - share) * getattr(self, f.name) + share * getattr(other, f.name) for f in fields(self)
+            f.name: (1 - fraction) * getattr(self, f.name) + fraction * getattr(other, f.name)
+            for f in fields(self)
         }
-        return Look(**mixed)
+        return Augmentation(**mixed)
 
 
-def draw_look(rng: np.random.Generator) -> Look:
-    """Draw a look: always a little jitter, often poorer light, sometimes a far or compressed face."""
+def sample_augmentation(rng: np.random.Generator) -> Augmentation:
+    """Sample parameters: always some jitter, often poor lighting, sometimes low resolution or compression."""
     normal, chance = rng.normal, rng.random
-    return Look(
+    return Augmentation(
         shift_x=normal(0, 0.045),
         shift_y=normal(0, 0.045),
-        # Boxes of one and the same face differ by about a tenth in size from picture to picture.
+        # Boxes of the same face differ by about a tenth in size from image to image.
         log_scale=normal(0, 0.10),
         rotation_deg=normal(0, 9.0),
         log_aspect=normal(0, 0.04),
@@ -70,31 +71,43 @@ def draw_look(rng: np.random.Generator) -> Look:
     )
 
 
-def render(image: GrayImage, box: npt.NDArray[np.float32], look: Look, rng: np.random.Generator) -> GrayImage:
-    """Cut the face as ``crop_faces`` does, seen under the look.
+def render(
+    image: GrayImage, box: npt.NDArray[np.float32], params: Augmentation, rng: np.random.Generator
+) -> GrayImage:
+    """Crop the face as ``crop_faces`` does and apply the augmentation.
 
     Args:
-        image: (H, W) uint8 gray picture.
+        image: (H, W) uint8 gray image.
         box: (4,) left, top, width, height of the face in px.
-        look: the parameters.
-        rng: for the noise alone.
+        params: the augmentation.
+        rng: used for the noise only.
 
     Returns:
         (96, 96) uint8.
     """
-    crop = _cut(image, box, look)
-    crop = _blurred(crop, look)
-    return _compressed(_lit(crop, look, rng), look)
+    crop = _warp_crop(image, box, params)
+    crop = _blur(crop, params)
+    return _compress(_relight(crop, params, rng), params)
 
 
 def occlude(crop: GrayImage, rng: np.random.Generator) -> GrayImage:
-    """Sometimes put a thing before the face, in place: a patch, glasses, a hat. The mouth stays in view."""
+    """Occlude the face in place in about a quarter of the calls: a patch, glasses or a hat.
+
+    The mouth stays visible.
+
+    Args:
+        crop: (96, 96) uint8, changed in place.
+        rng: source of randomness.
+
+    Returns:
+        ``crop``.
+    """
     kind = rng.random()
     shade = int(rng.integers(0, 256))
     if kind < 0.12:
         width, height = rng.integers(10, 40, 2)
         left, top = rng.integers(-10, SIDE - 10, 2)
-        if top + height > 0.55 * SIDE:  # beside the mouth at most
+        if top + height > 0.55 * SIDE:  # narrow where it would cover the mouth
             width = min(width, 16)
         crop[max(0, top) : top + height, max(0, left) : left + width] = shade
     elif kind < 0.18:
@@ -107,15 +120,15 @@ def occlude(crop: GrayImage, rng: np.random.Generator) -> GrayImage:
     return crop
 
 
-def _cut(image: GrayImage, box: npt.NDArray[np.float32], look: Look) -> GrayImage:
+def _warp_crop(image: GrayImage, box: npt.NDArray[np.float32], params: Augmentation) -> GrayImage:
     side = CROP_MARGIN * max(box[2], box[3])
-    center = box[:2] + box[2:] / 2 + side * np.array([look.shift_x, look.shift_y])
-    to_crop = SIDE / side * np.exp(look.log_scale)
-    angle = np.deg2rad(look.rotation_deg)
-    stretch = np.exp(look.log_aspect)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    linear = to_crop * np.diag([stretch, 1 / stretch]) @ turn
-    # cv2 puts pixel centres on whole numbers; crop_faces counts from the corners.
+    center = box[:2] + box[2:] / 2 + side * np.array([params.shift_x, params.shift_y])
+    to_crop = SIDE / side * np.exp(params.log_scale)
+    angle = np.deg2rad(params.rotation_deg)
+    stretch = np.exp(params.log_aspect)
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = to_crop * np.diag([stretch, 1 / stretch]) @ rotation
+    # cv2 has pixel centers at integer coordinates; crop_faces has pixel corners there.
     offset = SIDE / 2 - 0.5 - linear @ (center - 0.5)
     matrix = np.hstack([linear, offset[:, None]])
     return cv2.warpAffine(
@@ -123,32 +136,34 @@ def _cut(image: GrayImage, box: npt.NDArray[np.float32], look: Look) -> GrayImag
     )
 
 
-def _blurred(crop: GrayImage, look: Look) -> GrayImage:
-    if look.resolution_px < SIDE - 1:
-        pixels = max(8, round(look.resolution_px))
+def _blur(crop: GrayImage, params: Augmentation) -> GrayImage:
+    if params.resolution_px < SIDE - 1:
+        pixels = max(8, round(params.resolution_px))
         small = cv2.resize(crop, (pixels, pixels), interpolation=cv2.INTER_AREA)
         crop = cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-    if look.blur_px > 0.2:
-        crop = cv2.GaussianBlur(crop, (0, 0), look.blur_px)
-    if look.motion_px >= 2:
-        crop = cv2.blur(crop, (round(look.motion_px), 1))
+    if params.blur_px > 0.2:
+        crop = cv2.GaussianBlur(crop, (0, 0), params.blur_px)
+    if params.motion_px >= 2:
+        crop = cv2.blur(crop, (round(params.motion_px), 1))
     return crop
 
 
-def _lit(crop: GrayImage, look: Look, rng: np.random.Generator) -> GrayImage:
-    levels = np.linspace(0.0, 1.0, 256, dtype=np.float32) ** np.float32(np.exp(look.log_gamma))
-    table = (levels - 0.5) * (255.0 * np.exp(look.log_contrast)) + 127.5 + look.brightness
-    lit = table.astype(np.float32)[crop]
-    if look.shade_x or look.shade_y:
+def _relight(crop: GrayImage, params: Augmentation, rng: np.random.Generator) -> GrayImage:
+    levels = np.linspace(0.0, 1.0, 256, dtype=np.float32) ** np.float32(np.exp(params.log_gamma))
+    table = (levels - 0.5) * (255.0 * np.exp(params.log_contrast)) + 127.5 + params.brightness
+    relit = table.astype(np.float32)[crop]
+    if params.shade_x or params.shade_y:
         ramp = np.linspace(-1.0, 1.0, SIDE, dtype=np.float32)
-        lit += look.shade_x * ramp[None, :] + look.shade_y * ramp[:, None]
-    if look.noise > 0.5:
-        lit += np.float32(look.noise) * rng.standard_normal((SIDE, SIDE), dtype=np.float32)
-    return np.clip(lit, 0, 255).astype(np.uint8)
+        relit += params.shade_x * ramp[None, :] + params.shade_y * ramp[:, None]
+    if params.noise > 0.5:
+        relit += np.float32(params.noise) * rng.standard_normal((SIDE, SIDE), dtype=np.float32)
+    return np.clip(relit, 0, 255).astype(np.uint8)
 
 
-def _compressed(crop: GrayImage, look: Look) -> GrayImage:
-    if look.jpeg_quality >= 95:
+def _compress(crop: GrayImage, params: Augmentation) -> GrayImage:
+    if params.jpeg_quality >= 95:
         return crop
-    _, data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, round(look.jpeg_quality)])
-    return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    _, data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, round(params.jpeg_quality)])
+    decoded = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    assert decoded is not None  # it was encoded above
+    return decoded

@@ -1,7 +1,7 @@
-"""The checkpoints that a run leaves behind and goes on from.
+"""Reads the checkpoints of a training run, to resume it.
 
-Lightning writes pickles. They are read as numbers and plain containers only, so that a checkpoint from
-anywhere runs nothing.
+Lightning writes pickles. Only tensors and plain containers are unpickled, so that an untrusted
+checkpoint cannot execute code.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ LAST = "last.ckpt"
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds, on the CPU.
+    """Load a checkpoint onto the CPU.
 
     Raises:
-        ModelError: it is damaged, or holds more than numbers.
+        ModelError: the file is damaged, or holds objects other than tensors and plain containers.
     """
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else repr(error)
         raise ModelError(f"the checkpoint {path} cannot be read: {reason}") from error
-    if not isinstance(found, dict):
-        raise ModelError(f"{path} is no checkpoint")
-    return found
+    if not isinstance(checkpoint, dict):
+        raise ModelError(f"{path} is not a checkpoint")
+    return checkpoint
 
 
-def to_go_on_from(folder: Path, resume: str) -> Path | None:
-    """The last checkpoint of an earlier run, if there is one and it is asked for (``resume`` auto).
+def resume_checkpoint(folder: Path, resume: str) -> Path | None:
+    """Return the last checkpoint of an earlier run if there is one and ``resume`` is ``auto``, else None.
 
     Raises:
-        ModelError: it cannot be gone on from.
+        ModelError: the checkpoint cannot be read.
     """
     path = folder / LAST
     if resume != "auto" or not path.is_file():

@@ -1,7 +1,7 @@
-"""Real faces over time: the clips that nobody rated, cut into windows of frames.
+"""Face tracks of the unrated clips, cut into windows of frames.
 
-Rated clips are for evaluation alone. So is a clip that shows the same recording as a rated one, under
-whatever name: that is looked for in the pictures (:func:`shares_frames`), not in the names.
+Rated clips are used for evaluation only. A clip of the same recording as a rated one is excluded too,
+whatever its name: recordings are compared by their frames (:func:`shares_frames`).
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from social_perception.perception.smile.crop import CROP_MARGIN, crop_faces
 from social_perception.research.training.stills import data_folder
 from social_perception.sources.video import VideoSource
 
-SAME_FRAME = 0.98
-"""Correlation of two small pictures from which they show the same frame."""
-MOVES_TOO_LITTLE = 3.0
-"""Standard deviation in gray values below which a picture says nothing of where it is from (black)."""
-ENDINGS = (".mp4", ".mov")
+SAME_FRAME_CORRELATION = 0.98
+"""Two downscaled frames with at least this correlation show the same frame."""
+MIN_DEVIATION = 3.0
+"""Standard deviation in gray values below which a frame (a black one) identifies no recording."""
+VIDEO_SUFFIXES = (".mp4", ".mov")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipFaces:
-    """F crops (F, 96, 96, 3) uint8 RGB of followed faces, face after face, each in order of time.
+    """F crops (F, 96, 96, 3) uint8 RGB of tracked faces, grouped by face and sorted by time.
 
-    ``track`` (F,) numbers the uninterrupted runs of frames of one face, over all clips; ``clip`` (F,)
-    is the clip's file name.
+    ``track`` (F,) numbers the uninterrupted tracks, over all clips; ``clip`` (F,) is the clip's file
+    name.
     """
 
     crops: ImageArray
@@ -44,13 +44,13 @@ class ClipFaces:
     clip: npt.NDArray[np.str_]
 
     def windows(self, length: int) -> npt.NDArray[np.int64]:
-        """The first rows (W,) of the windows of ``length`` frames that lie within one run."""
+        """Return the first rows (W,) of all windows of ``length`` frames within one track."""
         last = np.arange(length - 1, len(self.track))
         return last[self.track[last] == self.track[last - length + 1]] - length + 1
 
 
 def clip_faces(cache: Path) -> ClipFaces:
-    """The faces of all clips that may be trained on, from the cache if they were followed before.
+    """Return the faces of all training clips; tracked once, then read from the cache folder.
 
     Raises:
         SourceError: the data is missing or a clip cannot be read.
@@ -68,14 +68,16 @@ def clip_faces(cache: Path) -> ClipFaces:
 
 
 def rated_clips() -> frozenset[str]:
-    """The file names of the clips that are kept for evaluation."""
+    """Return the file names of the clips reserved for evaluation."""
     return frozenset(pd.read_csv(data_folder() / "clips" / "clip_levels.csv")["clip"])
 
 
 def training_clips(cache: Path) -> list[Path]:
-    """The clips that are not rated and share no frame with a rated one."""
+    """Return the clips that are not rated and share no frame with a rated one."""
     folder, rated = data_folder() / "clips", rated_clips()
-    unrated = [path for path in sorted(folder.iterdir()) if path.suffix in ENDINGS and path.name not in rated]
+    unrated = [
+        path for path in sorted(folder.iterdir()) if path.suffix in VIDEO_SUFFIXES and path.name not in rated
+    ]
     if not unrated:
         return []
     evaluated = np.concatenate([_small_frames(folder / name, cache) for name in sorted(rated)])
@@ -83,15 +85,15 @@ def training_clips(cache: Path) -> list[Path]:
 
 
 def shares_frames(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> bool:
-    """Whether two clips, as rows of standardised small pictures (N, P), have a frame in common."""
-    return bool(len(one) and len(other) and (one @ other.T).max() > SAME_FRAME * one.shape[1])
+    """Return whether two clips, given as downscaled frames (N, P) and (M, P), have a frame in common."""
+    return bool(len(one) and len(other) and (one @ other.T).max() > SAME_FRAME_CORRELATION * one.shape[1])
 
 
 def small_frame(frame: Frame) -> npt.NDArray[np.float32] | None:
-    """A frame shrunk to (48 * 27,) gray values of mean 0 and deviation 1; None for an empty picture."""
+    """Downscale a frame to (48 * 27,) gray values of mean 0 and deviation 1; None for a blank frame."""
     gray = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(gray, (48, 27), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
-    return None if small.std() < MOVES_TOO_LITTLE else (small - small.mean()) / small.std()
+    return None if small.std() < MIN_DEVIATION else (small - small.mean()) / small.std()
 
 
 def _small_frames(video: Path, cache: Path) -> npt.NDArray[np.float32]:
@@ -99,9 +101,9 @@ def _small_frames(video: Path, cache: Path) -> npt.NDArray[np.float32]:
     if path.is_file():
         return np.load(path)
     with VideoSource(video) as source:
-        shrunk = [small for frame in source if (small := small_frame(frame)) is not None]
+        frames = [small for frame in source if (small := small_frame(frame)) is not None]
     path.parent.mkdir(parents=True, exist_ok=True)
-    small = np.array(shrunk, np.float32).reshape(-1, 48 * 27)
+    small = np.array(frames, np.float32).reshape(-1, 48 * 27)
     np.save(path, small)
     return small
 
@@ -110,28 +112,28 @@ def _cached(video: Path, cache: Path) -> tuple[str, ImageArray, npt.NDArray[np.i
     path = cache / "clips" / f"{_key(video)}_faces.npz"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        crops, track = _followed(video)
+        crops, track = _track_faces(video)
         np.savez(path, crops=crops, track=track)
     with np.load(path) as kept:
         return video.name, kept["crops"], kept["track"]
 
 
-def _followed(video: Path) -> tuple[ImageArray, npt.NDArray[np.int64]]:
-    """The crops of a clip, run after run, and the runs' numbers."""
-    runs: dict[str, list[ImageArray]] = {}
+def _track_faces(video: Path) -> tuple[ImageArray, npt.NDArray[np.int64]]:
+    """Return the crops of a clip, grouped by track, and the track number of each."""
+    open_tracks: dict[str, list[ImageArray]] = {}
     finished: list[list[ImageArray]] = []
-    for seen in _seen(video):
-        # A face that was hidden begins a new run.
-        finished += [runs.pop(name) for name in sorted(set(runs) - set(seen))]
-        for name, crop in seen.items():
-            runs.setdefault(name, []).append(crop)
-    finished += runs.values()
-    track = np.repeat(np.arange(len(finished)), [len(run) for run in finished]).astype(np.int64)
-    crops = [crop for run in finished for crop in run]
+    for visible in _visible_crops(video):
+        # A face that was hidden starts a new track.
+        finished += [open_tracks.pop(name) for name in sorted(set(open_tracks) - set(visible))]
+        for name, crop in visible.items():
+            open_tracks.setdefault(name, []).append(crop)
+    finished += open_tracks.values()
+    track = np.repeat(np.arange(len(finished)), [len(crops_) for crops_ in finished]).astype(np.int64)
+    crops = [crop for crops_ in finished for crop in crops_]
     return np.array(crops, np.uint8).reshape(-1, CROP_SIZE_PX, CROP_SIZE_PX, 3), track
 
 
-def _seen(video: Path) -> Iterator[dict[str, ImageArray]]:
+def _visible_crops(video: Path) -> Iterator[dict[str, ImageArray]]:
     tracking = make_tracking(PipelineConfig(), live=False)
     try:
         with VideoSource(video) as source:
@@ -145,7 +147,7 @@ def _seen(video: Path) -> Iterator[dict[str, ImageArray]]:
 
 
 def _key(video: Path) -> str:
-    """Changes with the file and with what the crops depend on."""
+    """Return a cache key that changes with the file and the crop geometry."""
     state = video.stat()
     facts = f"{video.name} {state.st_size} {CROP_MARGIN} {CROP_SIZE_PX}"
     return f"{video.stem}-{hashlib.sha1(facts.encode(), usedforsecurity=False).hexdigest()[:12]}"

@@ -1,6 +1,6 @@
-"""Reads smile levels from ELAN annotation tiers (.eaf), as annotators draw them.
+"""Reads smile levels from ELAN annotation tiers (.eaf) with pympi-ling.
 
-ELAN: https://archive.mpi.nl/tla/elan; the file is read by pympi-ling.
+ELAN: https://archive.mpi.nl/tla/elan
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from social_perception.core.files import read_limited
 from social_perception.core.types import SmileLevel
 
 NOT_ANNOTATED = -1
-WORDS = {level.label.lower(): int(level) for level in SmileLevel if level is not SmileLevel.UNKNOWN}
+LEVEL_NAMES = {level.label.lower(): int(level) for level in SmileLevel if level is not SmileLevel.UNKNOWN}
 SUBTLE = "subtle"
-SUBTLE_AS = ("drop", *WORDS)
-"""What can be made of the class Subtle: left out, or taken for a level."""
+SUBTLE_CHOICES = ("drop", *LEVEL_NAMES)
+"""How annotations of the class Subtle are read: dropped, or as a level."""
 
 MAX_FILE_BYTES = 64 * 2**20
-"""Larger files are refused; an hour of frame by frame annotation has some 20 MB."""
+"""Larger files are rejected; one hour annotated frame by frame takes about 20 MB."""
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LevelTier:
-    """One person's annotations: start and end (A,) in s, the end not part of it; level (A,) 0 to 3."""
+    """One person's annotations: start and (exclusive) end (A,) in s; level (A,) 0 to 3."""
 
     name: str
     start_s: npt.NDArray[np.float64]
@@ -41,12 +41,12 @@ class LevelTier:
     level: npt.NDArray[np.int64]
 
     def at(self, stamps_s: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-        """The level at each time (N,); NOT_ANNOTATED where there is none."""
+        """Return the level at each time (N,); NOT_ANNOTATED where there is none."""
         if not len(self.start_s):
             return np.full(len(stamps_s), NOT_ANNOTATED)
-        place = np.searchsorted(self.start_s, stamps_s, side="right") - 1
-        inside = (place >= 0) & (stamps_s < self.end_s[place])
-        return np.where(inside, self.level[place], NOT_ANNOTATED)
+        index = np.searchsorted(self.start_s, stamps_s, side="right") - 1
+        inside = (index >= 0) & (stamps_s < self.end_s[index])
+        return np.where(inside, self.level[index], NOT_ANNOTATED)
 
 
 def read_tiers(path: Path, tier: str = "", subtle: str = "drop") -> tuple[LevelTier, ...]:
@@ -54,116 +54,118 @@ def read_tiers(path: Path, tier: str = "", subtle: str = "drop") -> tuple[LevelT
 
     Args:
         path: the .eaf file.
-        tier: the one tier to read; empty: all whose annotations are levels. Others (speech, notes)
-            are passed over.
-        subtle: see SUBTLE_AS.
+        tier: name of the only tier to read; empty: all tiers that hold nothing but levels. Other tiers
+            (speech, notes) are ignored.
+        subtle: one of SUBTLE_CHOICES.
 
     Raises:
-        SourceError: the file cannot be read, has no such tier, or the named tier has a word that is
-            no level.
+        SourceError: the file cannot be read, has no such tier, or the requested tier has an annotation
+            that is not a level.
     """
-    eaf = _open(path)
+    eaf = _open_eaf(path)
     names = list(eaf.get_tier_names())
     if tier and tier not in names:
-        raise SourceError(f"{path} has no tier {tier}; it has {_listed(names) or 'none'}")
-    spoken = {name: _annotations(path, eaf, name) for name in ([tier] if tier else names)}
-    for start_s, _, word in spoken.get(tier, ()):
-        if word not in WORDS and word != SUBTLE:
+        raise SourceError(f"{path} has no tier {tier}; it has {_name_list(names) or 'none'}")
+    annotations = {name: _annotations(path, eaf, name) for name in ([tier] if tier else names)}
+    for start_s, _, word in annotations.get(tier, ()):
+        if word not in LEVEL_NAMES and word != SUBTLE:
             raise SourceError(
-                f"{path}: tier {tier} says {word!r} at {start_s:.2f} s; levels are {', '.join(WORDS)}"
+                f"{path}: tier {tier} has {word!r} at {start_s:.2f} s; levels are {', '.join(LEVEL_NAMES)}"
             )
-    levels = {SUBTLE: WORDS.get(subtle), **WORDS}
-    chosen = {
-        name: rows for name, rows in spoken.items() if rows and all(word in levels for *_, word in rows)
+    levels = {SUBTLE: LEVEL_NAMES.get(subtle), **LEVEL_NAMES}
+    level_tiers = {
+        name: rows for name, rows in annotations.items() if rows and all(word in levels for *_, word in rows)
     }
-    if not chosen:
-        raise SourceError(f"{path} has no tier with levels ({', '.join(WORDS)}); it has {_listed(names)}")
-    return tuple(_tier(name, rows, levels) for name, rows in chosen.items())
+    if not level_tiers:
+        raise SourceError(
+            f"{path} has no tier with levels ({', '.join(LEVEL_NAMES)}); it has {_name_list(names)}"
+        )
+    return tuple(_tier(name, rows, levels) for name, rows in level_tiers.items())
 
 
-def video_of(path: Path) -> Path:
-    """The video that an .eaf file is about: as it is linked, or else the one of the same name beside it.
+def find_video(path: Path) -> Path:
+    """Return the video of an .eaf file: the linked one, else a file of the same name in the same folder.
 
     Raises:
-        SourceError: there is none.
+        SourceError: there is no such video.
     """
     tried = []
-    for link in _open(path).get_linked_files():
+    for link in _open_eaf(path).get_linked_files():
         if link.get("RELATIVE_MEDIA_URL"):
             tried.append(path.parent / unquote(link["RELATIVE_MEDIA_URL"].removeprefix("file:")))
-        tried.append(_path_in(link.get("MEDIA_URL", "")))
+        tried.append(_path_from_url(link.get("MEDIA_URL", "")))
     tried += [path.with_suffix(suffix) for suffix in VIDEO_SUFFIXES]
-    # Files are moved about: a linked name is also looked for beside the annotations.
+    # Files get moved: look for the linked name in the folder of the annotations, too.
     tried += [path.parent / each.name for each in tried]
     for each in tried:
         if each.suffix.lower() in VIDEO_SUFFIXES and _is_file(each):
             return each
-    raise SourceError(f"{path}: its video is neither where it is linked nor beside it")
+    raise SourceError(f"{path}: its video was found neither at the linked path nor in the same folder")
 
 
-def _open(path: Path) -> Any:
+def _open_eaf(path: Path) -> Any:
     try:
         content = read_limited(path, MAX_FILE_BYTES)
-        # ELAN defines no entities: whoever does wants the parser to expand them.
+        # ELAN uses no entities; a document type could only serve an entity expansion attack.
         if b"<!DOCTYPE" in content:
             raise ValueError("it declares a document type")
         eaf = Eaf(str(path))
         _check_references(eaf)
         return eaf
-    # pympi lets through whatever its XML parser and its look-ups raise on a damaged file.
+    # On a damaged file pympi raises whatever its XML parser and dictionary lookups raise.
     except Exception as error:
         reason = (str(error) or repr(error)).splitlines()[0]
         raise SourceError(f"{path} cannot be read as an ELAN file: {reason}") from error
 
 
 def _check_references(eaf: Any) -> None:
-    """Raise ValueError where annotations refer to each other in a circle, in which pympi never ends."""
-    refers = {name: row[0] for tier in eaf.tiers.values() for name, row in tier[1].items()}
-    ending: set[str] = set()
-    for name in refers:
-        way = {}
-        while name in refers and name not in ending:
-            if name in way:
+    """Raise ValueError for a cycle of references between annotations, in which pympi never returns."""
+    parents = {name: row[0] for tier in eaf.tiers.values() for name, row in tier[1].items()}
+    checked: set[str] = set()
+    for name in parents:
+        path: set[str] = set()
+        while name in parents and name not in checked:
+            if name in path:
                 raise ValueError(f"annotation {name} refers to itself")
-            way[name] = None
-            name = refers[name]
-        ending.update(way)
+            path.add(name)
+            name = parents[name]
+        checked |= path
 
 
 def _annotations(path: Path, eaf: Any, tier: str) -> list[tuple[float, float, str]]:
-    """Start and end in s and the word in small letters; empty ones and those without times are left out."""
+    """Return start and end in s and the text in lower case; annotations without text or times are dropped."""
     try:
         rows = [row[:3] for row in eaf.get_annotation_data_for_tier(tier)]
         timed = [
             (start, end, word.strip().lower()) for start, end, word in rows if None not in (start, end, word)
         ]
         return sorted((start / 1000, end / 1000, word) for start, end, word in timed if word)
-    # References to what is not there, and times that are no numbers.
+    # Dangling references, and times that are not numbers.
     except (LookupError, TypeError, OverflowError) as error:
-        raise SourceError(f"{path}: tier {_listed([tier])} is damaged: {error!r}") from error
+        raise SourceError(f"{path}: tier {_name_list([tier])} is damaged: {error!r}") from error
 
 
-def _listed(names: Sequence[str]) -> str:
-    """Names in one line that can be read, however many there are."""
+def _name_list(names: Sequence[str]) -> str:
+    """Join names into one line of limited length."""
     text = " ".join(", ".join(names).split())
     return text if len(text) <= 500 else f"{text[:500]} ..."
 
 
-def _path_in(url: str) -> Path:
+def _path_from_url(url: str) -> Path:
     try:
         return Path(unquote(urlparse(url).path))
-    except ValueError:  # no URL
+    except ValueError:  # not a URL
         return Path()
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a name longer than a name can be
+    except OSError:  # for example, the name is too long
         return False
 
 
 def _tier(name: str, rows: list[tuple[float, float, str]], levels: dict[str, int | None]) -> LevelTier:
-    kept = [(start, end, level) for start, end, word in rows if (level := levels[word]) is not None]
-    table = np.array(kept, float).reshape(-1, 3)
+    levels_found = [(start, end, level) for start, end, word in rows if (level := levels[word]) is not None]
+    table = np.array(levels_found, float).reshape(-1, 3)
     return LevelTier(name, table[:, 0], table[:, 1], table[:, 2].astype(np.int64))

@@ -16,18 +16,18 @@ from social_perception.core.files import read_limited
 
 MAX_YAML_BYTES = 2**20
 _LARGEST = 2**53
-"""Whole numbers beyond it are no settings."""
+"""Larger integers are invalid in settings."""
 
-Stage = TypeVar("Stage")
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True, slots=True)
 class StillSettings:
-    """One stage of training the CNN and the head on single pictures."""
+    """One stage of training the CNN and the head on single images."""
 
     epochs: int = 16
     draws: int = 40000
-    """Pictures per epoch."""
+    """Images per epoch."""
     batch: int = 128
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
@@ -37,31 +37,31 @@ class StillSettings:
     """Weight of the auxiliary loss on the eight FER+ emotions; its head is dropped afterwards."""
     dropout: float = 0.3
     ema_decay: float = 0.998
-    """Decay per step of the running mean of the weights that is kept."""
+    """Decay per step of the exponential moving average of the weights."""
     patience: int = 5
-    """Epochs without a better validation AUC after which the stage ends."""
+    """The stage stops after this number of epochs without a better validation AUC."""
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherSettings:
-    """A wider network, trained like the shipped one, that says what the weak labels leave open."""
+    """A wider network, trained like the shipped one, whose outputs refine the weak labels (distillation)."""
 
     channels: tuple[int, int, int, int] = (32, 48, 96, 192)
     """Channels of its CNN, see :class:`social_perception.perception.smile.networks.NetworkConfig`."""
     trust: float = 1.0
-    """Weight of its word beside a rater's; 0: no teacher."""
+    """Weight of its output relative to a rating; 0: no teacher."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemorySettings:
-    """The stage that trains the GRU on sequences, with the CNN as it is."""
+    """The stage that trains the GRU on sequences, with the CNN frozen."""
 
     sequences: int = 3000
-    """Sequences of ``length`` frames: one face each, most of them a still whose look drifts slowly."""
+    """Sequences of ``length`` frames of one face each, most rendered from a still."""
     morphed_share: float = 0.25
-    """Share of the sequences from stills in which a part of a smile (or its opposite) is acted."""
+    """Share of the sequences from stills with a part of a smile (or a frown)."""
     talking_share: float = 0.15
-    """Share of the sequences from stills in which the face talks; drawn apart from the smiles."""
+    """Share of the sequences from stills in which the face talks; independent of the smiles."""
     clip_share: float = 0.05
     """Share of all sequences that are windows of real video."""
     length: int = 20
@@ -73,19 +73,19 @@ class MemorySettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """A whole run: pre-training on weak labels, fine-tuning on rated ones, then the memory.
+    """A complete run: pre-training on weak labels, fine-tuning on ratings, then the memory.
 
-    A teacher goes through the first two beforehand.
+    Before that, a teacher is trained with the first two stages.
     """
 
     name: str = "small"
     seed: int = 1
     sets: tuple[str, ...] = ("ferplus_train", "muxspace", "genki_train")
-    """Data sets trained on; one that is not named here is left out altogether."""
+    """The data sets to train on."""
     threads: int = 2
     precision: str = "bf16-mixed"
     devices: str | int = "auto"
-    """GPUs to train on, one process each: a number, or ``auto`` for all there are."""
+    """Number of GPUs, one process each; ``auto``: all."""
     cache: str = ".cache"
     output: str = "runs"
     teacher: TeacherSettings = field(default_factory=TeacherSettings)
@@ -95,54 +95,54 @@ class TrainSettings:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file of settings, by name.
+    """Read a YAML file of settings as a dict.
 
     Raises:
-        ConfigurationError: the file is missing or holds something else.
+        ConfigurationError: the file is missing, is not YAML or is not a mapping.
     """
     try:
         values = yaml.safe_load(read_limited(path, MAX_YAML_BYTES).decode("utf-8")) or {}
     except OSError as error:
         raise ConfigurationError(f"cannot read the settings in {path}: {error.strerror or error}") from error
-    # PyYAML lets through what its conversions raise: of a !!timestamp that is none, of a thousand brackets.
+    # PyYAML raises other errors, too: for an invalid !!timestamp, or for a thousand nested brackets.
     except Exception as error:
         reason = " ".join(str(error).split()) or repr(error)
         raise ConfigurationError(f"cannot read the settings in {path}: {reason[:500]}") from error
     if not isinstance(values, dict):
-        raise ConfigurationError(f"{path} must hold settings by name")
+        raise ConfigurationError(f"{path} must be a mapping of setting names to values")
     return values
 
 
 def train_settings(values: Mapping[str, Any]) -> TrainSettings:
-    """Build the settings of the small network from what a YAML file holds.
+    """Build the settings of the small network from the content of a YAML file.
 
     Raises:
-        ConfigurationError: a setting is unknown.
+        ConfigurationError: a setting is unknown or of the wrong type.
     """
     stages = {
-        "teacher": of_names(TeacherSettings, values.get("teacher", {})),
-        "pretrain": of_names(StillSettings, values.get("pretrain", {})),
-        "finetune": of_names(StillSettings, values.get("finetune", {})),
-        "memory": of_names(MemorySettings, values.get("memory", {})),
+        "teacher": from_mapping(TeacherSettings, values.get("teacher", {})),
+        "pretrain": from_mapping(StillSettings, values.get("pretrain", {})),
+        "finetune": from_mapping(StillSettings, values.get("finetune", {})),
+        "memory": from_mapping(MemorySettings, values.get("memory", {})),
     }
     given = {name: value for name, value in values.items() if name != "network"}
-    return of_names(TrainSettings, {**given, **stages})
+    return from_mapping(TrainSettings, {**given, **stages})
 
 
-def without_sets(settings: TrainSettings, left_out: Sequence[str]) -> TrainSettings:
-    """The same run with data sets left out, which its name tells.
+def without_sets(settings: TrainSettings, excluded: Sequence[str]) -> TrainSettings:
+    """Exclude data sets from the run and add their names to the name of the run.
 
     Raises:
-        ConfigurationError: a set is not one of the run's, or none is left.
+        ConfigurationError: a set is not in the run, or no set remains.
     """
-    unknown = sorted(set(left_out) - set(settings.sets))
+    unknown = sorted(set(excluded) - set(settings.sets))
     if unknown:
-        raise ConfigurationError(f"without must be of {', '.join(settings.sets)}, got {unknown[0]}")
-    rest = tuple(name for name in settings.sets if name not in left_out)
-    if not rest:
-        raise ConfigurationError("without leaves no set to train on")
-    name = "_without_".join([settings.name, *left_out])
-    return replace(settings, sets=rest, name=name)
+        raise ConfigurationError(f"without must be one of {', '.join(settings.sets)}, got {unknown[0]}")
+    sets = tuple(name for name in settings.sets if name not in excluded)
+    if not sets:
+        raise ConfigurationError("without must not exclude all sets")
+    name = "_without_".join([settings.name, *excluded])
+    return replace(settings, sets=sets, name=name)
 
 
 def read_settings(path: Path) -> TrainSettings:
@@ -154,24 +154,28 @@ def read_settings(path: Path) -> TrainSettings:
     return train_settings(read_yaml(path))
 
 
-def of_names(kind: type[Stage], values: Any) -> Stage:
-    """Build one of the dataclasses from values by name, each of the type of its default.
+def from_mapping(kind: type[Settings], values: Any) -> Settings:
+    """Build a settings dataclass from a mapping; each value must have the type of its default.
+
+    Args:
+        kind: the dataclass; every field has a default.
+        values: setting names to values, unchecked.
 
     Raises:
-        ConfigurationError: these are no values by name, a name is unknown, or a value is of another type.
+        ConfigurationError: this is not a mapping, a name is unknown, or a value has the wrong type.
     """
     if not isinstance(values, Mapping):
-        raise ConfigurationError(f"settings must be given by name, got {shown(values)}")
+        raise ConfigurationError(f"settings must be a mapping of names to values, got {shown(values)}")
     known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
     unknown = sorted(shown(name, str) for name in values if name not in known)
     if unknown:
         raise ConfigurationError(f"unknown setting {unknown[0]}; known are {', '.join(known)}")
-    usual = kind()
-    return kind(**{name: _of_type(name, value, getattr(usual, name)) for name, value in values.items()})
+    defaults = kind()
+    return kind(**{name: _of_type(name, value, getattr(defaults, name)) for name, value in values.items()})
 
 
 def _of_type(name: str, value: Any, default: Any) -> Any:
-    if name == "devices" and type(value) is int:  # or a word
+    if name == "devices" and type(value) is int:  # else a string
         return value
     if isinstance(default, tuple):
         if not isinstance(value, (list, tuple)) or not value:
@@ -180,14 +184,14 @@ def _of_type(name: str, value: Any, default: Any) -> Any:
             raise ConfigurationError(f"{name} must be {len(default)} numbers, got {len(value)}")
         return tuple(_of_type(name, each, default[0]) for each in value)
     if isinstance(default, float) and isinstance(value, str):
-        # YAML 1.1 takes 1e-3 for a word.
+        # YAML 1.1 reads 1e-3 as a string.
         with contextlib.suppress(ValueError):
             value = float(value)
     kinds = (int, float) if isinstance(default, float) else (type(default),)
-    if type(value) not in kinds or (type(value) in (int, float) and not _is_sane(value)):
+    if type(value) not in kinds or (type(value) in (int, float) and not _is_in_range(value)):
         raise ConfigurationError(f"{name} must be of type {type(default).__name__}, got {shown(value)}")
     return value
 
 
-def _is_sane(number: float) -> bool:
-    return -_LARGEST < number < _LARGEST  # NaN is not
+def _is_in_range(number: float) -> bool:
+    return -_LARGEST < number < _LARGEST  # False for NaN

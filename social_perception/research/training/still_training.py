@@ -1,38 +1,63 @@
-"""Trains the CNN and the ordinal head on single pictures (a Lightning module)."""
+"""Training of the small network on single images: the Lightning module, its data, teacher and calibration.
+
+1. :class:`StillTraining` trains the CNN and the ordinal head.
+2. :func:`distill_targets` mixes the outputs of a wider, trained network into the targets (knowledge
+   distillation: G. Hinton, O. Vinyals and J. Dean, 2015). Weak labels tell whether a face smiles, hardly
+   how much, and are the same for all faces with the same votes; a teacher differentiates between them.
+3. :func:`calibrate` fits the thresholds between the levels on the rated faces only. Weak labels order
+   faces well but carry little information on the third threshold, and raise it so far that hardly any
+   face reaches High. Five numbers are fitted: the three thresholds, the scale of the score and the
+   common scale of the steps between the levels. The order of the faces by P(level > 0) is unchanged.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import lightning
 import numpy as np
+import numpy.typing as npt
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
+from tqdm import tqdm
 
-from social_perception.perception.smile.networks import SmileNetwork, intensity, to_input
+from social_perception.perception.smile.networks import OrdinalHead, SmileNetwork, intensity, to_input
 from social_perception.research.training.faces import (
     AugmentedFaces,
     RatedShareSampler,
     TrainingFaces,
+    clean_and_mirrored,
     gray_input,
     still_crops,
 )
-from social_perception.research.training.labels import EMOTIONS
+from social_perception.research.training.labels import EMOTIONS, FloatArray
 from social_perception.research.training.settings import StillSettings
 from social_perception.research.training.stills import Stills
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
+TEACHER_BATCH = 128
+CALIBRATION_STEPS = 100
+
 
 def ordinal_loss(logits: Tensor, above: Tensor, weight: Tensor) -> Tensor:
-    """Weighted binary cross-entropy of P(level > k), summed over k; all (N, 3)."""
+    """Return the weighted binary cross-entropy of P(level > k), summed over k and averaged over N.
+
+    Args:
+        logits: (N, 3).
+        above: targets of P(level > k), (N, 3).
+        weight: weight of each target, (N, 3).
+    """
     loss = functional.binary_cross_entropy_with_logits(logits, above, reduction="none")
     return (loss * weight).sum(dim=-1).mean()
 
 
 class StillTraining(lightning.LightningModule):
-    """The loss on one frame alone: the memory stays as it is."""
+    """The single-frame loss; the memory is not trained."""
 
     def __init__(self, network: SmileNetwork, settings: StillSettings, steps: int) -> None:
         super().__init__()
@@ -43,19 +68,19 @@ class StillTraining(lightning.LightningModule):
         self.emotions = nn.Linear(network.config.features, len(EMOTIONS))
         self._validated: list[tuple[Tensor, Tensor]] = []
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         crops, above, weight, emotion = batch
         features = self.dropout(self.network.encoder(gray_input(crops)))
         logits = self.network.head(self.network.score_now(features).float())
         loss = ordinal_loss(logits, above, weight)
-        # Faces without an emotion have an all-zero target and so no loss.
-        guess = functional.log_softmax(self.emotions(features).float(), dim=-1)
-        total = loss - self.settings.emotion_weight * (emotion * guess).sum(dim=-1).mean()
+        # Faces without an emotion have an all-zero target, so their loss is 0.
+        log_probabilities = functional.log_softmax(self.emotions(features).float(), dim=-1)
+        total = loss - self.settings.emotion_weight * (emotion * log_probabilities).sum(dim=-1).mean()
         self.log("train/ordinal_loss", loss, prog_bar=True)
         self.log("train/loss", total)
         return total
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         crops, happy = batch
         self._validated.append((intensity(self.network.still(to_input(crops)).float()), happy))
 
@@ -66,10 +91,10 @@ class StillTraining(lightning.LightningModule):
         if len(happy[known].unique()) == 2:
             self.log("valid/auc", roc_auc_score(happy[known], scores[known]), prog_bar=True)
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         decayed = [p for p in self.parameters() if p.ndim > 1 and p.requires_grad]
         others = [p for p in self.parameters() if p.ndim <= 1 and p.requires_grad]
-        groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+        groups: list[dict[str, object]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
         settings = self.settings
         optimizer = torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -78,17 +103,20 @@ class StillTraining(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def still_loader(faces: TrainingFaces, settings: StillSettings, seed: int) -> DataLoader:  # type: ignore[type-arg]
-    """Batches of augmented faces."""
+def still_loader(faces: TrainingFaces, settings: StillSettings, seed: int) -> DataLoader[tuple[Tensor, ...]]:
+    """Return batches of augmented faces."""
     sampler = RatedShareSampler(faces.targets.rated, settings.rated_share, settings.draws, seed)
     return DataLoader(
         AugmentedFaces(faces, seed), settings.batch, sampler=sampler, drop_last=True, num_workers=1,
-        persistent_workers=True, prefetch_factor=8, worker_init_fn=_one_thread,
+        persistent_workers=True, prefetch_factor=8, worker_init_fn=_use_one_thread,
     )  # fmt: skip
 
 
-def validation_loader(stills: Stills) -> DataLoader:  # type: ignore[type-arg]
-    """FER+ faces as the pipeline crops them, with 1 for a majority of happiness, 0 for another emotion."""
+def validation_loader(stills: Stills) -> DataLoader[tuple[Tensor, ...]]:
+    """Return batches of FER+ faces, cropped as the pipeline does, and their labels.
+
+    The label is 1 for a majority for happiness, 0 for another emotion and -1 for none.
+    """
     table = stills.table.drop(columns="name")
     winner = table.idxmax(axis=1)
     happy = np.where(winner.isin(["unknown", "not_face"]), -1, winner == "happiness")
@@ -96,8 +124,93 @@ def validation_loader(stills: Stills) -> DataLoader:  # type: ignore[type-arg]
     return DataLoader(TensorDataset(crops, torch.from_numpy(happy)), 256)
 
 
-def _one_thread(_: int) -> None:
+def _use_one_thread(_: int) -> None:
     import cv2
 
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+
+
+def distill_targets(faces: TrainingFaces, teacher: SmileNetwork, trust: float) -> TrainingFaces:
+    """Mix the teacher's outputs into the targets of the faces.
+
+    Args:
+        faces: N faces with targets ``above`` (N, 3) and their weights.
+        teacher: a trained and calibrated network.
+        trust: weight of its output; a rating has the weight 1.
+    """
+    targets = faces.targets
+    predicted = predict_probabilities(faces, teacher)
+    # Normalized, so that a rated face has the same weight as without a teacher.
+    weight = (targets.weight + trust) / (1.0 + trust)
+    above = (targets.weight * targets.above + trust * predicted) / (targets.weight + trust)
+    mixed = replace(targets, above=above.astype(np.float32), weight=weight.astype(np.float32))
+    return replace(faces, targets=mixed)
+
+
+def predict_probabilities(faces: TrainingFaces, network: SmileNetwork) -> FloatArray:
+    """Predict P(level > k) of each face without augmentation, (N, 3).
+
+    Scores are averaged over each face and its mirror image.
+    """
+    network.eval()
+    batches = []
+    with torch.inference_mode():
+        for start in tqdm(range(0, len(faces), TEACHER_BATCH), desc="teacher", mininterval=5):
+            rows = range(start, min(start + TEACHER_BATCH, len(faces)))
+            features = network.encoder(clean_and_mirrored(faces, rows))
+            scores = network.score_now(features).unflatten(0, (2, -1)).mean(dim=0)
+            batches.append(torch.sigmoid(network.head(scores)))
+    return torch.cat(batches).numpy()
+
+
+def calibrate(network: SmileNetwork, faces: TrainingFaces) -> None:
+    """Fit the thresholds and the scales of the scores to the ratings, in place."""
+    rated = np.flatnonzero(faces.targets.rated)
+    if not len(rated):
+        return
+    network.eval()
+    scores = torch.cat(
+        [_scores(network, faces, batch) for batch in np.array_split(rated, len(rated) // 128 + 1)]
+    )
+    scales = fit_thresholds(network.head, scores, torch.from_numpy(faces.targets.above[rated]))
+    with torch.no_grad():
+        network.score_now.weight.mul_(scales[:, None])
+        network.score_now.bias.mul_(scales)
+        network.score_memory.weight.mul_(scales[:, None])
+
+
+def fit_thresholds(head: OrdinalHead, scores: Tensor, above: Tensor) -> Tensor:
+    """Fit the thresholds in place, and the scales of the scores.
+
+    Args:
+        head: its thresholds are fitted.
+        scores: (N, 3).
+        above: targets of P(level > k), (N, 3).
+
+    Returns:
+        (3,): the scale of the first score and the common scale of the other two.
+    """
+    log_scales = torch.zeros(2, requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [log_scales, *head.parameters()], max_iter=CALIBRATION_STEPS, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        logits = head(log_scales.exp()[[0, 1, 1]] * scores)
+        value = functional.binary_cross_entropy_with_logits(logits, above)
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    return log_scales.detach().exp()[[0, 1, 1]]
+
+
+def _scores(network: SmileNetwork, faces: TrainingFaces, rows: npt.NDArray[np.int64]) -> Tensor:
+    """Return the scores (N, 3) of first frames, with memory, averaged over each face and its mirror image."""
+    with torch.no_grad():
+        features = network.encoder(clean_and_mirrored(faces, rows))
+        memory, _ = network.memory(features.unsqueeze(1))
+        scores = network.score_now(features) + network.score_memory(memory[:, 0])
+    return scores.unflatten(0, (2, -1)).mean(dim=0)

@@ -1,4 +1,4 @@
-"""Reads the still-face data sets: pictures, their labels and where the face is."""
+"""Reads the data sets of still faces: images, labels and face boxes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from social_perception.perception.detection.factory import make_detector
 from social_perception.perception.detection.still import detect_in_still
 
 TIGHT_SETS = ("ferplus_train", "ferplus_valid", "ferplus_test", "smilesmiled", "muxspace")
-"""Sets whose pictures are cut around one face, so that a missed face is where the others are."""
+"""Sets of images cropped around one face: an undetected face gets the median box of the others."""
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -29,9 +29,9 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 class Stills:
     """One data set in memory.
 
-    ``images`` are uint8, (H, W) gray or (H, W, 3) RGB, of differing sizes; ``boxes`` is (N, 4)
-    float32, left, top, width, height in px of the picture, NaN where no face was found; ``table``
-    holds the N rows of labels, with the column ``name``.
+    ``images`` are uint8, (H, W) gray or (H, W, 3) RGB, of various sizes; ``boxes`` is (N, 4) float32
+    with left, top, width, height in px, NaN where no face was detected; ``table`` holds the N rows of
+    labels, with the column ``name``.
     """
 
     name: str
@@ -42,15 +42,15 @@ class Stills:
     def __len__(self) -> int:
         return len(self.images)
 
-    def only(self, names: Collection[str]) -> Stills:
-        """The pictures of the given names, in the order of the table."""
+    def select(self, names: Collection[str]) -> Stills:
+        """Return the images with the given names, in the order of the table."""
         rows = np.flatnonzero(self.table["name"].isin(list(names)))
         images = tuple(self.images[row] for row in rows)
         return Stills(self.name, images, self.boxes[rows], self.table.iloc[rows].reset_index(drop=True))
 
 
 def data_folder() -> Path:
-    """The folder with data/ and clips/: $SOCIAL_PERCEPTION_DATA, else ``../shared`` of the repository.
+    """Return the folder with data/ and clips/: $SOCIAL_PERCEPTION_DATA, else ``../shared`` of the repository.
 
     Raises:
         SourceError: there is no such folder.
@@ -64,11 +64,11 @@ def data_folder() -> Path:
 
 
 def read_stills(name: str, cache: Path) -> Stills:
-    """Read a data set with its face boxes, which are found once and then kept in the cache folder.
+    """Read a data set with its face boxes, which are detected once and then cached.
 
     Args:
         name: file name in data/ without ``.parquet``.
-        cache: folder for the boxes, made if missing.
+        cache: folder for the boxes, created if missing.
 
     Raises:
         SourceError: the data is missing.
@@ -77,27 +77,29 @@ def read_stills(name: str, cache: Path) -> Stills:
     boxes = _cached_boxes(name, table["image"], cache)
     images = tuple(_decode(data) for data in table["image"])
     if name in TIGHT_SETS:
-        boxes = with_median_framing(boxes, images)
+        boxes = fill_missing_boxes(boxes, images)
     return Stills(name, images, boxes, table.drop(columns="image").reset_index(drop=True))
 
 
-def with_median_framing(
+def fill_missing_boxes(
     boxes: npt.NDArray[np.float32], images: Sequence[npt.NDArray[np.uint8]]
 ) -> npt.NDArray[np.float32]:
-    """Fill the boxes not found with the median of the others, relative to the picture's size."""
+    """Replace missing boxes (N, 4) by the median of the others, relative to the image size."""
     sizes = np.array([[image.shape[1], image.shape[0]] * 2 for image in images], np.float32)
     median = np.nanmedian(boxes / sizes, axis=0)
     return np.where(np.isnan(boxes), median * sizes, boxes).astype(np.float32)
 
 
-def rgb(image: npt.NDArray[np.uint8]) -> ImageArray:
-    """A picture as (H, W, 3)."""
+def to_rgb(image: npt.NDArray[np.uint8]) -> ImageArray:
+    """Convert a gray (H, W) or RGB image to (H, W, 3)."""
     return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
 
 
 def _decode(data: bytes) -> npt.NDArray[np.uint8]:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    return np.ascontiguousarray(image[:, :, 2::-1]) if image.ndim == 3 else image
+    if image is None:
+        raise SourceError("an image of the data set cannot be decoded")
+    return np.ascontiguousarray(image[:, :, 2::-1] if image.ndim == 3 else image, np.uint8)
 
 
 def _cached_boxes(name: str, encoded: pd.Series, cache: Path) -> npt.NDArray[np.float32]:
@@ -106,26 +108,28 @@ def _cached_boxes(name: str, encoded: pd.Series, cache: Path) -> npt.NDArray[np.
         boxes = np.load(path)
         if len(boxes) == len(encoded):
             return boxes
-    boxes = _find_boxes(name, encoded)
+    boxes = _detect_boxes(name, encoded)
     cache.mkdir(parents=True, exist_ok=True)
     np.save(path, boxes)
     return boxes
 
 
-def _find_boxes(name: str, encoded: pd.Series) -> npt.NDArray[np.float32]:
-    """The largest face of each picture, (N, 4); found the way ``social-perception score`` does."""
-    # The stills are enlarged by detect_in_still; enlarging them twice would only cost time.
+def _detect_boxes(name: str, encoded: pd.Series) -> npt.NDArray[np.float32]:
+    """Return the largest face of each image, (N, 4); detected as ``social-perception score`` does."""
+    # detect_in_still upsamples the stills; upsampling them twice would only cost time.
     detector = make_detector(DetectionConfig(min_face_px=80))
 
     def largest(data: bytes) -> tuple[float, float, float, float]:
-        faces = detect_in_still(detector, rgb(_decode(data)))
+        faces = detect_in_still(detector, to_rgb(_decode(data)))
         if not faces:
             return (np.nan,) * 4
         box = max(faces, key=lambda face: face.box.area).box
         return box.left, box.top, box.width, box.height
 
-    found = [largest(data) for data in tqdm(encoded, desc=f"faces of {name}", mininterval=5)]
-    boxes = np.array(found, np.float32).reshape(-1, 4)
+    largest_boxes = [largest(data) for data in tqdm(encoded, desc=f"faces of {name}", mininterval=5)]
+    boxes = np.array(largest_boxes, np.float32).reshape(-1, 4)
     missing = int(np.isnan(boxes[:, 0]).sum())
-    print(f"{name}: {len(boxes) - missing} faces found, {missing} not found ({missing / len(boxes):.1%})")
+    print(
+        f"{name}: {len(boxes) - missing} faces detected, {missing} not detected ({missing / len(boxes):.1%})"
+    )
     return boxes

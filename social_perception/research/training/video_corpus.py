@@ -1,8 +1,8 @@
-"""Annotated videos to training data: levels frame by frame, split by video, in sequences."""
+"""Reads annotated videos as training data: a level per frame, split by video, cut into sequences."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,22 +17,22 @@ from social_perception.core.errors import SourceError
 from social_perception.core.types import ImageArray
 from social_perception.perception.detection.factory import make_detector
 from social_perception.research.training.elan_tiers import (
+    LEVEL_NAMES,
     NOT_ANNOTATED,
-    WORDS,
     LevelTier,
+    find_video,
     read_tiers,
-    video_of,
 )
 from social_perception.research.training.reference_settings import VideoSettings
-from social_perception.research.training.video_faces import VideoFaces, people_of, video_faces
+from social_perception.research.training.video_faces import VideoFaces, assign_people, video_faces
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PersonFrames:
     """The K annotated frames of one person that show a face.
 
-    ``rows`` (K,) point into ``crops``; ``level`` (K,) is 0 to 3; ``stamps_s`` (K,) rise.
-    ``annotated`` is the number of annotated frames, with those that show no face.
+    ``rows`` (K,) index ``crops``; ``level`` (K,) is 0 to 3; ``stamps_s`` (K,) increases.
+    ``annotated`` is the number of annotated frames, those without a face included.
     """
 
     video: str
@@ -50,7 +50,7 @@ class PersonFrames:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The names of the videos of each part."""
+    """The names of the videos of each split."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -61,7 +61,7 @@ def read_corpus(settings: VideoSettings, cache: Path) -> tuple[PersonFrames, ...
     """Read every .eaf file under the folder with its video; frames without a face are dropped and counted.
 
     Raises:
-        SourceError: there is no .eaf file, or one of them or its video cannot be read.
+        SourceError: there is no .eaf file, or an .eaf file or its video cannot be read.
     """
     folder = Path(settings.folder).expanduser()
     files = sorted(folder.rglob("*.eaf"))
@@ -71,19 +71,24 @@ def read_corpus(settings: VideoSettings, cache: Path) -> tuple[PersonFrames, ...
     corpus: list[PersonFrames] = []
     for file in files:
         tiers = read_tiers(file, settings.tier, settings.subtle)
-        faces = video_faces(video_of(file), detector, settings.detect_every, cache)
-        corpus += _people(str(file.relative_to(folder).with_suffix("")), tiers, faces)
+        faces = video_faces(find_video(file), detector, settings.detect_every, cache)
+        corpus += _person_frames(str(file.relative_to(folder).with_suffix("")), tiers, faces)
     for person in corpus:
-        print(_sentence(f"{person.video}, {person.person}", person.annotated, person.without_face))
+        print(_drop_summary(f"{person.video}, {person.person}", person.annotated, person.without_face))
     total, dropped = (sum(getattr(each, name) for each in corpus) for name in ("annotated", "without_face"))
-    print(_sentence("all videos", total, dropped))
+    print(_drop_summary("all videos", total, dropped))
     return tuple(corpus)
 
 
 def split_by_video(names: Sequence[str], shares: Sequence[float], seed: int) -> Split:
-    """Part the videos by chance; each part gets its share, and validation and test at least one video.
+    """Split the videos at random into training, validation and test.
 
-    With only two videos there is none to test on.
+    Validation and test get at least one video each; of only two videos, none is left for the test.
+
+    Args:
+        names: names of the videos; duplicates count once.
+        shares: share of each split; they add up to 1.
+        seed: seed of the permutation.
 
     Raises:
         SourceError: there is only one video.
@@ -98,43 +103,45 @@ def split_by_video(names: Sequence[str], shares: Sequence[float], seed: int) -> 
     return Split(tuple(order[held_out:]), tuple(order[:validation]), tuple(order[validation:held_out]))
 
 
-def class_balance(parts: dict[str, Sequence[PersonFrames]]) -> str:
-    """A table with the share of each level in each part."""
-    lines = [f"{'':<12}{'videos':>8}{'frames':>10}" + "".join(f"{word.capitalize():>10}" for word in WORDS)]
-    for name, people in parts.items():
+def class_balance(splits: Mapping[str, Sequence[PersonFrames]]) -> str:
+    """Format a table with the share of each level in each split."""
+    lines = [
+        f"{'':<12}{'videos':>8}{'frames':>10}" + "".join(f"{word.capitalize():>10}" for word in LEVEL_NAMES)
+    ]
+    for name, people in splits.items():
         levels = np.concatenate([np.zeros(0, np.int64), *(person.level for person in people)])
-        counts = np.bincount(levels, minlength=len(WORDS))
+        counts = np.bincount(levels, minlength=len(LEVEL_NAMES))
         shares = "".join(f"{count / max(1, len(levels)):>10.1%}" for count in counts)
         lines.append(f"{name:<12}{len({person.video for person in people}):>8}{len(levels):>10}{shares}")
     return "\n".join(lines)
 
 
-class FrameSequences(Dataset):  # type: ignore[type-arg]
+class FrameSequences(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Sequences of T frames of one person: crops (T, 96, 96, 3) uint8 and levels (T,).
 
-    Dropped frames are skipped over, but a sequence does not reach over a gap longer than ``max_gap_s``.
-    A stretch shorter than T gives none.
+    A sequence skips dropped frames, but does not span a gap longer than ``max_gap_s``. A segment shorter
+    than T yields no sequence.
     """
 
     def __init__(self, people: Sequence[PersonFrames], length: int, max_gap_s: float) -> None:
-        self._people = people
-        self._places = [
+        self._person_frames = people
+        self._sequences = [
             (number, start)
             for number, person in enumerate(people)
-            for start in _starts(person.stamps_s, length, max_gap_s)
+            for start in _sequence_starts(person.stamps_s, length, max_gap_s)
         ]
         self._length = length
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._sequences)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        number, start = self._places[index]
-        person, window = self._people[number], slice(start, start + self._length)
+        number, start = self._sequences[index]
+        person, window = self._person_frames[number], slice(start, start + self._length)
         return torch.from_numpy(person.crops[person.rows[window]]), torch.from_numpy(person.level[window])
 
 
-def _starts(stamps_s: npt.NDArray[np.float64], length: int, max_gap_s: float) -> list[int]:
+def _sequence_starts(stamps_s: npt.NDArray[np.float64], length: int, max_gap_s: float) -> list[int]:
     edges = [0, *(np.flatnonzero(np.diff(stamps_s) > max_gap_s) + 1), len(stamps_s)]
     starts: list[int] = []
     for first, end in pairwise(edges):
@@ -145,8 +152,8 @@ def _starts(stamps_s: npt.NDArray[np.float64], length: int, max_gap_s: float) ->
     return starts
 
 
-def _people(video: str, tiers: Sequence[LevelTier], faces: VideoFaces) -> list[PersonFrames]:
-    person = people_of(faces, len(tiers))
+def _person_frames(video: str, tiers: Sequence[LevelTier], faces: VideoFaces) -> list[PersonFrames]:
+    person = assign_people(faces, len(tiers))
     people = []
     for number, tier in enumerate(tiers):
         level = tier.at(faces.stamps_s)
@@ -162,6 +169,6 @@ def _people(video: str, tiers: Sequence[LevelTier], faces: VideoFaces) -> list[P
     return people
 
 
-def _sentence(name: str, annotated: int, dropped: int) -> str:
+def _drop_summary(name: str, annotated: int, dropped: int) -> str:
     share = dropped / max(1, annotated)
-    return f"{name}: {annotated} annotated frames, {dropped} dropped for want of a face ({share:.1%})"
+    return f"{name}: {annotated} annotated frames, {dropped} dropped without a face ({share:.1%})"

@@ -1,6 +1,6 @@
-"""Finds and cuts the faces of a video once, and keeps them in the cache folder.
+"""Detects and crops the faces of a video once and caches them.
 
-The crops of an hour are gigabytes, so they stay in a file and are mapped into memory.
+The crops of an hour of video take gigabytes, so the cache file is memory-mapped.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from social_perception.perception.smile.crop import CROP_MARGIN, crop_faces
 from social_perception.sources.video import VideoSource
 
 MIN_OVERLAP = 0.3
-"""Intersection over union from which the faces of two searches are one and the same."""
+"""Intersection over union from which the detections of two frames are the same face."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoFaces:
-    """The F faces found in a video of N frames, frame after frame.
+    """The F faces detected in a video of N frames, sorted by frame.
 
-    ``stamps_s`` (N,) are the frames' times; ``frame`` (F,) says in which frame a face is, ``box``
-    (F, 4) where: left, top, width, height in px; ``crops`` is (F, 96, 96, 3) uint8, RGB.
+    ``stamps_s`` (N,) are the times of the frames; ``frame`` (F,) is the frame index of each face and
+    ``box`` (F, 4) its left, top, width and height in px; ``crops`` is (F, 96, 96, 3) uint8 RGB.
     """
 
     stamps_s: npt.NDArray[np.float64]
@@ -38,13 +38,13 @@ class VideoFaces:
 
 
 def video_faces(video: Path, detector: Detector, every: int, cache: Path) -> VideoFaces:
-    """The faces of a video, from the cache if they were found before.
+    """Return the faces of a video; detected once, then read from the cache folder.
 
     Args:
-        video: the file.
-        detector: looks for the faces.
-        every: it looks in each ``every``-th frame; in between, boxes go straight from one to the next.
-        cache: folder for the faces, made if missing.
+        video: path of the video file.
+        detector: the face detector.
+        every: it runs on every ``every``-th frame; boxes are interpolated linearly in between.
+        cache: folder for the faces, created if missing.
 
     Raises:
         SourceError: the video cannot be read.
@@ -53,7 +53,7 @@ def video_faces(video: Path, detector: Detector, every: int, cache: Path) -> Vid
     index = folder / "index.npz"
     if not index.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        _find(video, detector, every, folder)
+        _write_faces(video, detector, every, folder)
     with np.load(index) as kept:
         stamps_s, frame, box = kept["stamps_s"], kept["frame"], kept["box"]
     shape = (len(frame), CROP_SIZE_PX, CROP_SIZE_PX, 3)
@@ -65,11 +65,19 @@ def video_faces(video: Path, detector: Detector, every: int, cache: Path) -> Vid
     return VideoFaces(stamps_s, frame, box, crops)
 
 
-def people_of(faces: VideoFaces, people: int) -> npt.NDArray[np.int64]:
-    """Which of the people each face is, (F,), -1 for nobody; people are counted from left to right.
+def assign_people(faces: VideoFaces, people: int) -> npt.NDArray[np.int64]:
+    """Assign each face to a person.
 
-    One person is the largest face of each frame. Of several, where all are seen the largest faces
-    are taken in order of place; where some are hidden, a face is the person who was there last.
+    A single person is the largest face of each frame. In frames that show all of several people, the
+    largest faces are assigned from left to right; in other frames each face is the person last seen
+    nearby.
+
+    Args:
+        faces: F faces of a video.
+        people: number of people.
+
+    Returns:
+        (F,): person index from left to right, -1 for nobody.
     """
     person = np.full(len(faces.frame), -1)
     last_x = np.full(people, np.nan)
@@ -91,23 +99,23 @@ def people_of(faces: VideoFaces, people: int) -> npt.NDArray[np.int64]:
 
 
 def _key(video: Path, every: int) -> str:
-    """Changes with the file and with what the crops depend on."""
+    """Return a cache key that changes with the file, ``every`` and the crop geometry."""
     state = video.stat()
     facts = f"{video.resolve()} {state.st_size} {state.st_mtime_ns} {every} {CROP_MARGIN} {CROP_SIZE_PX}"
     return f"{video.stem}-{hashlib.sha1(facts.encode(), usedforsecurity=False).hexdigest()[:12]}"
 
 
-def _find(video: Path, detector: Detector, every: int, folder: Path) -> None:
+def _write_faces(video: Path, detector: Detector, every: int, folder: Path) -> None:
     stamps_s, frame, box = [], [], []
     with VideoSource(video) as source, (folder / "crops.u8").open("wb") as crops:
         frames = tqdm(source, desc=f"faces of {video.name}", total=source.frame_count, mininterval=5)
-        for picture, boxes in _boxed(frames, detector, every):
+        for image_frame, boxes in _detect_frames(frames, detector, every):
             boxes = sorted(boxes, key=lambda each: each.left)
-            stamps_s.append(picture.stamp_s)
+            stamps_s.append(image_frame.stamp_s)
             frame += [len(stamps_s) - 1] * len(boxes)
             box += [(each.left, each.top, each.width, each.height) for each in boxes]
-            crops.write(crop_faces(picture.image, boxes).tobytes())
-    # Written last: with the index, the cache is whole.
+            crops.write(crop_faces(image_frame.image, boxes).tobytes())
+    # Written last: an index marks a complete cache.
     np.savez(
         folder / "index.npz",
         stamps_s=np.array(stamps_s, float),
@@ -116,8 +124,10 @@ def _find(video: Path, detector: Detector, every: int, folder: Path) -> None:
     )
 
 
-def _boxed(frames: Iterable[Frame], detector: Detector, every: int) -> Iterator[tuple[Frame, Sequence[Box]]]:
-    """Each frame with its boxes, in order."""
+def _detect_frames(
+    frames: Iterable[Frame], detector: Detector, every: int
+) -> Iterator[tuple[Frame, Sequence[Box]]]:
+    """Yield each frame with its detected or interpolated boxes, in order."""
     before: Sequence[Box] = ()
     waiting: list[Frame] = []
     for frame in frames:
@@ -125,8 +135,8 @@ def _boxed(frames: Iterable[Frame], detector: Detector, every: int) -> Iterator[
             waiting.append(frame)
             continue
         boxes = [face.box for face in detector.detect(frame.image)]
-        for place, between in enumerate(waiting, start=1):
-            yield between, _between(before, boxes, place / (len(waiting) + 1))
+        for number, between in enumerate(waiting, start=1):
+            yield between, _interpolate_boxes(before, boxes, number / (len(waiting) + 1))
         waiting.clear()
         yield frame, boxes
         before = boxes
@@ -134,18 +144,18 @@ def _boxed(frames: Iterable[Frame], detector: Detector, every: int) -> Iterator[
         yield frame, before
 
 
-def _between(before: Sequence[Box], after: Sequence[Box], share: float) -> list[Box]:
-    """The boxes a share of the way from one search to the next, of the faces that both found."""
+def _interpolate_boxes(before: Sequence[Box], after: Sequence[Box], fraction: float) -> list[Box]:
+    """Interpolate the boxes of the faces that are in both detections."""
     pairs = sorted(
         ((one.iou(two), i, j) for i, one in enumerate(before) for j, two in enumerate(after)), reverse=True
     )
-    taken: list[tuple[int, int]] = []
+    matches: list[tuple[int, int]] = []
     for overlap, i, j in pairs:
-        if overlap >= MIN_OVERLAP and all(i != one and j != two for one, two in taken):
-            taken.append((i, j))
-    return [_mixed(before[i], after[j], share) for i, j in taken]
+        if overlap >= MIN_OVERLAP and all(i != one and j != two for one, two in matches):
+            matches.append((i, j))
+    return [_interpolate_box(before[i], after[j], fraction) for i, j in matches]
 
 
-def _mixed(one: Box, two: Box, share: float) -> Box:
+def _interpolate_box(one: Box, two: Box, fraction: float) -> Box:
     sides = ("left", "top", "width", "height")
-    return Box(*((1 - share) * getattr(one, side) + share * getattr(two, side) for side in sides))
+    return Box(*((1 - fraction) * getattr(one, side) + fraction * getattr(two, side) for side in sides))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fuzzing.target import PROPERTY, Target, of_property, promise
 from social_perception.core.timelines import Timeline
 from social_perception.core.types import SmileLevel
-from social_perception.research.training.elan_tiers import read_tiers, video_of
+from social_perception.research.training.elan_tiers import find_video, read_tiers
 from social_perception.sinks.elan import write_elan
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="fuzz_elan_")
@@ -75,7 +75,7 @@ def _read(data: bytes) -> None:
     for tier in read_tiers(_FILE):
         levels = tier.at(np.linspace(-1.0, 2.0, 7))
         promise(set(levels.tolist()) <= {-1, 0, 1, 2, 3}, f"levels {levels}")
-    video_of(_FILE)
+    find_video(_FILE)
 
 
 _LEVELS = st.sampled_from([0, 1, 2, 3, 255])

@@ -1,4 +1,4 @@
-"""What a run leaves behind to go on from holds numbers, and what holds more is refused."""
+"""Training resumes from checkpoints, and unsafe ones are rejected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
 
 from social_perception.core.errors import ModelError
-from social_perception.research.training.checkpoints import read_checkpoint, to_go_on_from
+from social_perception.research.training.checkpoints import read_checkpoint, resume_checkpoint
 from social_perception.research.training.run import _trainer
 from social_perception.research.training.settings import TrainSettings
 
@@ -35,16 +35,16 @@ def fit(folder: Path, epochs: int, resume: str) -> lightning.Trainer:
     settings = TrainSettings(devices=1, precision="32-true")
     trainer = _trainer(settings, epochs, folder, *callbacks)
     data = torch.utils.data.DataLoader(torch.rand(4, 2), batch_size=2)
-    trainer.fit(Tiny(), data, data, ckpt_path=to_go_on_from(folder, resume), weights_only=True)
+    trainer.fit(Tiny(), data, data, ckpt_path=resume_checkpoint(folder, resume), weights_only=True)
     return trainer
 
 
-def test_the_small_networks_training_goes_on_from_numbers_alone(tmp_path: Path) -> None:
+def test_the_small_network_resumes_from_a_checkpoint(tmp_path: Path) -> None:
     fit(tmp_path, 1, "auto")
     assert read_checkpoint(tmp_path / "last.ckpt")["global_step"] == 2
     assert fit(tmp_path, 2, "auto").global_step == 4
-    assert to_go_on_from(tmp_path, "no") is None
-    assert to_go_on_from(tmp_path / "elsewhere", "auto") is None
+    assert resume_checkpoint(tmp_path, "no") is None
+    assert resume_checkpoint(tmp_path / "elsewhere", "auto") is None
 
 
 class Attack:
@@ -53,10 +53,10 @@ class Attack:
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", {"more": Attack()}, [1, 2]])
-def test_what_is_no_checkpoint_is_refused_in_one_line_and_not_run(tmp_path: Path, content, capsys) -> None:
+def test_invalid_checkpoints_are_rejected_and_not_executed(tmp_path: Path, content, capsys) -> None:
     path = tmp_path / "last.ckpt"
     path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
     with pytest.raises(ModelError, match=r"last\.ckpt") as caught:
-        to_go_on_from(tmp_path, "auto")
+        resume_checkpoint(tmp_path, "auto")
     assert "\n" not in str(caught.value)
     assert "run by the pickle" not in capsys.readouterr().out

@@ -9,7 +9,7 @@ import pytest
 from pympi.Elan import Eaf
 
 from social_perception.core.errors import SourceError
-from social_perception.research.training.elan_tiers import NOT_ANNOTATED, read_tiers, video_of
+from social_perception.research.training.elan_tiers import NOT_ANNOTATED, find_video, read_tiers
 
 Row = tuple[int, int, str]
 LEVELS: list[Row] = [(0, 400, "Neutral"), (400, 900, "low"), (1000, 1500, "High ")]
@@ -38,13 +38,13 @@ def test_levels_hold_from_start_to_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("subtle", "level"), [("drop", NOT_ANNOTATED), ("neutral", 0), ("low", 1), ("high", 3)]
 )
-def test_subtle_is_dropped_or_taken_for_a_level(subtle: str, level: int, tmp_path: Path) -> None:
+def test_subtle_is_dropped_or_read_as_a_level(subtle: str, level: int, tmp_path: Path) -> None:
     path = write(tmp_path / "a.eaf", {"anna": [*LEVELS, (2000, 2500, "Subtle")]})
     (tier,) = read_tiers(path, subtle=subtle)
     assert tier.at(np.array([2.2])).tolist() == [level]
 
 
-def test_tiers_of_other_things_are_passed_over(tmp_path: Path) -> None:
+def test_tiers_without_levels_are_ignored(tmp_path: Path) -> None:
     speech = [(0, 300, "hello"), (300, 700, "Low")]
     path = write(tmp_path / "a.eaf", {"left": LEVELS, "speech": speech, "right": LEVELS[:1], "empty": []})
     assert [tier.name for tier in read_tiers(path)] == ["left", "right"]
@@ -55,18 +55,18 @@ def test_tiers_of_other_things_are_passed_over(tmp_path: Path) -> None:
     ("tier", "rule"),
     [
         ("ben", "no tier ben; it has speech"),
-        ("speech", r"says 'hello' at 0\.30 s"),
+        ("speech", r"has 'hello' at 0\.30 s"),
         ("", "no tier with levels"),
     ],
 )
-def test_what_is_no_level_is_named(tier: str, rule: str, tmp_path: Path) -> None:
+def test_annotations_that_are_not_levels_are_reported(tier: str, rule: str, tmp_path: Path) -> None:
     path = write(tmp_path / "a.eaf", {"speech": [(300, 700, "hello")]})
     with pytest.raises(SourceError, match=rule):
         read_tiers(path, tier)
 
 
 @pytest.mark.parametrize("content", [None, "", "no xml", "<ANNOTATION_DOCUMENT/>"])
-def test_a_damaged_file_is_named(content: str | None, tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported(content: str | None, tmp_path: Path) -> None:
     path = tmp_path / "broken.eaf"
     if content is not None:
         path.write_text(content)
@@ -83,9 +83,9 @@ def test_the_video_is_found(place: str, tmp_path: Path) -> None:
     video = {"linked": linked, "moved": here / "talk.mp4", "same_name": here / "a.mov"}[place]
     video.touch()
     path = write(here / "a.eaf", {"anna": LEVELS}, None if place == "same_name" else linked)
-    assert video_of(path).resolve() == video.resolve()
+    assert find_video(path).resolve() == video.resolve()
 
 
 def test_a_missing_video_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="its video is neither"):
-        video_of(write(tmp_path / "a.eaf", {"anna": LEVELS}, tmp_path / "gone.mp4"))
+    with pytest.raises(SourceError, match="its video was found neither"):
+        find_video(write(tmp_path / "a.eaf", {"anna": LEVELS}, tmp_path / "gone.mp4"))

@@ -1,4 +1,4 @@
-"""The training of the reference network: it learns, follows the recipe, stops and goes on."""
+"""Training of the reference network: recipe, early stopping and resuming."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def last(settings: ReferenceSettings) -> dict[str, object]:
     return torch.load(Path(settings.output) / "reference" / "last.ckpt", weights_only=True)
 
 
-def test_it_learns_levels_that_can_be_seen(settings: ReferenceSettings, capsys) -> None:
+def test_it_learns_visible_levels(settings: ReferenceSettings, capsys) -> None:
     torch.set_num_threads(1)
     path = train_reference(replace(settings, epochs=10, batch=2, learning_rate=1e-3, decay=0.97), "no")
     shown = capsys.readouterr().out
@@ -82,7 +82,7 @@ def test_training_stops_when_nothing_gets_better(settings: ReferenceSettings) ->
     assert last(settings)["epoch"] == 1
 
 
-def test_a_checkpoint_that_holds_more_than_numbers_is_refused(settings: ReferenceSettings, capsys) -> None:
+def test_a_checkpoint_with_other_objects_is_rejected(settings: ReferenceSettings, capsys) -> None:
     train_reference(settings, "no")
     path = Path(settings.output) / "reference" / "last.ckpt"
     torch.save({**last(settings), "more": Attack()}, path)
@@ -98,7 +98,7 @@ class Attack:
         return (print, ("run by the pickle",))
 
 
-def test_a_run_goes_on_where_it_ended(settings: ReferenceSettings) -> None:
+def test_a_run_resumes_where_it_ended(settings: ReferenceSettings) -> None:
     train_reference(settings, "no")
     steps = last(settings)["global_step"]
     train_reference(replace(settings, epochs=2), "auto")

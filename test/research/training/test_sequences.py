@@ -1,4 +1,4 @@
-"""Sequences for the memory: what is seen, and what shall be said of each frame."""
+"""Sequences for the memory: their frames and targets."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from social_perception.research.training.faces import TrainingFaces
 from social_perception.research.training.labels import Targets
 from social_perception.research.training.morph import Expression
 from social_perception.research.training.sequences import (
-    Changes,
+    ChainedSequences,
     FeatureSequences,
-    drifting,
     feature_sequences,
-    steadied,
+    render_sequence,
+    smooth_scores,
 )
 from social_perception.research.training.settings import MemorySettings
 
@@ -30,7 +30,7 @@ LENGTH = 6
 
 
 @pytest.fixture(scope="module")
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     rows, columns = np.mgrid[0:90, 0:100]
     return (127 + 60 * np.sin(rows / 3) + 50 * np.cos(columns / 5)).astype(np.uint8)
 
@@ -39,33 +39,33 @@ def picture() -> np.ndarray:
 def network() -> SmileNetwork:
     torch.manual_seed(0)
     network = SmileNetwork(NetworkConfig((4, 4, 8, 8), 16, 12)).eval()
-    torch.nn.init.constant_(network.score_now.weight, 1.0)  # so that the score follows the picture
+    torch.nn.init.constant_(network.score_now.weight, 1.0)  # so that the score follows the image
     return network
 
 
 @pytest.fixture
-def faces(picture: np.ndarray) -> TrainingFaces:
+def faces(image: np.ndarray) -> TrainingFaces:
     """12 faces of which the first four are rated, all of them High by both raters."""
     rated = np.arange(12) < 4
     above = np.where(rated[:, None], 1.0, 0.3).repeat(3, axis=1).astype(np.float32)
     targets = Targets(above, np.ones_like(above), np.zeros((12, 8), np.float32), rated, np.zeros(12, bool))
-    return TrainingFaces((picture,) * 12, np.tile(BOX, (12, 1)), targets)
+    return TrainingFaces((image,) * 12, np.tile(BOX, (12, 1)), targets)
 
 
 @pytest.fixture
 def clips() -> ClipFaces:
-    """Runs of 9, 4 and 11 frames."""
+    """Tracks of 9, 4 and 11 frames."""
     crops = np.random.default_rng(1).integers(0, 256, (24, 96, 96, 3), np.uint8)
     return ClipFaces(crops, np.repeat([0, 1, 2], [9, 4, 11]), np.array(["a.mp4"] * 13 + ["b.mp4"] * 11))
 
 
-def of_shares(morphed: float, talking: float, clip: float, count: int = 16) -> MemorySettings:
+def settings_with(morphed: float, talking: float, clip: float, count: int = 16) -> MemorySettings:
     return MemorySettings(
         sequences=count, length=LENGTH, morphed_share=morphed, talking_share=talking, clip_share=clip
     )
 
 
-def acted(smiles: tuple[float, ...], jaw: float = 0.0) -> tuple[Expression, ...]:
+def expressions(smiles: tuple[float, ...], jaw: float = 0.0) -> tuple[Expression, ...]:
     return tuple(Expression(smile=smile, jaw=jaw) for smile in smiles)
 
 
@@ -73,7 +73,7 @@ def acted(smiles: tuple[float, ...], jaw: float = 0.0) -> tuple[Expression, ...]
 def test_every_frame_has_features_and_a_target(
     network: SmileNetwork, faces: TrainingFaces, clips: ClipFaces, shares: tuple[float, float, float]
 ) -> None:
-    made = feature_sequences(network, faces, of_shares(*shares), seed=1, clips=clips)
+    made = feature_sequences(network, faces, settings_with(*shares), seed=1, clips=clips)
     assert made.features.shape == (16, LENGTH, 16)
     assert made.above.shape == (16, LENGTH, 3)
     assert ((made.above >= 0) & (made.above <= 1)).all()
@@ -87,16 +87,16 @@ def test_every_frame_has_features_and_a_target(
 def test_the_same_seed_makes_the_same_sequences(
     network: SmileNetwork, faces: TrainingFaces, clips: ClipFaces
 ) -> None:
-    settings = of_shares(0.5, 0.5, 0.25)
+    settings = settings_with(0.5, 0.5, 0.25)
     first, again, other = (feature_sequences(network, faces, settings, seed, clips) for seed in (3, 3, 4))
     assert torch.equal(first.features, again.features)
     assert torch.equal(first.above, again.above)
     assert not torch.equal(first.features, other.features)
 
 
-def test_only_frames_that_act_differ(picture: np.ndarray) -> None:
+def test_only_frames_with_an_expression_differ(image: np.ndarray) -> None:
     still, smiling = (
-        drifting(picture, BOX, 4, np.random.default_rng(2), acted(smiles)).astype(int)
+        render_sequence(image, BOX, 4, np.random.default_rng(2), expressions(smiles)).astype(int)
         for smiles in ((0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 1.0, 1.0))
     )
     difference = np.abs(still - smiling).mean(axis=(1, 2))
@@ -108,36 +108,38 @@ def test_the_target_follows_the_smile_and_no_other_movement(
 ) -> None:
     weak = 7
     with torch.inference_mode():
-        rising = sequences._target(network, faces, weak, acted((0.0, 0.25, 0.5, 0.75, 1.0)))
-        resting = sequences._target(network, faces, weak, acted((0.0,) * 5))
-        talking = sequences._target(network, faces, weak, acted((0.0,) * 5, jaw=1.0))
+        rising = sequences._target(network, faces, weak, expressions((0.0, 0.25, 0.5, 0.75, 1.0)))
+        resting = sequences._target(network, faces, weak, expressions((0.0,) * 5))
+        talking = sequences._target(network, faces, weak, expressions((0.0,) * 5, jaw=1.0))
     assert torch.equal(talking, resting)
     torch.testing.assert_close(rising[0], resting[0])
     steps = rising.diff(dim=0).abs().amax(dim=1)
     assert (steps > 0).all()
 
 
-def test_the_raters_word_counts_where_a_rated_face_rests(network: SmileNetwork, faces: TrainingFaces) -> None:
-    rated, weak = 0, 7  # the same picture
-    smiles = acted((0.0, 0.5, 1.0))
+def test_ratings_correct_the_target_of_a_rated_face_at_rest(
+    network: SmileNetwork, faces: TrainingFaces
+) -> None:
+    rated, weak = 0, 7  # the same image
+    smiles = expressions((0.0, 0.5, 1.0))
     with torch.inference_mode():
-        with_raters, said = (sequences._target(network, faces, index, smiles) for index in (rated, weak))
-    torch.testing.assert_close(with_raters[0], (said[0] + 1.0) / 2)
-    torch.testing.assert_close(with_raters[2], said[2])
-    expected = (said[1] + (1.0 - said[0]) / 4).clamp(0, 1)
+        with_raters, predicted = (sequences._target(network, faces, index, smiles) for index in (rated, weak))
+    torch.testing.assert_close(with_raters[0], (predicted[0] + 1.0) / 2)
+    torch.testing.assert_close(with_raters[2], predicted[2])
+    expected = (predicted[1] + (1.0 - predicted[0]) / 4).clamp(0, 1)
     torch.testing.assert_close(with_raters[1], expected)
 
 
-def test_windows_stay_within_a_run(clips: ClipFaces) -> None:
+def test_windows_stay_within_a_track(clips: ClipFaces) -> None:
     starts = clips.windows(LENGTH)
     assert starts.tolist() == [0, 1, 2, 3, 13, 14, 15, 16, 17, 18]
     assert clips.windows(12).tolist() == []
 
 
-def test_real_video_has_its_share_and_stills_stand_in_for_it(
+def test_real_video_has_its_share_or_is_replaced_by_stills(
     network: SmileNetwork, faces: TrainingFaces, clips: ClipFaces
 ) -> None:
-    settings = of_shares(0, 0, 0.25)
+    settings = settings_with(0, 0, 0.25)
     made = feature_sequences(network, faces, settings, 1, clips)
     with torch.inference_mode():
         crops = torch.from_numpy(clips.crops)
@@ -152,35 +154,35 @@ def test_real_video_has_its_share_and_stills_stand_in_for_it(
     assert len(feature_sequences(network, faces, settings, 1).features) == 16
 
 
-def test_the_target_of_real_video_is_steady_and_keeps_to_its_run() -> None:
+def test_the_target_of_real_video_is_smoothed_within_its_track() -> None:
     scores = np.array([0, 9] * 10 + [100] * 3, np.float32)
     track = np.repeat([0, 1], [20, 3])
-    steady = steadied(scores, track)
-    assert steady[20:] == pytest.approx(100)
-    assert steady[0] == pytest.approx(4.5)  # itself and the five after it
-    assert steady[10] == pytest.approx(9 * 6 / 11)  # rows 5 to 15
-    assert np.abs(np.diff(steady[:20])).max() < 1.0
+    smooth = smooth_scores(scores, track)
+    assert smooth[20:] == pytest.approx(100)
+    assert smooth[0] == pytest.approx(4.5)  # itself and the five after it
+    assert smooth[10] == pytest.approx(9 * 6 / 11)  # rows 5 to 15
+    assert np.abs(np.diff(smooth[:20])).max() < 1.0
 
 
-def test_changes_lead_from_one_face_to_the_next() -> None:
+def test_chains_fade_from_one_face_to_the_next() -> None:
     features = torch.arange(6.0).view(6, 1, 1).expand(6, 10, 4).clone()
     within = torch.arange(10.0).view(1, 10, 1) / 1000
     sequences_ = FeatureSequences(features + within, (features[..., :3] + within) / 5)
     torch.manual_seed(0)
-    changes = Changes(sequences_, parts=3, seed=1)
+    chains = ChainedSequences(sequences_, chain_length=3, seed=1)
     for index in range(6):
-        chain, target = changes[index]
+        chain, target = chains[index]
         assert chain.shape == (30, 4)
         assert target.shape == (30, 3)
         assert chain[0, 0] == index
         # Features and targets change together, frame by frame.
         torch.testing.assert_close(target, chain[:, :3] / 5)
-    fractions = torch.cat([changes[index][0] for index in range(6)]).frac()
+    fractions = torch.cat([chains[index][0] for index in range(6)]).frac()
     assert (fractions > 0.02).any()  # some frames are neither face
 
 
 @pytest.fixture
-def footage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def clip_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Four clips: rated, the rated one cut and recoded under another name, another one, and a black one."""
     (tmp_path / "data").mkdir()
     folder = tmp_path / "clips"
@@ -204,25 +206,27 @@ def write(path: Path, images: list[np.ndarray]) -> None:
     video.release()
 
 
-def test_rated_recordings_are_never_trained_on(footage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    followed: list[str] = []
+def test_recordings_of_rated_clips_are_not_trained_on(
+    clip_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracked: list[str] = []
 
-    def follow(video: Path) -> tuple[np.ndarray, np.ndarray]:
-        followed.append(video.name)
+    def track(video: Path) -> tuple[np.ndarray, np.ndarray]:
+        tracked.append(video.name)
         return np.zeros((2, 96, 96, 3), np.uint8), np.zeros(2, np.int64)
 
-    monkeypatch.setattr(clip_sequences, "_followed", follow)
-    cache = footage / "cache"
+    monkeypatch.setattr(clip_sequences, "_track_faces", track)
+    cache = clip_folder / "cache"
     found = clip_sequences.clip_faces(cache)
-    assert followed == ["black.mp4", "other.mp4"]
+    assert tracked == ["black.mp4", "other.mp4"]
     assert set(found.clip) == {"black.mp4", "other.mp4"}
     assert found.track.tolist() == [0, 0, 1, 1]
     clip_sequences.clip_faces(cache)
-    assert len(followed) == 2  # kept in the cache
+    assert len(tracked) == 2  # kept in the cache
 
 
 @pytest.mark.slow
-def test_the_real_rated_clips_are_kept_out(
+def test_the_shared_rated_clips_are_excluded(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOCIAL_PERCEPTION_DATA", str(shared))

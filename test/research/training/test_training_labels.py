@@ -1,4 +1,4 @@
-"""From votes, words and ratings to targets."""
+"""Targets from votes, emotions and ratings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from social_perception.research.training import labels
-from social_perception.research.training.labels import EMOTIONS, is_held_out, targets_of
+from social_perception.research.training.labels import EMOTIONS, is_held_out, make_targets
 
 
 def votes(**given: int) -> dict[str, int]:
@@ -44,15 +44,15 @@ EXPECTED_SPLIT = [True, False, False, False, False, False, False, False]
 
 
 def test_two_raters_become_a_distribution(table: pd.DataFrame, ratings: pd.DataFrame) -> None:
-    targets = targets_of("ferplus_train", table)
+    targets = make_targets("ferplus_train", table)
     assert targets.above[0] == pytest.approx([1.0, 1.0, 0.5])
     assert targets.above[29] == pytest.approx([0.0, 0.0, 0.0])  # one rater alone
     assert targets.rated.sum() == 20
     assert targets.weight[0] == pytest.approx([1.0, 1.0, 1.0])
 
 
-def test_a_weak_label_means_what_raters_saw_in_such_faces(table: pd.DataFrame, ratings: pd.DataFrame) -> None:
-    targets = targets_of("ferplus_train", table)
+def test_a_weak_label_gets_the_mean_rating_of_its_faces(table: pd.DataFrame, ratings: pd.DataFrame) -> None:
+    targets = make_targets("ferplus_train", table)
     happy, neutral = targets.above[15], targets.above[35]
     assert happy[0] > 0.9
     assert 0.4 < happy[2] < 0.6
@@ -60,24 +60,24 @@ def test_a_weak_label_means_what_raters_saw_in_such_faces(table: pd.DataFrame, r
     assert targets.weight[15, 0] > targets.weight[15, 1] > targets.weight[15, 2]
 
 
-def test_held_out_ratings_teach_nothing(table: pd.DataFrame, ratings: pd.DataFrame) -> None:
-    before = targets_of("ferplus_train", table).above[35]
+def test_held_out_ratings_are_not_used(table: pd.DataFrame, ratings: pd.DataFrame) -> None:
+    before = make_targets("ferplus_train", table).above[35]
     ratings.loc["face20.png", ["rater1", "rater2", "held_out"]] = [3.0, 3.0, True]
-    targets = targets_of("ferplus_train", table)
+    targets = make_targets("ferplus_train", table)
     assert targets.held_out[20]
     assert targets.held_out.sum() == 1
     assert targets.above[35] == pytest.approx(before, abs=0.03)
 
 
 def test_contempt_and_no_face_do_not_count(table: pd.DataFrame, ratings: pd.DataFrame) -> None:
-    weight = targets_of("ferplus_train", table).weight
+    weight = make_targets("ferplus_train", table).weight
     assert (weight[40] == 0).all()
     assert (weight[41] == 0).all()
     assert weight[42, 0] > 0
 
 
 def test_emotions_are_distributions(table: pd.DataFrame, ratings: pd.DataFrame) -> None:
-    emotion = targets_of("ferplus_train", table).emotion
+    emotion = make_targets("ferplus_train", table).emotion
     assert emotion[:41].sum(axis=1) == pytest.approx(np.ones(41))
     assert emotion[0, EMOTIONS.index("happiness")] == 1.0
 
@@ -90,5 +90,5 @@ def test_a_fifth_of_all_genki_faces_is_held_out_rated_or_not(monkeypatch: pytest
     )
     monkeypatch.setattr(labels, "rated_levels", lambda _: rated)
     table = pd.DataFrame({"name": names, "smile": [0, 1] * 150})
-    targets = targets_of("genki_train", table)
+    targets = make_targets("genki_train", table)
     assert targets.held_out.tolist() == [is_held_out(name) for name in names]

@@ -16,12 +16,12 @@ CONFIG = Path(__file__).resolve().parents[3] / "config" / "train_small.yaml"
 def test_the_shipped_file_is_read() -> None:
     settings = read_settings(CONFIG)
     assert settings.finetune.rated_share > settings.pretrain.rated_share
-    # The published figures rest on it: what measures is not trained on.
+    # The published figures depend on it: test sets are not trained on.
     assert not {"ferplus_test", "ferplus_valid", "smilesmiled"} & set(settings.sets)
     assert settings.teacher.channels > NetworkConfig().channels
 
 
-def test_what_is_not_given_has_its_default(tmp_path: Path) -> None:
+def test_missing_settings_have_their_defaults(tmp_path: Path) -> None:
     path = tmp_path / "train.yaml"
     path.write_text("seed: 4\npretrain: {epochs: 2}\n")
     settings = read_settings(path)
@@ -35,32 +35,32 @@ def test_what_is_not_given_has_its_default(tmp_path: Path) -> None:
     [
         ("sed: 4", "unknown setting sed"),
         ("pretrain: {epoch: 1}", "unknown setting epoch"),
-        ("- a", "settings by name"),
+        ("- a", "mapping of setting names"),
         ("a: [", "cannot read"),
     ],
 )
-def test_a_wrong_file_is_named(tmp_path: Path, text: str, rule: str) -> None:
+def test_invalid_files_are_reported(tmp_path: Path, text: str, rule: str) -> None:
     path = tmp_path / "train.yaml"
     path.write_text(text)
     with pytest.raises(ConfigurationError, match=rule):
         read_settings(path)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="absent"):
         read_settings(tmp_path / "absent.yaml")
 
 
 @pytest.mark.parametrize(("without", "sets"), [((), ("a", "b")), (("b",), ("a",)), (("a",), ("b",))])
-def test_a_set_can_be_left_out_by_name(without: tuple[str, ...], sets: tuple[str, ...]) -> None:
+def test_a_set_can_be_excluded(without: tuple[str, ...], sets: tuple[str, ...]) -> None:
     settings = without_sets(TrainSettings(name="small", sets=("a", "b")), without)
     assert settings.sets == sets
     assert settings.name == "_without_".join(["small", *without])
 
 
 @pytest.mark.parametrize(
-    ("without", "rule"), [(("c",), "must be of a, b, got c"), (("a", "b"), "leaves no set")]
+    ("without", "rule"), [(("c",), "must be one of a, b, got c"), (("a", "b"), "must not exclude all sets")]
 )
-def test_what_cannot_be_left_out_is_named(without: tuple[str, ...], rule: str) -> None:
+def test_invalid_exclusions_are_reported(without: tuple[str, ...], rule: str) -> None:
     with pytest.raises(ConfigurationError, match=rule):
         without_sets(TrainSettings(sets=("a", "b")), without)

@@ -1,4 +1,4 @@
-"""Annotated videos: faces found and kept, people told apart, split, sequences, and a run to the weights."""
+"""Annotated videos: face detection and cache, assignment to people, split, sequences and a training run."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from social_perception.research.training.video_corpus import (
     read_corpus,
     split_by_video,
 )
-from social_perception.research.training.video_faces import VideoFaces, _boxed, people_of
+from social_perception.research.training.video_faces import VideoFaces, _detect_frames, assign_people
 from social_perception.sinks.elan import write_elan
 
 CONFIG = Path(__file__).resolve().parents[3] / "config" / "train_reference.yaml"
 
 
 class Script:
-    """A detector that finds what was written down for each search."""
+    """A detector with scripted results."""
 
     threshold = 0.0
 
@@ -48,9 +48,9 @@ def frames(count: int) -> list[Frame]:
     return [Frame(np.zeros((4, 4, 3), np.uint8), i / 30, i) for i in range(count)]
 
 
-def test_boxes_go_straight_from_search_to_search() -> None:
+def test_boxes_are_interpolated_between_detections() -> None:
     there, gone, moved = Box(0, 0, 40, 40), Box(200, 0, 40, 40), Box(12, 0, 40, 40)
-    boxed = list(_boxed(frames(6), Script([there, gone], [moved]), every=3))
+    boxed = list(_detect_frames(frames(6), Script([there, gone], [moved]), every=3))
     lefts = [[box.left for box in boxes] for _, boxes in boxed]
     assert [frame.index for frame, _ in boxed] == list(range(6))
     assert lefts == [[0, 200], [4], [8], [12], [12], [12]]
@@ -77,14 +77,16 @@ def found(*boxes_of_frames: list[tuple[float, float]]) -> VideoFaces:
         (found([]), 2, []),
     ],
 )
-def test_people_are_told_apart_by_place(faces: VideoFaces, people: int, expected: list[int]) -> None:
-    assert people_of(faces, people).tolist() == expected
+def test_faces_are_assigned_to_people_by_position(
+    faces: VideoFaces, people: int, expected: list[int]
+) -> None:
+    assert assign_people(faces, people).tolist() == expected
 
 
 @pytest.mark.parametrize(
     ("videos", "sizes"), [(30, (24, 3, 3)), (10, (8, 1, 1)), (5, (3, 1, 1)), (3, (1, 1, 1)), (2, (1, 1, 0))]
 )
-def test_split_parts_the_videos(videos: int, sizes: tuple[int, int, int]) -> None:
+def test_the_split_covers_the_videos(videos: int, sizes: tuple[int, int, int]) -> None:
     names = [f"video{i}" for i in range(videos)]
     split = split_by_video(names * 2, (0.8, 0.1, 0.1), seed=1)
     parts = (split.train, split.validation, split.test)
@@ -107,7 +109,7 @@ def person(stamps_s: np.ndarray, video: str = "a") -> PersonFrames:
 
 
 @pytest.mark.parametrize("breaks", [[], [20], [21], [22], [5, 30]])
-def test_sequences_cover_each_stretch_and_reach_over_no_gap(breaks: list[int]) -> None:
+def test_sequences_cover_each_segment_and_span_no_gap(breaks: list[int]) -> None:
     stamps_s = np.arange(45) / 30
     for place in breaks:
         stamps_s[place:] += 3.0
@@ -119,8 +121,8 @@ def test_sequences_cover_each_stretch_and_reach_over_no_gap(breaks: list[int]) -
         assert levels.tolist() == [i % 4 for i in range(first, first + 20)]
         assert np.diff(stamps_s[first : first + 20]).max() < 0.5
     covered = {frame for first in got for frame in range(first, first + 20)}
-    stretches = np.split(np.arange(45), breaks)
-    assert covered == {int(frame) for stretch in stretches if len(stretch) >= 20 for frame in stretch}
+    segments = np.split(np.arange(45), breaks)
+    assert covered == {int(frame) for segment in segments if len(segment) >= 20 for frame in segment}
 
 
 def test_class_balance_counts_frames_by_level() -> None:
@@ -161,13 +163,13 @@ def test_clips_give_faces_with_levels_and_count_what_is_missing(corpus, capsys, 
     people = {person.video: person for person in read_corpus(settings, cache)}
     assert {name: each.annotated for name, each in people.items()} == pytest.approx(frames, abs=1)
     assert people["single_face"].without_face == 0
-    assert people["face_leaves"].without_face > 10  # the face is out of the picture for a while
+    assert people["face_leaves"].without_face > 10  # the face is outside the image for a while
     smile = people["single_face"]
     assert set(np.unique(smile.level)) >= {0, 2}
     assert smile.crops.shape[1:] == (96, 96, 3)
-    assert np.asarray(smile.crops[smile.rows]).std(axis=(1, 2, 3)).min() > 15  # pictures, not black squares
-    assert f"{people['face_leaves'].without_face} dropped for want of a face" in capsys.readouterr().out
-    # The second time nobody looks for faces.
+    assert np.asarray(smile.crops[smile.rows]).std(axis=(1, 2, 3)).min() > 15  # faces, not black squares
+    assert f"{people['face_leaves'].without_face} dropped without a face" in capsys.readouterr().out
+    # The second time no detector runs.
     monkeypatch.setattr(video_corpus, "make_detector", lambda config: Script())
     again = read_corpus(settings, cache)
     assert [len(each.rows) for each in again] == [len(each.rows) for each in people.values()]
@@ -214,18 +216,18 @@ def test_the_shipped_recipe_is_the_references() -> None:
         ({"sequence": 0}, "sequence must be at least 1"),
     ],
 )
-def test_wrong_settings_are_named(values: dict[str, object], rule: str) -> None:
+def test_invalid_settings_are_reported(values: dict[str, object], rule: str) -> None:
     with pytest.raises(ConfigurationError, match=rule):
         reference_settings(values)
 
 
-def test_an_unknown_network_is_named(tmp_path: Path) -> None:
+def test_an_unknown_network_is_reported(tmp_path: Path) -> None:
     config = tmp_path / "train.yaml"
     config.write_text("network: huge\n")
     with pytest.raises(ConfigurationError, match="network must be small or reference, got huge"):
         main(config)
 
 
-def test_a_folder_without_annotations_is_named(tmp_path: Path) -> None:
+def test_a_folder_without_annotations_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no ELAN files \(.eaf\)"):
         read_corpus(VideoSettings(str(tmp_path)), tmp_path)
