@@ -1,12 +1,14 @@
 # Each target sets up what it needs first; a second run starts in seconds.
-.PHONY: help setup demo test bench soak fuzz docs lock lint format clean distclean
+.PHONY: help setup demo check test bench soak fuzz docs lock lint format clean distclean
 .DEFAULT_GOAL := help
 
 SOURCE ?=
 DURATION ?=
 PYTEST_ARGS ?=
-# The whole suite says how much of the package it runs, and fails below the share in pyproject.toml.
-WHOLE ?= $(if $(strip $(PYTEST_ARGS)),,--cov --cov-report=term)
+# The whole suite measures how much of the package it runs, and fails below the share in pyproject.toml.
+WHOLE ?= $(if $(strip $(PYTEST_ARGS)),,--cov --cov-report=term $(PARALLEL))
+PARALLEL = -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+QUICK = test/core test/architecture test/behaviours test/perception/group test/sinks test/views
 BENCH_ARGS ?=
 SOAK_S ?= 1800
 OVERLOAD_S ?= 120
@@ -23,8 +25,12 @@ demo: setup  ## the whole pipeline as ROS 2 nodes; SOURCE=0|VIDEO|DIR|sample DUR
 	@. ./env.sh && exec .venv/bin/python -m social_perception.ros.tools.demo \
 	  $(if $(SOURCE),--source "$(SOURCE)") $(if $(DURATION),--duration "$(DURATION)")
 
-test: lint  ## style checks, then the tests; PYTEST_ARGS="-k tracker"
-	@. ./env.sh && export ROS_DOMAIN_ID=$$(( $$$$ % 101 + 1 )) && $(if $(WHOLE),export OMP_NUM_THREADS=1 &&) exec .venv/bin/pytest $(WHOLE) $(PYTEST_ARGS)
+check: lint  ## style, types, spelling and the quick tests, in two minutes
+	@. ./env.sh && OMP_NUM_THREADS=1 exec .venv/bin/pytest -q -m "not slow" $(PARALLEL) $(QUICK)
+
+test: lint  ## the same with all tests; PYTEST_ARGS="-k tracker" selects some
+	@tools/install_browser
+	@. ./env.sh && $(if $(WHOLE),export OMP_NUM_THREADS=1 &&) exec .venv/bin/pytest $(WHOLE) $(PYTEST_ARGS)
 
 bench: setup  ## measures speed on this machine, 20 minutes at most: runs/bench.json, runs/bench.png; BENCH_ARGS="--only scoring"
 	@. ./env.sh && exec .venv/bin/social-perception bench --json runs/bench.json --figure runs/bench.png $(BENCH_ARGS)
@@ -47,12 +53,14 @@ docs: setup  ## the documentation site in runs/docs; a warning or a broken link 
 lock: setup  ## writes the locks of the packages anew; LOCK_ARGS=--upgrade
 	@.venv/bin/python tools/lock_dependencies.py $(LOCK_ARGS)
 
-lint: setup  ## ruff and mypy
+lint: setup  ## ruff, mypy, codespell and the field's words
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+	@.venv/bin/codespell
+	@.venv/bin/python tools/check_words.py
 	@.venv/bin/mypy
 
-format: setup  ## lets ruff format and mend the code
+format: setup  ## ruff formats and fixes what it can
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 

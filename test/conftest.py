@@ -1,19 +1,38 @@
-"""Fixtures that every room's tests may use."""
+"""What all tests share: a ROS domain for each process, and the development data."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import random
+import tempfile
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# Test processes side by side must not hear each other's topics. Set before anything of ROS begins.
-_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
-if _WORKER:
-    _DOMAIN = int(os.environ.get("ROS_DOMAIN_ID", "0"))
-    os.environ["ROS_DOMAIN_ID"] = str((_DOMAIN + 23 * (int(_WORKER) + 1)) % 101 + 1)
+
+def _claim_domain() -> TextIO | None:
+    """A ROS domain that no other test process of this machine uses: a locked file, for as long as it is open.
+
+    The workers of a run, and runs beside each other, must not receive each other's topics.
+    """
+    # Ports of domains above 101 collide with those that the system hands out.
+    for domain in random.SystemRandom().sample(range(1, 102), 101):
+        try:
+            file = (Path(tempfile.gettempdir()) / f"social_perception_domain_{domain}.lock").open("a")
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue
+        os.environ["ROS_DOMAIN_ID"] = str(domain)
+        return file
+    pytest.exit("all 101 ROS domains are in use by other test processes", returncode=3)
+
+
+# Before any test imports rclpy.
+_domain = _claim_domain()
 
 
 @pytest.fixture(scope="session")

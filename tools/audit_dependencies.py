@@ -85,10 +85,10 @@ def audit(scratch: Path, service: str, requirements: Iterable[str]) -> str:
     if not python.exists():
         venv.create(scratch, with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "-q", PIP_AUDIT], check=True)
-    wanted = scratch / "wanted.txt"
-    wanted.write_text("\n".join(requirements) + "\n", encoding="utf-8")
+    file = scratch / "requirements.txt"
+    file.write_text("\n".join(requirements) + "\n", encoding="utf-8")
     options = ["--no-deps", "--disable-pip", "-s", service, "-f", "json", "--progress-spinner", "off"]
-    command = [python, "-m", "pip_audit", *options, "-r", wanted]
+    command = [python, "-m", "pip_audit", *options, "-r", file]
     # It ends with 1 for vulnerabilities and for failures alike; only the former come with an answer.
     answer = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False, timeout=PATIENCE_S
@@ -103,8 +103,8 @@ def vulnerabilities(answer: str, accepted: Mapping[str, str] = ACCEPTED) -> list
     for package in json.loads(answer)["dependencies"]:
         for each in package.get("vulns", ()):
             if not {each["id"], *each.get("aliases", ())} & accepted.keys():
-                mended = ", ".join(each["fix_versions"]) or "no version"
-                lines.append(f"{package['name']} {package['version']}: {each['id']}, mended in {mended}")
+                fixed = ", ".join(each["fix_versions"]) or "no version"
+                lines.append(f"{package['name']} {package['version']}: {each['id']}, fixed in {fixed}")
     return lines
 
 

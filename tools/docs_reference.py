@@ -67,7 +67,7 @@ param set`; the others are read when the node starts.
 """
 RELIABLE = QoSReliabilityPolicy.RELIABLE
 OPTIONAL_PACKAGES = ("hri_msgs", "hri_msgs.msg")
-"""Replaced by stand-ins where they are not installed: their nodes are only asked for their parameters."""
+"""Replaced by stand-ins where they are not installed: only the parameters of their nodes are read."""
 
 
 def pages() -> dict[str, str]:

@@ -64,11 +64,7 @@ def launch(prefix):
 
     def run(file: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         places = [str(prefix.folder), os.environ["AMENT_PREFIX_PATH"]]
-        environment = {
-            **os.environ,
-            "AMENT_PREFIX_PATH": os.pathsep.join(places),
-            "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
-        }
+        environment = {**os.environ, "AMENT_PREFIX_PATH": os.pathsep.join(places)}
         return subprocess.run(
             ["ros2", "launch", str(LAUNCH / file), *arguments],
             env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

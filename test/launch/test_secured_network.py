@@ -25,7 +25,6 @@ pytest.importorskip("social_perception.msg", reason="needs the messages: build t
 LAUNCH = Path(__file__).parents[2] / "launch" / "group_smile.launch.py"
 PEER = Path(__file__).with_name("secured_peer.py")
 NAMESPACE, IMAGES = "/secured", "/secured_camera/image_raw"
-DOMAIN = 1 + os.getpid() % 100
 TIMEOUT_S = 90.0
 ENOUGH = 30
 """Messages of group_affect, at 10 Hz, in which others would have heard something, too."""
@@ -40,7 +39,7 @@ pytestmark = [
 
 def environment(**others: str) -> dict[str, str]:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("ROS_SECURITY_")}
-    return {**plain, "ROS_DOMAIN_ID": str(DOMAIN), "PYTHONUNBUFFERED": "1", **others}
+    return {**plain, "PYTHONUNBUFFERED": "1", **others}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,7 @@ def keystore(tmp_path_factory) -> Path:
     from social_perception.ros.security import make_keystore
 
     folder = tmp_path_factory.mktemp("security") / "keys"
-    names = ["--namespace", NAMESPACE, "--image-topic", IMAGES, "--domain-id", str(DOMAIN)]
+    names = ["--namespace", NAMESPACE, "--image-topic", IMAGES, "--domain-id", os.environ["ROS_DOMAIN_ID"]]
     assert make_keystore.main([str(folder), *names]) == 0
     return folder
 

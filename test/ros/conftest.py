@@ -34,8 +34,7 @@ class RosHarness:
         from rclpy.executors import SingleThreadedExecutor
 
         self.context = rclpy.Context()
-        # Ports of domains above 101 collide with those the system hands out.
-        rclpy.init(context=self.context, domain_id=1 + os.getpid() % 100)
+        rclpy.init(context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.namespace = namespace or next(_namespaces)
         self.node = self.add(rclpy.create_node("tester", context=self.context, namespace=self.namespace))

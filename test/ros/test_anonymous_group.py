@@ -156,7 +156,7 @@ def made_with(ros, arguments):
     import rclpy
 
     context = rclpy.Context()
-    rclpy.init(args=arguments, context=context, domain_id=ros.context.get_domain_id())
+    rclpy.init(args=arguments, context=context)
     try:
         node = AnonymousGroupNode(context=context, namespace=ros.namespace)
         settings = (

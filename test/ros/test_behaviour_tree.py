@@ -200,7 +200,7 @@ def test_the_pages_python_runs(ros) -> None:
 
 
 def test_the_program_starts_and_ends_cleanly() -> None:
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(1 + os.getpid() % 100), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "social_perception.ros.nodes.greeter"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as program:
         try:

@@ -185,8 +185,7 @@ def launching(ros, given, path=PATH, **environment):
     image = {"image_topic": f"{ros.namespace}/eye/image"} if path == PATH else {}
     arguments = {"namespace": ros.namespace, **image, **given}
     command = ["ros2", "launch", str(path), *(f"{name}:={value}" for name, value in arguments.items())]
-    own = {"ROS_DOMAIN_ID": str(1 + os.getpid() % 100)}
-    launched = subprocess.Popen(command, env={**os.environ, **own, **environment}, start_new_session=True)
+    launched = subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True)
     try:
         yield launched
     finally:

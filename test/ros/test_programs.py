@@ -20,7 +20,7 @@ class Program:
     """A node in a process of its own; its output is read as it comes."""
 
     def __init__(self, name: str, *arguments: str) -> None:
-        environment = {**os.environ, "ROS_DOMAIN_ID": str(1 + os.getpid() % 100), "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         package = "tools" if name == "demo" else "nodes"
         self._process = subprocess.Popen(
             [sys.executable, "-m", f"social_perception.ros.{package}.{name}", *arguments],

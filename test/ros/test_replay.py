@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -107,8 +106,7 @@ def heard(ros, topic):
 def process(ros, program, parameters, options=()):
     command = [sys.executable, "-m", f"social_perception.ros.nodes.{program}", *options]
     command += ["--ros-args", "-r", f"__ns:={ros.namespace}", *parameters]
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(1 + os.getpid() % 100)}
-    running = subprocess.Popen(command, env=environment)
+    running = subprocess.Popen(command)
     try:
         yield running
     finally:

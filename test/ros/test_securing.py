@@ -190,9 +190,8 @@ def test_ros2_launch_tells_the_reason_and_starts_nothing(ros, keystore) -> None:
         f"keystore:={keystore}",
         f"namespace:={ros.namespace}",
     ]
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(1 + os.getpid() % 100)}
     run = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
     )  # fmt: skip
     try:

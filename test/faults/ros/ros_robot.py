@@ -69,7 +69,7 @@ class Outside:
         self.shots = 0
         self.is_on = True
         self._context = rclpy.Context()
-        rclpy.init(context=self._context, domain_id=domain())
+        rclpy.init(context=self._context)
         self.node = rclpy.create_node("outside", context=self._context, namespace=namespace)
         self.camera = self.node.create_publisher(Image, "eye/image", QoSProfile(depth=1))
         self.node.create_subscription(GroupAffect, "group_affect", self._on_group, 10)
@@ -124,10 +124,6 @@ class Outside:
         self.faces.append(Heard(time.monotonic(), time.time(), seconds(message.header.stamp), ids, valid))
 
 
-def domain() -> int:
-    return 1 + os.getpid() % 100
-
-
 def until(condition, what: str, timeout_s: float = TIMEOUT_S):
     """Wait for a condition that another thread or process fulfils; its value is returned."""
     deadline_s = time.monotonic() + timeout_s
@@ -141,7 +137,7 @@ def until(condition, what: str, timeout_s: float = TIMEOUT_S):
 def environment(**values: str) -> Iterator[None]:
     """Variables for programs that are started meanwhile."""
     before = dict(os.environ)
-    os.environ.update({"ROS_DOMAIN_ID": str(domain()), "OMP_NUM_THREADS": "1", **values})
+    os.environ.update({"OMP_NUM_THREADS": "1", **values})
     try:
         yield
     finally:

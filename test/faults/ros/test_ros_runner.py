@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
@@ -18,11 +16,6 @@ from social_perception.ros.support import runner
 from test.faults.ros import ros_bad_messages as messages
 
 pytestmark = [pytest.mark.ros]
-
-
-@pytest.fixture(autouse=True)
-def _domain(monkeypatch) -> None:
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 
 
 class Careless(Node):
