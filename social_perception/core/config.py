@@ -332,22 +332,22 @@ class DynamicsConfig(Checked):
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig(Checked):
-    """How pictures are taken from a camera, a folder, a stream or the sample."""
+    """How a camera, a folder, a stream, a video or the sample delivers frames."""
 
-    width: int = setting(1280, "width in px asked of the camera", low=16, high=16384)
-    height: int = setting(720, "height in px asked of the camera", low=16, high=16384)
-    fps: float = setting(30.0, "pictures per second asked of the camera", low=1.0, high=1000.0)
+    width: int = setting(1280, "width in px requested from the camera", low=16, high=16384)
+    height: int = setting(720, "height in px requested from the camera", low=16, high=16384)
+    fps: float = setting(30.0, "images per second requested from the camera", low=1.0, high=1000.0)
     timeout_s: float = setting(
         5.0,
-        "time in s without a picture after which a live source is said to be silent",
+        "time in s without an image after which a live source is reported as silent",
         low=0.1,
         high=3600.0,
     )
     folder_rate_hz: float = setting(
-        30.0, "pictures per second that a folder of images stands for", low=0.01, high=1000.0
+        30.0, "images per second that a folder of images stands for", low=0.01, high=1000.0
     )
     max_message_bytes: int = setting(
-        16 * 1024 * 1024, "size in bytes of the largest TCP message taken", low=1024, high=1 << 30
+        16 * 1024 * 1024, "size in bytes of the largest TCP message accepted", low=1024, high=1 << 30
     )
     peer_timeout_s: float = setting(
         10.0,

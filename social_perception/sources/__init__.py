@@ -1,1 +1,1 @@
-"""Where pictures come from: camera, video file, image folder, TCP stream, bag, sample."""
+"""Sources of frames: camera, video file, image folder, TCP stream, bag, sample."""

@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 
 _RAW, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 _NOT_FOR_FACES = ("depth", "disparity", "infra", "confidence", "mask", "overlay")
-"""Words in the names of images that are taken only when asked for."""
+"""Words in the names of image topics that are used only on request."""
 
 
 class BagSource(Source):
@@ -33,11 +33,11 @@ class BagSource(Source):
         Args:
             path: a rosbag2 folder, an .mcap, .db3 or .bag file.
             topic: of sensor_msgs Image or CompressedImage; empty: the first one in the bag whose name
-                does not speak of depth, infrared and the like.
+                contains no word for depth, infrared and the like.
             sound_rate_hz: rate in Hz at which the frames' sound is requested; None: no sound is decoded.
 
         Raises:
-            SourceError: the bag cannot be read or has no such pictures.
+            SourceError: the bag cannot be read or has no such images.
             MissingDependencyError: rosbags is not installed.
         """
         self.name = str(path)
@@ -66,9 +66,9 @@ class BagSource(Source):
             yield Frame(image, stamp_s, index, sound)
             index += 1
         if self._skipped > 1:
-            _logger.warning("%s: %d pictures in all were skipped", self.name, self._skipped)
+            _logger.warning("%s: %d images were skipped", self.name, self._skipped)
         if index == 0:
-            raise SourceError(f"{self.name}: no picture of {self.topic.name} can be read")
+            raise SourceError(f"{self.name}: no image of {self.topic.name} can be read")
 
     def _images(self) -> Iterator[tuple[float, float, ImageArray]]:
         """Yield each image's stamp, when it was recorded, and its pixels."""
@@ -88,13 +88,13 @@ class BagSource(Source):
     def _message(self, data: bytes) -> Any:
         try:
             return self._read_message(data, self.topic.kind)
-        # rosbags has an error of its own; what it takes apart by struct and numpy have theirs.
+        # rosbags, struct and numpy have errors of their own, with no base in common.
         except Exception as error:
             raise ImageError(f"a message is damaged: {in_one_line(error)}") from error
 
     def _decode(self, message: Any) -> ImageArray:
         if self.topic.kind == _COMPRESSED:
-            return decode_image(bytes(message.data), "a picture")
+            return decode_image(bytes(message.data), "an image")
         return decode_raw(message)
 
     def _skip(self, error: ImageError) -> None:
@@ -108,18 +108,18 @@ class BagSource(Source):
         self._recording.close()
 
 
-def _choose(topics: Sequence[Topic], wanted: str, name: str) -> Topic:
-    pictures = [each for each in topics if each.kind in (_RAW, _COMPRESSED) and each.count]
-    if not pictures:
-        raise SourceError(f"{name} has no pictures (sensor_msgs Image or CompressedImage)")
-    names = ", ".join(sorted({each.name for each in pictures}))
-    if wanted:
-        found = [each for each in pictures if each.name.strip("/") == wanted.strip("/")]
+def _choose(topics: Sequence[Topic], requested: str, name: str) -> Topic:
+    images = [each for each in topics if each.kind in (_RAW, _COMPRESSED) and each.count]
+    if not images:
+        raise SourceError(f"{name} has no images (sensor_msgs Image or CompressedImage)")
+    names = ", ".join(sorted({each.name for each in images}))
+    if requested:
+        found = [each for each in images if each.name.strip("/") == requested.strip("/")]
         if not found:
-            raise SourceError(f"{name} has no pictures of {wanted}; it has {names}")
+            raise SourceError(f"{name} has no images of {requested}; it has {names}")
         return found[0]
     # Stable: among equals the first one in the bag.
-    chosen = min(pictures, key=lambda each: any(word in each.name.lower() for word in _NOT_FOR_FACES))
-    if len(pictures) > 1:
-        _logger.warning("%s has pictures of %s; %s is taken, --topic takes another", name, names, chosen.name)
+    chosen = min(images, key=lambda each: any(word in each.name.lower() for word in _NOT_FOR_FACES))
+    if len(images) > 1:
+        _logger.warning("%s has images of %s; %s is used, --topic chooses another", name, names, chosen.name)
     return chosen

@@ -1,4 +1,4 @@
-"""The messages of a bag, read by rosbags; of one that is damaged or incomplete what can be had of it.
+"""The messages of a bag, read by rosbags; of a damaged or incomplete one, those that can be read.
 
 A recorder that was killed leaves a folder without metadata.yaml, and an mcap file without an index.
 """
@@ -41,7 +41,7 @@ class Recording(Protocol):
     """An open bag.
 
     Attributes:
-        topics: in the order of the bag; one that changes its kind is there for each.
+        topics: in the order of the bag; one whose type changes is listed once for each type.
         duration_s: from the first message to the last.
     """
 
@@ -49,7 +49,7 @@ class Recording(Protocol):
     duration_s: float
 
     def messages(self, topic: Topic) -> Iterator[Message]:
-        """Yield a topic's messages by the time at which they were recorded; damage is told."""
+        """Yield a topic's messages by the time at which they were recorded; damage is logged."""
 
     def close(self) -> None:
         """Release the files."""
@@ -58,7 +58,7 @@ class Recording(Protocol):
 def is_bag(path: Path) -> bool:
     """Whether this is a bag's file, or a folder of rosbag2, complete or not.
 
-    A folder that has no metadata.yaml yet is known by its files, which are named after it.
+    A folder without metadata.yaml is recognised by its files, which are named after it.
     """
     if not path.is_dir():
         return path.suffix.lower() in SUFFIXES
@@ -70,7 +70,7 @@ def is_bag(path: Path) -> bool:
 
 
 def storage_files(folder: Path) -> tuple[Path, ...]:
-    """The files with the messages of a rosbag2 folder, as they follow one another: bag_2 before bag_10."""
+    """The files with the messages of a rosbag2 folder, in their order: bag_2 before bag_10."""
 
     def order(path: Path) -> tuple[int, str]:
         number = re.search(r"_(\d+)$", path.stem)
@@ -93,7 +93,7 @@ def open_recording(path: Path) -> Recording:
     _need_rosbags(path)
     for log in (each.with_name(each.name + "-wal") for each in _files(path) if each.suffix.lower() == ".db3"):
         if log.is_file() and log.stat().st_size:
-            _logger.warning("%s holds messages that are not read: the recorder was not stopped", log)
+            _logger.warning("%s holds messages that are not read: the recorder was not stopped cleanly", log)
     try:
         return _Read(path)
     # rosbags, sqlite, yaml and zstandard each have their own errors, with no base in common.
@@ -102,7 +102,7 @@ def open_recording(path: Path) -> Recording:
         recording = _open_in_part(path, reason)
         if recording is None:
             raise SourceError(f"{path} is not a bag that can be read: {reason}") from error
-    _logger.warning("%s is not a complete bag (%s): what can be read of it is", path, reason)
+    _logger.warning("%s is not a complete bag (%s): only a part of it can be read", path, reason)
     return recording
 
 
@@ -142,7 +142,7 @@ def _files(path: Path) -> tuple[Path, ...]:
 
 
 def _open_in_part(path: Path, reason: str) -> Recording | None:
-    """Open what the whole could not be opened for: file by file, and those without an index by a scan."""
+    """Open a bag that rosbags rejects: file by file, and by a scan where there is no index."""
     if path.is_dir():
         parts = [part for file in storage_files(path) if (part := _open_if_readable(file)) is not None]
         return _Joined(parts) if any(part.topics for part in parts) else None
@@ -190,9 +190,9 @@ class _Read:
         counts: Counter[tuple[str, str]] = Counter()
         for connection in reader.connections:
             count = connection.msgcount
-            # What metadata.yaml says may be anything.
+            # metadata.yaml may hold any value.
             if not isinstance(count, int) or not 0 <= count < _MOST_MESSAGES:
-                raise ValueError("it says that a topic has a number of messages that cannot be")
+                raise ValueError("its metadata have an invalid number of messages")
             counts[connection.topic, connection.msgtype] += count
         duration_s = max(0, reader.duration) * 1e-9 if any(counts.values()) else 0.0
         return tuple(Topic(*name, count) for name, count in counts.items()), duration_s
@@ -215,7 +215,7 @@ class _Read:
             self._idle.append(reader)
 
     def _after_damage(self, topic: Topic, last_ns: int) -> Iterator[Message]:
-        """What lies behind the damage: the chunks of mcap files stand alone."""
+        """The messages after the damage: the chunks of mcap files are independent."""
         for file in _files(self._path):
             if file.suffix.lower() == ".mcap":
                 yield from (each for each in _Scan(file).messages(topic) if each.time_ns > last_ns)
@@ -227,7 +227,7 @@ class _Read:
 
 
 class _Scan:
-    """An mcap file that is read from its beginning, once to see what there is, and once more for it."""
+    """An mcap file without an index, read through once for its topics and once for each iteration."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -240,10 +240,10 @@ class _Scan:
         self.duration_s = max(0, times_ns[1] - times_ns[0]) * 1e-9
 
     def messages(self, topic: Topic) -> Iterator[Message]:
-        def tell(text: str) -> None:
+        def report(text: str) -> None:
             _logger.warning("%s: %s", self._path, text)
 
-        for message in scan_mcap(self._path, tell):
+        for message in scan_mcap(self._path, report):
             if (message.topic, message.kind) == (topic.name, topic.kind):
                 yield message
 
@@ -252,7 +252,7 @@ class _Scan:
 
 
 class _Joined:
-    """The files of a folder that does not say what belongs to it, one after the other."""
+    """The files of a folder without metadata, one after the other."""
 
     def __init__(self, parts: list[Recording]) -> None:
         self._parts = parts

@@ -22,7 +22,7 @@ _READS_BEFORE_GIVING_UP = 10
 
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
-    """Without OpenCV's warnings: a camera that is not there is an answer here, not an event."""
+    """Turn OpenCV's warnings off: a missing camera is an answer here, not an event."""
     logging = getattr(getattr(cv2, "utils", None), "logging", None)
     if logging is None:  # OpenCV before 4.5.5
         yield
@@ -36,13 +36,13 @@ def _quiet_opencv() -> Iterator[None]:
 
 
 class CameraSource(Source):
-    """Delivers the camera's newest picture, stamped with the time at which it arrived."""
+    """Delivers the camera's newest image, stamped with the time at which it arrived."""
 
     live = True
     frame_count: int | None = None
 
     def __init__(self, index: int, config: SourceConfig) -> None:
-        """Open the camera and wait for nothing.
+        """Open the camera without waiting for an image.
 
         Raises:
             SourceError: there is no such camera, or it cannot be opened.
@@ -69,14 +69,14 @@ class CameraSource(Source):
             else:
                 failures += 1
                 self._closed.wait(0.05)
-        self._newest.fail(SourceError(f"{self.name} stopped delivering pictures"))
+        self._newest.fail(SourceError(f"{self.name} stopped delivering images"))
 
     def __next__(self) -> Frame:
         if self._closed.is_set():
             raise StopIteration
         taken = self._newest.take(self._timeout_s)
         if taken is None:
-            raise SourceTimeout(f"{self.name} has delivered no picture for {self._timeout_s:g} s")
+            raise SourceTimeout(f"{self.name} has delivered no image for {self._timeout_s:g} s")
         image, stamp_s = taken
         frame = Frame(image, stamp_s, self._index)
         self._index += 1
@@ -107,7 +107,7 @@ def _open(index: int, config: SourceConfig) -> cv2.VideoCapture:
 
 
 def camera_works(index: int, config: SourceConfig) -> bool:
-    """Whether the camera opens and really delivers a picture; says nothing on the terminal."""
+    """Whether the camera opens and really delivers an image; logs nothing."""
     with _quiet_opencv():
         try:
             with CameraSource(index, config) as camera:

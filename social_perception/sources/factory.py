@@ -1,4 +1,4 @@
-"""From a word on the command line to a source."""
+"""Opens the source that a specification on the command line names."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def with_topic(spec: str, topic: str | None) -> str:
 
 
 def default_source(config: SourceConfig | None = None) -> str:
-    """The first camera (``0``) if it really delivers a picture, else ``sample``."""
+    """The first camera (``0``) if it really delivers an image, else ``sample``."""
     from social_perception.sources.camera import camera_works
 
     return "0" if camera_works(0, config or SourceConfig()) else "sample"

@@ -14,12 +14,12 @@ _logger = logging.getLogger(__name__)
 
 
 class ImageFolderSource(Source):
-    """Reads the images of a folder, or one image; files that cannot be read are skipped and named."""
+    """Reads the images of a folder, or one image; files that cannot be read are skipped with a warning."""
 
     live = False
 
     def __init__(self, path: str | Path, rate_hz: float) -> None:
-        """Look the folder through.
+        """List the folder's images.
 
         Raises:
             SourceError: the path does not exist or has no image files.

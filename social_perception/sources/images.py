@@ -1,6 +1,6 @@
 """Still images, from files and from bytes, as RGB.
 
-Pillow rather than OpenCV reads them: it tells an image's size before decoding it, applies no limit
+Pillow rather than OpenCV reads them: it reports an image's size before decoding it, applies no limit
 silently, and reports damage as an exception instead of a line on the terminal.
 """
 
@@ -30,8 +30,8 @@ EXTENSIONS = frozenset(
 )
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
-"""Pillow's names of what is read, whatever a file is called. It knows sixty more, among them EPS, for which
-it runs Ghostscript.
+"""Pillow's names of the formats that are read, whatever a file's name is. Pillow has sixty more, among them
+EPS, for which it runs Ghostscript.
 """
 
 _MATTE = (128, 128, 128, 255)
@@ -40,8 +40,8 @@ _MATTE = (128, 128, 128, 255)
 def read_image(path: str | Path) -> ImageArray:
     """Read a still image of any common format.
 
-    Gray and palette images become RGB, 16-bit ones are scaled to 8 bits, what is transparent
-    becomes gray, and the EXIF orientation is applied.
+    Gray and palette images become RGB, 16-bit ones are scaled to 8 bits, transparent parts
+    become gray, and the EXIF orientation is applied.
 
     Returns:
         (H, W, 3) uint8, RGB.
@@ -62,7 +62,7 @@ def decode_image(data: bytes, name: str, formats: Iterable[str] = FORMATS) -> Im
 
     Args:
         data: the file's content.
-        name: what the image is called in an error.
+        name: of the image, for error messages.
         formats: Pillow's names of the formats accepted, for example ``["JPEG"]``.
     """
     if not data:

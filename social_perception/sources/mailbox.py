@@ -1,4 +1,4 @@
-"""The place where a receiving thread leaves the newest picture for whoever wants it."""
+"""Hands the newest item of a receiving thread to a consumer, without a queue."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ class Mailbox(Generic[Item]):
         self._item: Item | None = None
         self._error: SourceError | None = None
         self.replaced = 0
-        """How many items nobody took, because a newer one came."""
+        """How many items were dropped, because a newer one arrived before they were taken."""
 
     @property
     def waiting(self) -> int:
-        """How many items lie there: none or one."""
+        """How many items are waiting: none or one."""
         return int(self._item is not None)
 
     def put(self, item: Item) -> None:
-        """Leave an item in place of the one nobody took."""
+        """Replace the item that was not taken yet."""
         with self._changed:
             self.replaced += self._item is not None
             self._item = item
             self._changed.notify_all()
 
     def fail(self, error: SourceError) -> None:
-        """Say that no item will come any more, and why."""
+        """Report that no item will follow, and why."""
         with self._changed:
             self._error = error
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""Reads an MCAP file from its beginning, record by record: one that has no index, or a damaged one.
+"""Reads an MCAP file from its beginning, record by record, where its index is missing or damaged.
 
 A program that is killed while it records leaves a file that ends anywhere. Whole messages before the
 end are still good, also those in a chunk of which the rest is missing. Format: https://mcap.dev/spec.
@@ -20,12 +20,12 @@ from social_perception.core.errors import MissingDependencyError, SourceError
 _MAGIC = b"\x89MCAP0\r\n"
 _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F
 _BLOCK_BYTES = 1 << 10
-"""Unpacked at a time. A packed KB holds 32 MB of zeros at most."""
+"""Bytes unpacked at a time: a packed KB can hold 32 MB of zeros."""
 
 MAX_CHUNK_BYTES = 1 << 28
-"""Of a chunk when it is unpacked; recorders end one after some MB."""
+"""Limit for an unpacked chunk; recorders end one after some MB."""
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,29 +38,29 @@ class Message:
     data: bytes
 
 
-def scan_mcap(path: Path, tell: Tell = lambda text: None) -> Iterator[Message]:
+def scan_mcap(path: Path, report: Report = lambda text: None) -> Iterator[Message]:
     """Yield the messages that can be read, in the order of the file.
 
     Args:
         path: of the file.
-        tell: called with what is wrong with the file, in words.
+        report: called with a description of each fault of the file.
 
     Raises:
         SourceError: the file cannot be read or is no MCAP file.
-        MissingDependencyError: what it was compressed with is not installed.
+        MissingDependencyError: the package for its compression is not installed.
     """
     try:
         with path.open("rb") as file:
             if file.read(len(_MAGIC)) != _MAGIC:
                 raise SourceError(f"{path} is no mcap file")
-            yield from _Scan(tell).messages(file)
+            yield from _Scan(report).messages(file)
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 class _Scan:
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
+    def __init__(self, report: Report) -> None:
+        self._report = report
         self._schemas: dict[int, str] = {}
         self._channels: dict[int, tuple[str, str]] = {}
 
@@ -69,13 +69,13 @@ class _Scan:
         while True:
             head = file.read(9)
             if len(head) < 9:
-                self._tell("it ends without an index, as if the recorder had been killed")
+                self._report("it ends without an index, as if the recorder had been killed")
                 return
             code, size = struct.unpack("<BQ", head)
             if code == _DATA_END:
                 return
             if code == 0:
-                self._tell("it is damaged; what follows is lost")
+                self._report("it is damaged; the rest is lost")
                 return
             if code in (_SCHEMA, _CHANNEL, _MESSAGE, _CHUNK):
                 content = _read(file, size)
@@ -90,10 +90,10 @@ class _Scan:
             elif whole:
                 yield from self._note(code, content)
         except (struct.error, UnicodeDecodeError, IndexError):
-            self._tell("a record in it is damaged; it is left out")
+            self._report("a record in it is damaged; it is skipped")
 
     def _note(self, code: int, content: bytes) -> Iterator[Message]:
-        """Take in a record that is no chunk; a message is yielded."""
+        """Process a record that is no chunk; a message is yielded."""
         if code == _SCHEMA:
             (number,) = struct.unpack_from("<H", content)
             self._schemas[number], _ = _text(content, 2)
@@ -110,13 +110,13 @@ class _Scan:
         _, _, size, checksum = struct.unpack_from("<QQQI", content)
         compression, place = _text(content, 28)
         if size > MAX_CHUNK_BYTES:
-            self._tell(f"a part of it has {size} bytes when unpacked; it is left out")
+            self._report(f"a part of it has {size} bytes when unpacked; it is skipped")
             return
         plain = _decompress(content[place + 8 :], compression, size)
         if len(plain) > size or (
             whole and (len(plain) < size or (checksum and zlib.crc32(plain) != checksum))
         ):
-            self._tell("a part of it is damaged; it is left out")
+            self._report("a part of it is damaged; it is skipped")
             return
         place = 0
         while place + 9 <= len(plain):
@@ -129,7 +129,7 @@ class _Scan:
 
 
 def _read(file: BinaryIO, size: int) -> bytes:
-    """So many bytes, or as many as there are: a damaged size must not fill the memory at once."""
+    """Up to size bytes, in parts: a damaged size must not fill the memory at once."""
     parts = []
     while size > 0 and (part := file.read(min(size, 1 << 20))):
         parts.append(part)
@@ -146,13 +146,13 @@ def _text(content: bytes, place: int) -> tuple[str, int]:
 
 
 def _decompress(data: bytes, compression: str, size: int) -> bytes:
-    """What can be had of the data, which may be cut off or damaged; little more than size."""
+    """As much of the data as can be decompressed: they may be cut off or damaged. Little more than size."""
     if not compression:
         return data
     decompressor, damage = _decompressor(compression)
     parts, total = [], 0
     try:
-        # In small pieces: what comes before the damage is had.
+        # In small pieces, so that the part before the damage is kept.
         for start in range(0, len(data), _BLOCK_BYTES):
             if getattr(decompressor, "eof", False) or total > size:
                 break
@@ -175,11 +175,11 @@ def _decompressor(compression: str):  # type: ignore[no-untyped-def]
         raise MissingDependencyError(
             f"mcap files packed by {compression} need rosbags: pip install rosbags"
         ) from error
-    raise SourceError(f"mcap files packed by {compression!r} are not understood")
+    raise SourceError(f"mcap files packed by {compression!r} are not supported")
 
 
 def _zstd_decompressor():  # type: ignore[no-untyped-def]
-    """rosbags brings the one that the version of Python calls for."""
+    """The package that rosbags installs for this version of Python."""
     try:
         from compression import zstd
     except ImportError:

@@ -1,6 +1,6 @@
-"""A portrait whose smile can be set: what the people of the sample are made of.
+"""A portrait whose smile can be set, from which the people of the sample are made.
 
-The picture is scikit-image's ``astronaut`` (NASA, public domain). Its mouth is warped by a smooth
+The image is scikit-image's ``astronaut`` (NASA, public domain). Its mouth is warped by a smooth
 local map: less smile lowers and draws in the mouth corners, closes the lips and softens the folds
 beside the mouth; full smile is a little more than in the photograph.
 """
@@ -41,13 +41,13 @@ def load_portrait() -> ImageArray:
     """The photograph, (512, 512, 3) uint8, RGB.
 
     Raises:
-        MissingDependencyError: scikit-image is not installed, or comes without its pictures.
+        MissingDependencyError: scikit-image is not installed, or comes without its images.
     """
     try:
         from skimage import data
 
         portrait: ImageArray = data.astronaut()
-    except Exception as error:  # scikit-image fails in several ways where its pictures are missing
+    except Exception as error:  # scikit-image fails in several ways where its images are missing
         raise MissingDependencyError("the sample needs scikit-image: pip install scikit-image") from error
     return portrait
 
@@ -85,7 +85,7 @@ def _with_smile(large: ImageArray, intensity: float) -> ImageArray:
 
 
 def _smile_map(x: FloatArray, y: FloatArray, intensity: float) -> tuple[FloatArray, FloatArray]:
-    """Where each pixel of the wanted face lies in the photograph (px of the portrait)."""
+    """Where each pixel of the warped face lies in the photograph (px of the portrait)."""
     half_px = _MOUTH_HALF_PX * (0.76 + 0.30 * intensity)
     lift_px = _CORNER_LIFT_PX * (-0.12 + 1.28 * intensity)
     opening_px = _OPENING_PX * np.clip(1.35 * intensity - 0.25, 0.03, 1.1)
@@ -96,10 +96,10 @@ def _smile_map(x: FloatArray, y: FloatArray, intensity: float) -> tuple[FloatArr
     source_curve = np.clip((source_offset / _MOUTH_HALF_PX) ** 2, 0.0, 1.6)
     arch = np.sqrt(np.maximum(1.0 - curve, 0.0))
     from_line = y - (_MOUTH_Y - lift_px * (curve - 0.4))
-    wanted, given = opening_px * arch, _OPENING_PX * arch
-    inside = from_line * given / np.maximum(wanted, 1e-3)
-    outside = np.sign(from_line) * (given + np.abs(from_line) - wanted)
-    in_source = np.where(np.abs(from_line) < wanted, inside, outside)
+    warped, original = opening_px * arch, _OPENING_PX * arch
+    inside = from_line * original / np.maximum(warped, 1e-3)
+    outside = np.sign(from_line) * (original + np.abs(from_line) - warped)
+    in_source = np.where(np.abs(from_line) < warped, inside, outside)
     source_y = _MOUTH_Y - _CORNER_LIFT_PX * (source_curve - 0.4) + in_source
     weight = _falloff(np.hypot(offset / 1.25, y - _MOUTH_Y) / _REACH_PX)
     return x + weight * (source_offset - offset), y + weight * (source_y - y)

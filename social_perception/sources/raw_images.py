@@ -1,9 +1,8 @@
 """The raw pixels of a camera, as sensor_msgs/Image holds them, to RGB; no ROS is needed.
 
-Whatever layout a message has (rows with padding, 16 bits of either byte order, planes), it is brought
-into dense 8-bit pixels here, and refused with a reason where that cannot be done. What then remains to
-be mixed or interpolated is left to a :data:`Converter`: cv_bridge where ROS has it, else rosbags-image.
-Both do this part with OpenCV, hence alike.
+Any layout (rows with padding, 16 bits of either byte order, planes) becomes dense 8-bit pixels here, or an
+error with a reason. Mixing and interpolating colours is left to a :data:`Converter`: cv_bridge where ROS has
+it, else rosbags-image. Both use OpenCV for it, so that they give the same result.
 """
 
 from __future__ import annotations
@@ -58,17 +57,18 @@ class Layout(NamedTuple):
 
 
 def decode_raw(message: RawMessage, converter: Callable[[], Converter] | None = None) -> ImageArray:
-    """Return the picture of a message as (H, W, 3) uint8, RGB.
+    """Return the image of a message as (H, W, 3) uint8, RGB.
 
     An rgb8 image without padding is not copied. 16 bits become 8 by rounding.
 
     Args:
         message: the image.
-        converter: gives what mixes and interpolates colours, once it is needed; None: rosbags-image.
+        converter: returns the function for mixing and interpolating colours, once it is needed; None:
+            rosbags-image.
 
     Raises:
-        ImageError: the encoding is not understood, or size, step and data do not fit together.
-        MissingDependencyError: what converts is not installed.
+        ImageError: the encoding is not supported, or size, step and data do not fit together.
+        MissingDependencyError: the converter's package is not installed.
     """
     encoding = _SAME_AS.get(message.encoding, message.encoding)
     height, width = message.height, message.width

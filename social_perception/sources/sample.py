@@ -1,7 +1,7 @@
 """The sample: people with known faces and known smiles, for demonstrations and tests.
 
-Copies of one public-domain portrait sit in rows, sway slowly, and smile at their own times. What is
-shown is a function of the frame's index alone, so every run is the same.
+Copies of one public-domain portrait sit in rows, sway slowly, and smile at their own times. An
+image is a function of the frame's index alone, so that every run is the same.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BELOW_FACE_CENTER = (BUST[3] - FACE.center[1]) / FACE.width
 
 @dataclass(frozen=True, slots=True)
 class SampleFace:
-    """What is known of one person in one frame: where the face is and how much it smiles, in [0, 1]."""
+    """The truth about one person in one frame: where the face is and how much it smiles, in [0, 1]."""
 
     box: Box
     intensity: float
@@ -49,8 +49,8 @@ class _Row:
 class _Sprite:
     """A person ready to be pasted.
 
-    ``steps`` is one picture per smile step, already times alpha; ``remaining`` says how much of what
-    is behind shines through (0 to 255); ``offset`` is where the face begins in them (x, y in px).
+    ``steps`` is one image per smile step, already multiplied by alpha; ``remaining`` is the share of the
+    background that shines through (0 to 255); ``offset`` is where the face begins in them (x, y in px).
     """
 
     steps: tuple[ImageArray, ...]
@@ -84,7 +84,7 @@ class _Person:
 
 
 class SampleSource(Source):
-    """Several people of different sizes in a 1280x720 picture at 30 Hz, whose smiles come and go."""
+    """Several people of different sizes in a 1280x720 image at 30 Hz, whose smiles come and go."""
 
     live = False
 
@@ -117,10 +117,10 @@ class SampleSource(Source):
         if self.frame_count is not None and self._index >= self.frame_count:
             raise StopIteration
         index, self._index = self._index, self._index + 1
-        return Frame(self.picture(index), index / RATE_HZ, index)
+        return Frame(self.image(index), index / RATE_HZ, index)
 
-    def picture(self, index: int, present: Collection[int] | None = None) -> ImageArray:
-        """The picture of an index; with ``present``, only people of these numbers are in it."""
+    def image(self, index: int, present: Collection[int] | None = None) -> ImageArray:
+        """The image of an index; with ``present``, only people of these numbers are in it."""
         return self._render(self.truth(index), range(MAX_PEOPLE) if present is None else present)
 
     def truth(self, index: int) -> tuple[SampleFace, ...]:
@@ -200,8 +200,8 @@ def _mirrored(person: _Person) -> bool:
     return person.number % 2 == 1
 
 
-def _mirror(picture: ImageArray, person: _Person) -> ImageArray:
-    return np.ascontiguousarray(picture[:, ::-1]) if _mirrored(person) else picture
+def _mirror(image: ImageArray, person: _Person) -> ImageArray:
+    return np.ascontiguousarray(image[:, ::-1]) if _mirrored(person) else image
 
 
 def _dress(bust: ImageArray, number: int) -> ImageArray:

@@ -1,4 +1,4 @@
-"""What every source of pictures is: an iterator of frames that can be closed."""
+"""The protocol of all sources: an iterator of frames that can be closed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Self = TypeVar("Self", bound="Source")
 class Source(Protocol):
     """Delivers frames, first to last, each with its time and its index from 0.
 
-    A live source (camera, TCP stream) delivers the newest picture and forgets those that nobody
-    took; any other delivers every picture, as fast as it is asked.
+    A live source (camera, TCP stream) delivers the newest image and drops those that were not requested in
+    time; any other delivers every image, as fast as it is requested.
 
     Attributes:
-        name: the source in words for people, for example ``camera 0``.
-        live: whether pictures come at their own pace.
-        rate_hz: pictures per second; None when it cannot be known.
+        name: a short description for people, for example ``camera 0``.
+        live: whether images arrive at their own pace.
+        rate_hz: images per second; None when unknown.
         frame_count: about how many frames will come; None when unknown or endless.
         sound_rate_hz: samples per second of the frames' sound; None: the source has no sound, or none was
             requested.
@@ -36,7 +36,7 @@ class Source(Protocol):
 
         Raises:
             StopIteration: there are no more.
-            SourceTimeout: a live source had none for too long; it can be asked again.
+            SourceTimeout: a live source had none for too long; it can be called again.
             SourceError: the source failed for good.
         """
         ...

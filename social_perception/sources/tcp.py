@@ -1,4 +1,4 @@
-"""A TCP stream of JPEG pictures as a source; :mod:`tcp_protocol` describes the bytes.
+"""A TCP stream of JPEG images as a source; :mod:`tcp_protocol` describes the bytes.
 
 The source is the server: it listens, takes one peer at a time, and when that one ends, vanishes or
 misbehaves it waits for the next. Nothing a peer sends ends the program.
@@ -31,7 +31,7 @@ from social_perception.sources.tcp_protocol import (
 
 _logger = logging.getLogger(__name__)
 
-# A picture that is older by less was overtaken on its way.
+# An image that is older by less was overtaken on its way.
 _CLOCK_WAS_SET_S = 2.0
 
 _GREETING_S = 3.0
@@ -42,14 +42,14 @@ _PAUSE_S = 0.5
 
 
 class TcpSource(Source):
-    """Listens on an address and delivers the newest picture sent to it.
+    """Listens on an address and delivers the newest image sent to it.
 
-    Pictures are decoded only when they are taken, so a slow consumer costs no work. Stamps are the
+    Images are decoded only when they are requested, so that a slow consumer costs no work. Stamps are the
     sender's; where a new peer's clock is behind the last one's, or a peer's is set back, its stamps
     are shifted to go on from there, so that time never runs backwards.
 
     Attributes:
-        address: where it listens, with the port that the system chose if port 0 was asked for.
+        address: where it listens, with the port that the system chose if port 0 was requested.
     """
 
     live = True
@@ -60,7 +60,7 @@ class TcpSource(Source):
         """Listen.
 
         Raises:
-            SourceError: the address is taken or not one of this machine, or other machines can reach it
+            SourceError: the address is in use or not one of this machine, or other machines can reach it
                 and no token is set.
             ConfigurationError: the token cannot be read.
         """
@@ -81,7 +81,7 @@ class TcpSource(Source):
         while not self._closed.is_set():
             message = self._newest.take(max(0.0, deadline - time.monotonic()))
             if message is None:
-                raise SourceTimeout(f"{self.name} has received no picture for {self._config.timeout_s:g} s")
+                raise SourceTimeout(f"{self.name} has received no image for {self._config.timeout_s:g} s")
             image = self._decode(message)
             if image is not None:
                 frame = Frame(image, message.stamp_s, self._index)
@@ -91,7 +91,7 @@ class TcpSource(Source):
 
     def _decode(self, message: JpegMessage) -> ImageArray | None:
         try:
-            return decode_image(message.jpeg, "a picture received", formats=["JPEG"])
+            return decode_image(message.jpeg, "an image received", formats=["JPEG"])
         except ImageError as error:
             _logger.warning("%s: %s; skipped", self.name, error)
             return None
@@ -151,7 +151,7 @@ class _SteadyClock:
         self._shift_s = None
 
     def steady(self, stamp_s: float) -> float | None:
-        """The stamp to use, or None for a picture older than the one before."""
+        """The stamp to use, or None for an image older than the one before."""
         arrival_s = time.monotonic()
         if math.isnan(stamp_s):
             stamp_s = self._time_of_day_s + arrival_s
@@ -193,5 +193,5 @@ def _listen(address: Address, *, with_token: bool) -> socket.socket:
 
 
 def _is_loopback(server: socket.socket) -> bool:
-    """Whether only programs of this machine can connect, by the address that was really taken."""
+    """Whether only programs of this machine can connect, by the address that the socket is bound to."""
     return ipaddress.ip_address(server.getsockname()[0].partition("%")[0]).is_loopback

@@ -1,12 +1,12 @@
-"""The TCP stream of JPEG pictures: its bytes, the same for the receiver and the sender.
+"""The TCP stream of JPEG images: its bytes, the same for the receiver and the sender.
 
-The receiver (``tcp://HOST:PORT`` as a source) listens, the sender connects; pictures flow from
+The receiver (``tcp://HOST:PORT`` as a source) listens, the sender connects; images flow from
 the sender to the receiver, all numbers in network byte order (big-endian):
 
 ======================  ======================================================================
 once per connection     8 bytes: ``SPJPEG1`` and a line feed; or, where a token is set, the
                         greeting of version 2, in which both prove that they know it
-per picture             uint32: length of the JPEG data in bytes, 1 to the receiver's limit
+per image               uint32: length of the JPEG data in bytes, 1 to the receiver's limit
                         float64: stamp in s; NaN where the sender knows none
                         the JPEG data
 ======================  ======================================================================
@@ -21,7 +21,7 @@ sender                  32 bytes: HMAC of ``sender``, S and R
 receiver                32 bytes: HMAC of ``receiver``, S and R
 ======================  ======================================================================
 
-The sender ends by closing the connection between two pictures. See docs/tcp_stream.md.
+The sender ends by closing the connection between two images. See docs/tcp_stream.md.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class JpegMessage:
-    """One picture on its way; stamp_s is NaN where the sender knew none."""
+    """One image on its way; stamp_s is NaN where the sender knew none."""
 
     stamp_s: float
     jpeg: bytes
@@ -92,7 +92,7 @@ def parse_address(spec: str) -> Address:
 
 
 def pack(message: JpegMessage) -> bytes:
-    """The bytes of one picture."""
+    """The bytes of one image."""
     return _HEADER.pack(len(message.jpeg), message.stamp_s) + message.jpeg
 
 
@@ -108,12 +108,12 @@ def receive_greeting(peer: socket.socket, timeout_s: float, token: str = "") -> 
     if magic not in (MAGIC, MAGIC_WITH_TOKEN):
         raise ProtocolError("it does not speak this protocol (wrong greeting)")
     if token and magic == MAGIC:
-        raise WrongTokenError("it gave no token, which is asked for here")
+        raise WrongTokenError("it gave no token, which is required here")
     if magic == MAGIC:
         return
     theirs = _receive(peer, _RANDOM_BYTES, deadline, "the greeting")
     if not token:
-        raise ProtocolError("it asks for a token, and none is set here")
+        raise ProtocolError("it requires a token, and none is set here")
     _check_sender(peer, deadline, token, theirs)
 
 
@@ -163,7 +163,7 @@ def _send(peer: socket.socket, data: bytes, deadline: float) -> None:
 
 
 def receive_message(peer: socket.socket, timeout_s: float, max_bytes: int) -> JpegMessage | None:
-    """Read one picture; None when the peer ended in good order.
+    """Read one image; None when the peer closed the connection cleanly.
 
     The length is believed only up to max_bytes, and memory grows with what really arrives.
 
@@ -172,15 +172,15 @@ def receive_message(peer: socket.socket, timeout_s: float, max_bytes: int) -> Jp
             middle, or the message took longer than timeout_s.
     """
     deadline = time.monotonic() + timeout_s
-    header = _receive(peer, _HEADER.size, deadline, "a picture", may_end=True)
+    header = _receive(peer, _HEADER.size, deadline, "an image", may_end=True)
     if not header:
         return None
     length, stamp_s = _HEADER.unpack(header)
     if not 1 <= length <= max_bytes:
-        raise ProtocolError(f"it announced a picture of {length} bytes; 1 to {max_bytes} are allowed")
+        raise ProtocolError(f"it announced an image of {length} bytes; 1 to {max_bytes} are allowed")
     if abs(stamp_s) >= MAX_STAMP_S:  # NaN is not
         raise ProtocolError(f"it sent a stamp of {stamp_s:g} s")
-    return JpegMessage(stamp_s, _receive(peer, length, deadline, "a picture"))
+    return JpegMessage(stamp_s, _receive(peer, length, deadline, "an image"))
 
 
 def _receive(peer: socket.socket, size: int, deadline: float, what: str, *, may_end: bool = False) -> bytes:

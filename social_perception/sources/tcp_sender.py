@@ -1,4 +1,4 @@
-"""The sending end of the TCP stream: connects to a listening source and sends pictures."""
+"""The sending end of the TCP stream: connects to a listening source and sends images."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class TcpSender:
         Args:
             address: where the receiver listens.
             wait_s: for how long to go on trying while nobody listens there.
-            quality: of the JPEG pictures, 1 to 100.
-            token: that the receiver asks for; it must know it, too.
+            quality: of the JPEG images, 1 to 100.
+            token: that the receiver requires; it must know it, too.
 
         Raises:
             SourceError: nobody listens there, or the token is not the receiver's.
@@ -42,15 +42,15 @@ class TcpSender:
         self._socket.settimeout(_SEND_TIMEOUT_S)
 
     def send(self, image: ImageArray, stamp_s: float = math.nan) -> None:
-        """Send one RGB picture of shape (H, W, 3); NaN lets the receiver stamp it.
+        """Send one RGB image of shape (H, W, 3); NaN lets the receiver stamp it.
 
         Raises:
-            SourceError: the receiver has gone or takes nothing.
+            SourceError: the receiver has gone or accepts nothing.
         """
         bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         encoded, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
         if not encoded:
-            raise SourceError(f"a picture of {image.shape[1]} x {image.shape[0]} px cannot be sent as JPEG")
+            raise SourceError(f"an image of {image.shape[1]} x {image.shape[0]} px cannot be sent as JPEG")
         self._send(pack(JpegMessage(stamp_s, jpeg.tobytes())))
 
     def _send(self, data: bytes) -> None:
@@ -58,7 +58,7 @@ class TcpSender:
             self._socket.sendall(data)
         except TimeoutError as error:
             raise SourceError(
-                f"{self.address} takes no pictures (is it busy with another sender?)"
+                f"{self.address} accepts no images (is it busy with another sender?)"
             ) from error
         except OSError as error:
             raise SourceError(f"{self.address} closed the connection; its log says why") from error

@@ -1,7 +1,7 @@
 """A video file as a source, images and sound, decoded by FFmpeg through PyAV.
 
 PyAV rather than OpenCV's VideoCapture: it gives each frame's presentation time (phones record at
-varying rates), the rotation, and says what is wrong with a file in an exception.
+varying rates), the rotation, and the reason for which a file cannot be read, as an exception.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class VideoSource(Source):
             self._stream = _video_stream(self._container, self.name)
             self._stream.thread_type = "AUTO"
             if self._stream.codec_context is not None:  # there is a decoder for it
-                # A file of a few bytes can announce pictures of gigabytes.
+                # A file of a few bytes can announce images of gigabytes.
                 self._stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             rate = self._stream.average_rate or self._stream.guessed_rate
             self.rate_hz: float | None = float(rate) if rate else None
@@ -94,22 +94,22 @@ class VideoSource(Source):
         return next(self._frames)
 
     def _decode(self) -> Iterator[Frame]:
-        for picture in self._pictures():
-            stamp_s = self._stamp(picture)
-            image = _upright(picture.to_ndarray(format="rgb24"), picture.rotation)
+        for decoded in self._decoded():
+            stamp_s = self._stamp(decoded)
+            image = _upright(decoded.to_ndarray(format="rgb24"), decoded.rotation)
             sound = None if self._sound is None else self._sound.reader.until(stamp_s)
             yield Frame(image, stamp_s, self._index, sound)
             self._index += 1
             self._last_stamp_s = stamp_s
         self._report_damage()
 
-    def _pictures(self) -> Iterator[Any]:
+    def _decoded(self) -> Iterator[Any]:
         packets = self._container.demux(self._stream)
-        while (pictures := self._next_pictures(packets)) is not None:
-            yield from pictures
+        while (decoded := self._next_decoded(packets)) is not None:
+            yield from decoded
 
-    def _next_pictures(self, packets: Iterator[Any]) -> list[Any] | None:
-        """The pictures of the next packet, none where it is damaged; None at the end."""
+    def _next_decoded(self, packets: Iterator[Any]) -> list[Any] | None:
+        """The frames of the next packet, none where it is damaged; None at the end."""
         try:
             packet = next(packets, None)
             return None if packet is None else list(packet.decode())
@@ -119,10 +119,10 @@ class VideoSource(Source):
             self._damaged += 1
             return []
 
-    def _stamp(self, picture: Any) -> float:
-        if picture.pts is None or picture.time_base is None:
+    def _stamp(self, decoded: Any) -> float:
+        if decoded.pts is None or decoded.time_base is None:
             return self._last_stamp_s + self._period_s
-        stamp_s = float(picture.pts * picture.time_base) - self._start_s
+        stamp_s = float(decoded.pts * decoded.time_base) - self._start_s
         return stamp_s if stamp_s > self._last_stamp_s else self._last_stamp_s + self._period_s
 
     def _report_damage(self) -> None:
@@ -232,7 +232,7 @@ def _video_stream(container: Any, name: str) -> Any:
     for stream in container.streams.video:
         if not int(getattr(stream, "disposition", 0)) & _ATTACHED_PICTURE:
             return stream
-    raise SourceError(f"{name} is not a video that can be read: it has no pictures")
+    raise SourceError(f"{name} is not a video that can be read: it has no images")
 
 
 def _frame_count(container: Any, stream: Any, rate_hz: float | None) -> int | None:

@@ -23,7 +23,7 @@ def people() -> tuple[ImageArray, ...]:
     """Two drawn people, 432 x 768 px, with faces of about 90 px: a second and a half at 30 Hz."""
     source = SampleSource(people=2)
     return tuple(
-        cv2.resize(source.picture(index), SIZE, interpolation=cv2.INTER_AREA) for index in range(FRAMES)
+        cv2.resize(source.image(index), SIZE, interpolation=cv2.INTER_AREA) for index in range(FRAMES)
     )
 
 

@@ -131,7 +131,7 @@ def test_an_empty_room_is_known_and_takes_nothing(pipeline, people, check_sane) 
 
 
 def test_a_drawn_crowd_is_found_followed_and_scored_up_to_the_limit(config, check_sane) -> None:
-    image = SampleSource(people=16).picture(0)
+    image = SampleSource(people=16).image(0)
     few = dataclasses.replace(
         config,
         detection=dataclasses.replace(config.detection, min_face_px=50),

@@ -119,7 +119,7 @@ def test_an_unplugged_camera_ends_the_run_with_one_line_and_all_results_whole(
         == 1
     )
     lines = capsys.readouterr().err.splitlines()
-    assert lines[-1] == "social-perception: error: camera 0 stopped delivering pictures"
+    assert lines[-1] == "social-perception: error: camera 0 stopped delivering images"
     rows = read(table)
     assert [int(row["frame"]) for row in rows] == [index for index in range(12) for _ in range(2)]
     assert recording.read_bytes().endswith(b"\x89MCAP0\r\n")
@@ -131,7 +131,7 @@ def test_a_camera_that_misses_some_pictures_goes_on(plug_in) -> None:
     plug_in(0, None, None, 1, *[None] * 9, 2, 3)
     with CameraSource(0, SourceConfig(timeout_s=20.0)) as source:
         assert [next(source).index for _ in range(4)] == [0, 1, 2, 3]
-        with pytest.raises(SourceError, match="camera 0 stopped delivering pictures"):
+        with pytest.raises(SourceError, match="camera 0 stopped delivering images"):
             next(source)
 
 

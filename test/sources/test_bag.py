@@ -60,17 +60,17 @@ def stamps(spec):
 
 def large(index):
     """More than half a megabyte, so that rosbags ends a chunk with every second one."""
-    picture = np.tile(PICTURE, (80, 60, 1))
+    image = np.tile(PICTURE, (80, 60, 1))
     message = raw(index)
     message.height, message.width, message.step = 480, 480, 1440
-    message.data = picture[:, :, ::-1].ravel().copy()
+    message.data = image[:, :, ::-1].ravel().copy()
     return message
 
 
 @pytest.mark.parametrize(
     "make", [raw, lambda index: raw(index, padding=5), compressed], ids=["raw", "padded", "png"]
 )
-def test_pictures_and_stamps_are_read(tmp_path, make):
+def test_images_and_stamps_are_read(tmp_path, make):
     path = write_bag(tmp_path / "bag", {"/camera/image": [make(0), make(1), make(2)]})
     with open_source(str(path)) as source:
         assert (source.live, source.frame_count) == (False, 3)
@@ -83,21 +83,21 @@ def test_a_topic_can_be_chosen(tmp_path):
     path = write_bag(tmp_path / "bag", {"/one": [raw(0)], "/two": [raw(0), raw(1)]})
     with open_source(f"{path}?topic=/two") as source:
         assert len(list(source)) == 2
-    with pytest.raises(SourceError, match="has no pictures of /three; it has /one, /two"):
+    with pytest.raises(SourceError, match="has no images of /three; it has /one, /two"):
         open_source(f"{path}?topic=/three")
 
 
-def test_a_damaged_picture_is_skipped(tmp_path, caplog):
+def test_a_damaged_image_is_skipped(tmp_path, caplog):
     path = write_bag(tmp_path / "bag", {"/image": [compressed(0), compressed(1, b"words"), compressed(2)]})
     with open_source(str(path)) as source:
         assert [frame.stamp_s for frame in source] == [100.0, 102.0]
     assert "skipped" in caplog.text
 
 
-def test_a_bag_without_pictures_is_an_error(tmp_path):
+def test_a_bag_without_images_is_an_error(tmp_path):
     text = TYPES["std_msgs/msg/String"](data="hello")
     path = write_bag(tmp_path / "bag", {"/words": [text]})
-    with pytest.raises(SourceError, match="has no pictures"):
+    with pytest.raises(SourceError, match="has no images"):
         open_source(str(path))
 
 
@@ -180,7 +180,7 @@ def test_an_mcap_file_without_its_end_gives_what_is_there(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.9, 0.99])
-def test_an_mcap_file_cut_off_anywhere_gives_whole_pictures_only(tmp_path, keep):
+def test_an_mcap_file_cut_off_anywhere_gives_whole_images_only(tmp_path, keep):
     path = write_bag(tmp_path / "bag", {"/image": [large(n) for n in range(5)]}, "mcap") / "bag.mcap"
     path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
     with open_source(str(path)) as source:
@@ -192,12 +192,12 @@ def test_an_mcap_file_cut_off_anywhere_gives_whole_pictures_only(tmp_path, keep)
 # The head of what is compressed, and some of its content, which nothing but the messages themselves guards.
 @pytest.mark.parametrize("place", [53, 80])
 @pytest.mark.parametrize("cut", [True, False])
-def test_a_damaged_chunk_is_left_out(tmp_path, caplog, cut, place):
+def test_a_damaged_chunk_is_skipped(tmp_path, caplog, cut, place):
     path = (
         write_bag(tmp_path / "bag", {"/image": [large(n) for n in range(6)]}, "mcap", "storage") / "bag.mcap"
     )
     data = bytearray(path.read_bytes())
-    # Two pictures make a chunk; the second of three begins with its code and its length.
+    # Two images make a chunk; the second of three begins with its code and its length.
     from rosbags.rosbag2.storage_mcap import McapReader
 
     reader = McapReader(path)
@@ -234,44 +234,44 @@ def split(tmp_path, storage="sqlite3"):
         (file,) = (each for each in part.iterdir() if each.suffix != ".yaml")
         names.append(f"split_{number}{file.suffix}")
         file.rename(whole / names[-1])
-    told = yaml.safe_load((parts[0] / "metadata.yaml").read_text())
-    inner = told["rosbag2_bagfile_information"]
+    metadata = yaml.safe_load((parts[0] / "metadata.yaml").read_text())
+    inner = metadata["rosbag2_bagfile_information"]
     inner["relative_file_paths"] = names
     inner["message_count"] = inner["topics_with_message_count"][0]["message_count"] = 12
-    (whole / "metadata.yaml").write_text(yaml.safe_dump(told))
+    (whole / "metadata.yaml").write_text(yaml.safe_dump(metadata))
     return whole
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda told: told.update(version=99), "Rosbag2 version 99 not supported"),
-        (lambda told: told.pop("storage_identifier"), "storage_identifier"),
-        (lambda told: told.update(relative_file_paths=["other.db3"]), "missing"),
+        (lambda metadata: metadata.update(version=99), "Rosbag2 version 99 not supported"),
+        (lambda metadata: metadata.pop("storage_identifier"), "storage_identifier"),
+        (lambda metadata: metadata.update(relative_file_paths=["other.db3"]), "missing"),
     ],
     ids=["version", "key", "file"],
 )
-def test_metadata_that_is_not_understood_is_told_and_done_without(tmp_path, caplog, change, reason):
+def test_metadata_that_is_not_understood_is_reported_and_ignored(tmp_path, caplog, change, reason):
     path = write_bag(tmp_path / "bag", {"/image": [raw(0)]})
-    told = yaml.safe_load((path / "metadata.yaml").read_text())
-    change(told["rosbag2_bagfile_information"])
-    (path / "metadata.yaml").write_text(yaml.safe_dump(told))
+    metadata = yaml.safe_load((path / "metadata.yaml").read_text())
+    change(metadata["rosbag2_bagfile_information"])
+    (path / "metadata.yaml").write_text(yaml.safe_dump(metadata))
     assert stamps(path) == [100.0]
     assert reason in caplog.text
 
 
-def test_messages_in_a_log_that_is_not_read_are_told(tmp_path, caplog):
+def test_messages_in_a_log_that_is_not_read_are_reported(tmp_path, caplog):
     path = write_bag(tmp_path / "bag", {"/image": [raw(0)]})
     (path / "bag.db3-wal").write_bytes(b"newer")
     assert stamps(path) == [100.0]
     assert "bag.db3-wal holds messages that are not read" in caplog.text
 
 
-def test_pictures_of_colour_are_taken_before_depth(tmp_path, caplog):
+def test_images_of_colour_are_taken_before_depth(tmp_path, caplog):
     topics = {"/camera/depth/image": [raw(0)], "/camera/color/image": [raw(1)], "/other/image": [raw(2)]}
     path = write_bag(tmp_path / "bag", topics)
     assert stamps(path) == [101.0]
-    assert "/camera/color/image is taken, --topic takes another" in caplog.text
+    assert "/camera/color/image is used, --topic chooses another" in caplog.text
     assert stamps(f"{path}?topic=camera/depth/image") == [100.0]
 
 
@@ -280,7 +280,7 @@ def test_a_topic_of_what_is_no_bag_is_an_error(tmp_path):
         open_source(f"{tmp_path}?topic=/image")
 
 
-def test_messages_of_unknown_kinds_beside_the_pictures_do_not_matter(tmp_path):
+def test_messages_of_unknown_kinds_beside_the_images_do_not_matter(tmp_path):
     path = tmp_path / "bag"
     with rosbags.Writer(path, version=9) as writer:
         strange = writer.add_connection(
@@ -301,18 +301,18 @@ def test_stamps_are_to_the_last_bit_what_nodes_compute(tmp_path):
     assert stamps(path) == [1_700_000_000 + 123_456_789 * 1e-9, 51.0]
 
 
-def test_a_topic_that_cannot_be_decoded_is_told_once(tmp_path, caplog):
+def test_a_topic_that_cannot_be_decoded_is_reported_once(tmp_path, caplog):
     messages = [raw(n) for n in range(4)]
     for message in messages:
         message.encoding = "32FC7"
     path = write_bag(tmp_path / "bag", {"/image": messages})
     with (
         open_source(str(path)) as source,
-        pytest.raises(SourceError, match="no picture of /image can be read"),
+        pytest.raises(SourceError, match="no image of /image can be read"),
     ):
         next(source)
     assert caplog.text.count("32FC7") == 1
-    assert "4 pictures in all were skipped" in caplog.text
+    assert "4 images were skipped" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["empty.mcap", "empty.db3", "empty.bag"])
@@ -325,7 +325,7 @@ def test_an_empty_file_is_one_clear_line(tmp_path, name):
 def test_a_bag_without_any_message_is_an_error(tmp_path):
     with rosbags.Writer(tmp_path / "bag", version=9):
         pass
-    with pytest.raises(SourceError, match="has no pictures"):
+    with pytest.raises(SourceError, match="has no images"):
         open_source(str(tmp_path / "bag"))
 
 

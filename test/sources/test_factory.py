@@ -13,10 +13,10 @@ from social_perception.sources.tcp import TcpSource
 
 
 class FakeCapture:
-    """A camera of OpenCV's interface that delivers some pictures and then none."""
+    """A camera of OpenCV's interface that delivers some images and then none."""
 
-    def __init__(self, pictures):
-        self.left = list(pictures)
+    def __init__(self, images):
+        self.left = list(images)
         self.released = False
 
     def isOpened(self):  # noqa: N802
@@ -107,7 +107,7 @@ def test_a_camera_delivers_rgb_and_an_unplugged_one_is_an_error(monkeypatch):
         frame = next(source)
         assert frame.index == 0
         assert frame.image[0, 0].tolist() == [0, 0, 255]
-        with pytest.raises(SourceError, match="camera 0 stopped delivering pictures"):
+        with pytest.raises(SourceError, match="camera 0 stopped delivering images"):
             next(source)
     assert capture.released
 

@@ -56,7 +56,7 @@ def palette():
     ],
 )
 def test_every_kind_of_image_becomes_rgb(tmp_path, make, suffix):
-    path = tmp_path / f"picture{suffix}"
+    path = tmp_path / f"image{suffix}"
     make().save(path)
     image = read_image(path)
     assert image.dtype == np.uint8
@@ -68,10 +68,10 @@ def test_what_is_transparent_becomes_gray():
     rgba = np.zeros((4, 4, 4), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(rgba, "RGBA").save(buffer, "PNG")
-    assert (decode_image(buffer.getvalue(), "picture") == 128).all()
+    assert (decode_image(buffer.getvalue(), "image") == 128).all()
 
 
-def test_a_picture_of_one_pixel_is_read(tmp_path):
+def test_an_image_of_one_pixel_is_read(tmp_path):
     path = tmp_path / "one.png"
     Image.new("RGB", (1, 1), (1, 2, 3)).save(path)
     assert read_image(path).tolist() == [[[1, 2, 3]]]
@@ -122,7 +122,7 @@ def jpeg_bytes():
     ids=["empty", "text", "too-large", "bomb", "no-data", "truncated"],
 )
 def test_what_is_no_image_is_one_clear_line(tmp_path, data, message):
-    path = tmp_path / "picture.jpg"
+    path = tmp_path / "image.jpg"
     path.write_bytes(data)
     with pytest.raises(ImageError, match=message) as caught:
         read_image(path)
@@ -152,7 +152,7 @@ def test_a_folder_without_images_is_an_error(tmp_path, name):
 def test_a_folder_skips_and_names_what_it_cannot_read(tmp_path, caplog):
     for name in ["1.png", "3.png"]:
         Image.new("RGB", (8, 8)).save(tmp_path / name)
-    (tmp_path / "2.png").write_text("no picture")
+    (tmp_path / "2.png").write_text("no image")
     with ImageFolderSource(tmp_path, rate_hz=10.0) as source:
         assert source.frame_count == 3
         frames = list(source)
@@ -161,7 +161,7 @@ def test_a_folder_skips_and_names_what_it_cannot_read(tmp_path, caplog):
 
 
 def test_a_folder_of_nothing_readable_is_an_error(tmp_path):
-    (tmp_path / "1.png").write_text("no picture")
+    (tmp_path / "1.png").write_text("no image")
     with (
         ImageFolderSource(tmp_path, rate_hz=10.0) as source,
         pytest.raises(SourceError, match="none of its 1"),
@@ -171,7 +171,7 @@ def test_a_folder_of_nothing_readable_is_an_error(tmp_path):
 
 def test_a_format_that_is_run_rather_than_read_is_refused(tmp_path):
     # Pillow would hand it to Ghostscript.
-    path = tmp_path / "picture.png"
+    path = tmp_path / "image.png"
     Image.new("RGB", (8, 6)).save(path, "EPS")
     with pytest.raises(ImageError, match="not an image that can be read"):
         read_image(path)

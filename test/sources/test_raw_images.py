@@ -223,7 +223,7 @@ def test_a_failing_converter_is_an_image_error_in_one_line() -> None:
         decode_raw(whole("bgr8"), lambda: fails)
 
 
-def test_without_a_converter_it_is_said_what_to_install(monkeypatch) -> None:
+def test_without_a_converter_the_error_names_the_package(monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "rosbags.image", None)
     raw_images.rosbags_converter.cache_clear()
     with pytest.raises(MissingDependencyError, match="pip install rosbags-image"):

@@ -21,7 +21,7 @@ def frame_at(source, index):
 
 
 @pytest.mark.parametrize("people", range(1, MAX_PEOPLE + 1))
-def test_nobody_hides_a_face_or_leaves_the_picture(people, monkeypatch):
+def test_nobody_hides_a_face_or_leaves_the_image(people, monkeypatch):
     monkeypatch.setattr("social_perception.sources.sample._draw", lambda seated: ())
     source = SampleSource(people=people)
     for index in range(0, 3600, 45):
@@ -53,19 +53,19 @@ def test_nobody_jumps(five):
 
 
 def test_the_face_is_drawn_where_the_truth_says(five):
-    """The portrait's eyes and nose, scaled, correlate with the picture best at the true place."""
+    """The portrait's eyes and nose, scaled, correlate with the image best at the true place."""
     portrait = cv2.cvtColor(load_portrait(), cv2.COLOR_RGB2GRAY)[68:140, 176:272]
     frame = frame_at(five, 100)
     gray = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
     for number, face in enumerate(five.truth(100)):
         scale = face.box.width / 96.0
-        wanted = cv2.resize(portrait[:, ::-1] if number % 2 else portrait, None, fx=scale, fy=scale)
-        found = cv2.minMaxLoc(cv2.matchTemplate(gray, wanted, cv2.TM_CCOEFF_NORMED))[3]
+        expected = cv2.resize(portrait[:, ::-1] if number % 2 else portrait, None, fx=scale, fy=scale)
+        found = cv2.minMaxLoc(cv2.matchTemplate(gray, expected, cv2.TM_CCOEFF_NORMED))[3]
         if found != pytest.approx((face.box.left, face.box.top), abs=3):
             # Everybody has the same face: another one of nearly the same size may fit as well.
             x, y = int(face.box.left), int(face.box.top)
-            place = gray[y - 6 : y + wanted.shape[0] + 6, x - 6 : x + wanted.shape[1] + 6]
-            found = cv2.minMaxLoc(cv2.matchTemplate(place, wanted, cv2.TM_CCOEFF_NORMED))[3]
+            place = gray[y - 6 : y + expected.shape[0] + 6, x - 6 : x + expected.shape[1] + 6]
+            found = cv2.minMaxLoc(cv2.matchTemplate(place, expected, cv2.TM_CCOEFF_NORMED))[3]
             assert found == pytest.approx((6, 6), abs=3)
 
 

@@ -46,7 +46,7 @@ def connect(source):
     return socket.create_connection((source.address.host, source.address.port), timeout=20)
 
 
-def test_pictures_and_stamps_arrive(source):
+def test_images_and_stamps_arrive(source):
     with TcpSender(source.address) as sender:
         for number, gray in enumerate([10, 120, 240]):
             image = np.full((48, 64, 3), gray, np.uint8)
@@ -57,7 +57,7 @@ def test_pictures_and_stamps_arrive(source):
             assert np.abs(frame.image.astype(int) - image).mean() < 6
 
 
-def test_a_picture_without_a_stamp_is_stamped_at_arrival(source):
+def test_an_image_without_a_stamp_is_stamped_at_arrival(source):
     with TcpSender(source.address) as sender:
         sender.send(np.zeros((8, 8, 3), np.uint8), math.nan)
         assert next(source).stamp_s > 1.7e9
@@ -68,16 +68,16 @@ def test_a_picture_without_a_stamp_is_stamped_at_arrival(source):
     [
         (b"", "it vanished in the middle of the greeting"),
         (b"GET / HTTP/1.1\r\n\r\n", "wrong greeting"),
-        (MAGIC + b"\0\0", "it vanished in the middle of a picture"),
-        (MAGIC + message()[:100], "it vanished in the middle of a picture"),
-        (MAGIC + struct.pack(">Id", 0xFFFFFFFF, 0.0), "announced a picture of 4294967295 bytes"),
-        (MAGIC + struct.pack(">Id", 0, 0.0), "announced a picture of 0 bytes"),
+        (MAGIC + b"\0\0", "it vanished in the middle of an image"),
+        (MAGIC + message()[:100], "it vanished in the middle of an image"),
+        (MAGIC + struct.pack(">Id", 0xFFFFFFFF, 0.0), "announced an image of 4294967295 bytes"),
+        (MAGIC + struct.pack(">Id", 0, 0.0), "announced an image of 0 bytes"),
         (MAGIC + struct.pack(">Id", 10, math.inf), "a stamp of inf s"),
         (MAGIC + struct.pack(">Id", 10, -1e300), "a stamp of -1e+300 s"),
-        (MAGIC + struct.pack(">Id", 5000, 0.0) + jpeg(), "it vanished in the middle of a picture"),
+        (MAGIC + struct.pack(">Id", 5000, 0.0) + jpeg(), "it vanished in the middle of an image"),
     ],
     ids=[
-        "silent", "http", "half-header", "vanishes-in-picture", "lies-large", "lies-zero", "infinite-stamp",
+        "silent", "http", "half-header", "vanishes-in-image", "lies-large", "lies-zero", "infinite-stamp",
         "absurd-stamp", "lies-longer",
     ],
 )  # fmt: skip
@@ -94,7 +94,7 @@ def test_a_bad_peer_is_named_and_the_next_one_is_served(source, sent, complaint,
 
 
 @pytest.mark.parametrize("data", [b"0123456789", jpeg()[:300]], ids=["garbage", "half-jpeg"])
-def test_a_damaged_picture_is_skipped_and_the_connection_stays(data, caplog):
+def test_a_damaged_image_is_skipped_and_the_connection_stays(data, caplog):
     with (
         TcpSource(LOOPBACK, SourceConfig(timeout_s=0.1, peer_timeout_s=20.0)) as source,
         connect(source) as peer,
@@ -115,7 +115,7 @@ def next_patiently(source):
     return frame
 
 
-def test_a_picture_that_is_too_long_to_send_drops_the_peer(caplog):
+def test_an_image_that_is_too_long_to_send_drops_the_peer(caplog):
     config = SourceConfig(timeout_s=0.1, peer_timeout_s=0.2)
     with TcpSource(LOOPBACK, config) as source, connect(source) as peer:
         peer.sendall(MAGIC + message()[:50])
@@ -136,7 +136,7 @@ def guarded(monkeypatch):
         yield opened
 
 
-def test_who_knows_the_token_may_send_and_is_told_nothing_of_it(guarded):
+def test_who_knows_the_token_may_send_and_does_not_receive_it(guarded):
     with TcpSender(guarded.address, token=TOKEN) as sender:
         sender.send(np.zeros((8, 8, 3), np.uint8), 7.0)
         assert next(guarded).stamp_s == 7.0
@@ -159,15 +159,15 @@ def test_a_file_without_a_token_is_refused_before_anything_listens(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("set_here", "given", "heard_by_sender", "logged"),
+    ("set_here", "given", "error", "logged"),
     [
         (TOKEN, TOKEN + "x", "another token is set there", "it gave a wrong token"),
-        ("", TOKEN, "no token is set there", "it asks for a token, and none is set here"),
+        ("", TOKEN, "no token is set there", "it requires a token, and none is set here"),
     ],
 )
-def test_both_ends_say_what_is_wrong_with_the_token(set_here, given, heard_by_sender, logged, caplog):
+def test_both_ends_say_what_is_wrong_with_the_token(set_here, given, error, logged, caplog):
     config = SourceConfig(timeout_s=20.0, tcp_token=set_here)
-    with TcpSource(LOOPBACK, config) as source, pytest.raises(SourceError, match=heard_by_sender):
+    with TcpSource(LOOPBACK, config) as source, pytest.raises(SourceError, match=error):
         TcpSender(source.address, token=given)
     wait_for(lambda: logged in caplog.text)
     assert TOKEN not in caplog.text
@@ -189,7 +189,7 @@ def wait_for(condition, patience_s=20.0):
     ],
     ids=["no-token", "guessed", "vanishes"],
 )
-def test_without_the_token_no_picture_is_taken(guarded, sent, complaint, caplog):
+def test_without_the_token_no_image_is_taken(guarded, sent, complaint, caplog):
     with connect(guarded) as peer:
         peer.sendall(sent)
         with contextlib.suppress(OSError):  # it may have been dropped already
@@ -234,26 +234,26 @@ def receive(peer, size):
     return found
 
 
-def test_a_receiver_that_does_not_know_the_token_gets_no_picture():
+def test_a_receiver_that_does_not_know_the_token_gets_no_image():
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = Address("127.0.0.1", server.getsockname()[1])
 
         def pretend():
             peer, _ = server.accept()
             with peer:
-                heard.append(receive(peer, 40))
+                received.append(receive(peer, 40))
                 peer.sendall(b"r" * 32)
-                heard.append(receive(peer, 32))
+                received.append(receive(peer, 32))
                 peer.sendall(b"p" * 32)
-                heard.append(receive(peer, 1))
+                received.append(receive(peer, 1))
 
-        heard = []
+        received = []
         pretender = threading.Thread(target=pretend)
         pretender.start()
         with pytest.raises(SourceError, match="another token is set there"):
             TcpSender(address, token=TOKEN)
         pretender.join()
-    assert [len(block) for block in heard] == [40, 32, 0]
+    assert [len(block) for block in received] == [40, 32, 0]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
@@ -287,7 +287,7 @@ def test_a_bad_token_is_refused_and_not_repeated(token):
     assert token not in str(caught.value).replace("@ and", "")
 
 
-def test_the_newest_picture_wins(source):
+def test_the_newest_image_wins(source):
     with connect(source) as peer:
         peer.sendall(MAGIC)
         peer.sendall(b"".join(message(gray=n, stamp_s=float(n)) for n in range(1, 101)))
@@ -300,7 +300,7 @@ def test_the_newest_picture_wins(source):
 
 def test_silence_is_a_timeout_and_not_the_end():
     with TcpSource(LOOPBACK, SourceConfig(timeout_s=0.1)) as source:
-        with pytest.raises(SourceTimeout, match=r"has received no picture for 0\.1 s"):
+        with pytest.raises(SourceTimeout, match=r"has received no image for 0\.1 s"):
             next(source)
         with TcpSender(source.address) as sender:
             sender.send(np.zeros((8, 8, 3), np.uint8), 1.0)
@@ -319,7 +319,7 @@ def test_time_goes_on_when_a_new_peer_is_behind(source):
     assert np.diff(stamps[3:]) == pytest.approx([1.0, 1.0])
 
 
-def test_a_picture_from_the_past_is_left_out():
+def test_an_image_from_the_past_is_dropped():
     with TcpSource(LOOPBACK, SourceConfig(timeout_s=0.1, peer_timeout_s=20.0)) as source:
         with connect(source) as peer:
             peer.sendall(MAGIC + message(stamp_s=10.0))
@@ -363,7 +363,7 @@ def test_a_receiver_that_goes_is_an_error(source):
         sender.send(np.zeros((8, 8, 3), np.uint8), 1.0)
         next(source)
         source.close()
-        with pytest.raises(SourceError, match=r"closed the connection|takes no pictures"):
+        with pytest.raises(SourceError, match=r"closed the connection|accepts no images"):
             send_many(sender)
 
 

@@ -98,7 +98,7 @@ def test_a_folder_is_no_video(tmp_path):
         VideoSource(tmp_path)
 
 
-def test_a_sound_file_has_no_pictures(tmp_path):
+def test_a_sound_file_has_no_images(tmp_path):
     path = tmp_path / "sound.wav"
     samples = b"\0\0" * 800
     header = struct.pack(
@@ -106,7 +106,7 @@ def test_a_sound_file_has_no_pictures(tmp_path):
         b"data", len(samples),
     )  # fmt: skip
     path.write_bytes(header + samples)
-    with pytest.raises(SourceError, match="it has no pictures"):
+    with pytest.raises(SourceError, match="it has no images"):
         VideoSource(path)
 
 

@@ -32,7 +32,7 @@ class Loop:
         self._source = SampleSource(people)
         self.people, self.frames = people, frames
         self.pictures: list[ImageArray] = [
-            self._source.picture(index, self._present(index) if coming_and_going else None)
+            self._source.image(index, self._present(index) if coming_and_going else None)
             for index in range(frames)
         ]
 

@@ -131,7 +131,7 @@ class Ros4HriFacesNode(Stage):
         self._images: dict[int, Image | CompressedImage] = {}
         self._index, self._missed, self._confident = 0, 0, False
         self._groups = FaceGroups[NormalizedRoi, Image](
-            config.wait_s, with_pictures=not self._from_image, ready=self._has_image
+            config.wait_s, with_images=not self._from_image, ready=self._has_image
         )
         self._subscribe_faces(config)
         if self._from_image:
@@ -212,7 +212,7 @@ class Ros4HriFacesNode(Stage):
     def _on_cropped(self, face_id: str, message: Image) -> None:
         def work() -> None:
             stamp_ns = nanoseconds(message.header.stamp)
-            self._groups.add_picture(message.header, stamp_ns, face_id, message, time.monotonic())
+            self._groups.add_image(message.header, stamp_ns, face_id, message, time.monotonic())
             self._publish_ready()
 
         self._guarded(work)
@@ -270,11 +270,11 @@ class Ros4HriFacesNode(Stage):
         tracks, faces = self._tracks(group.faces), {face.id: face for face in group.faces}
         crops = np.zeros((len(tracks), CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8)
         for crop, track in zip(crops, tracks):
-            picture = faces[track.id].picture
+            picture = faces[track.id].image
             if picture is not None:
                 crop[:] = _crop_of(decode(picture), track.box.width / track.box.height, self._margin())
         self._publish(group, _blank(*self._size), tracks, crops)
-        bare = [face.id for face in group.faces if face.seen and face.picture is None]
+        bare = [face.id for face in group.faces if face.seen and face.image is None]
         if not bare:
             self._missed = 0
             return
@@ -292,7 +292,7 @@ class Ros4HriFacesNode(Stage):
     def _track(self, face: HriFace) -> Track:
         # A detector that never gives a confidence does not mean that it never sees anybody.
         confidence = face.roi.confidence if self._confident else 1.0
-        has_crop = self._from_image or face.picture is not None
+        has_crop = self._from_image or face.image is not None
         seen = face.seen and has_crop and confidence > 0.0
         return Track(face.id, face.roi.box(*self._size), confidence if seen else 0.0, visible=seen)
 

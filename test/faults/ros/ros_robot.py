@@ -60,9 +60,7 @@ class Outside:
 
     def __init__(self, namespace: str, rate_hz: float = 10.0) -> None:
         source = SampleSource(people=PEOPLE)
-        pictures = [
-            cv2.resize(source.picture(i), SIZE, interpolation=cv2.INTER_AREA) for i in range(PICTURES)
-        ]
+        pictures = [cv2.resize(source.image(i), SIZE, interpolation=cv2.INTER_AREA) for i in range(PICTURES)]
         self._pictures: list[np.ndarray] = pictures + pictures[::-1]
         self.groups: list[Heard] = []
         self.faces: list[Heard] = []

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.ros, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def pictures():
     source = SampleSource(people=PEOPLE)
-    drawn = [cv2.resize(source.picture(i), SIZE, interpolation=cv2.INTER_AREA) for i in range(30)]
+    drawn = [cv2.resize(source.image(i), SIZE, interpolation=cv2.INTER_AREA) for i in range(30)]
     return drawn + drawn[::-1]
 
 

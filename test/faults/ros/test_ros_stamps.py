@@ -21,7 +21,7 @@ PATIENT = {"silent_after_s": 1000.0, "diagnostics_period_s": 60.0}
 @pytest.fixture(scope="module")
 def pictures():
     source = SampleSource(people=PEOPLE)
-    drawn = map(source.picture, range(IMAGES))
+    drawn = map(source.image, range(IMAGES))
     return [cv2.resize(each, SIZE, interpolation=cv2.INTER_AREA) for each in drawn]
 
 
