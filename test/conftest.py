@@ -7,32 +7,37 @@ import os
 import random
 import tempfile
 from pathlib import Path
-from typing import TextIO
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-def _claim_domain() -> TextIO | None:
-    """A ROS domain that no other test process of this machine uses: a locked file, for as long as it is open.
+def _claim_domain() -> None:
+    """Set ROS_DOMAIN_ID to a domain that no other test process of this machine uses.
 
-    The workers of a run, and runs beside each other, must not receive each other's topics.
+    The workers of a run, and runs beside each other, must not receive each other's topics. The lock is held
+    until the process ends.
     """
     # Ports of domains above 101 collide with those that the system hands out.
     for domain in random.SystemRandom().sample(range(1, 102), 101):
+        path = Path(tempfile.gettempdir()) / f"social_perception_domain_{domain}.lock"
         try:
-            file = (Path(tempfile.gettempdir()) / f"social_perception_domain_{domain}.lock").open("a")
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+        except OSError:  # another user's
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            os.close(lock)
             continue
         os.environ["ROS_DOMAIN_ID"] = str(domain)
-        return file
+        return
     pytest.exit("all 101 ROS domains are in use by other test processes", returncode=3)
 
 
 # Before any test imports rclpy.
-_domain = _claim_domain()
+_claim_domain()
 
 
 @pytest.fixture(scope="session")

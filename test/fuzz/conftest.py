@@ -1,8 +1,8 @@
-"""Puts the targets, which ``run.py`` uses, too, on the path."""
+"""The targets' messages are those of ROS 2."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+import importlib.util
 
-sys.path.insert(0, str(Path(__file__).parent))
+if importlib.util.find_spec("sensor_msgs") is None:
+    collect_ignore_glob = ["test_*.py"]
