@@ -8,7 +8,7 @@ from pathlib import Path
 from social_perception.core.config import SourceConfig, from_mapping
 from social_perception.core.errors import SourceError
 from social_perception.sources.bag_files import is_bag
-from social_perception.sources.images import EXTENSIONS
+from social_perception.sources.images import EXTENSIONS, ImageFolderSource
 from social_perception.sources.source import Source
 
 _CAMERA = re.compile(r"(?:/dev/video)?(\d{1,3})")
@@ -74,8 +74,6 @@ def _open_path(spec: str, config: SourceConfig, *, sound: bool) -> Source:
     if topic:
         raise SourceError(f"{place} is no bag: it has no topics")
     if path.is_dir() or path.suffix.lower() in EXTENSIONS:
-        from social_perception.sources.image_folder import ImageFolderSource
-
         return ImageFolderSource(path, config.folder_rate_hz)
     from social_perception.sources.video import VideoSource
 

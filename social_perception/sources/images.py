@@ -1,4 +1,4 @@
-"""Still images, from files and from bytes, as RGB.
+"""Still images, from files, folders and bytes, as RGB.
 
 Pillow rather than OpenCV reads them: it reports an image's size before decoding it, applies no limit
 silently, and reports damage as an exception instead of a line on the terminal.
@@ -7,6 +7,7 @@ silently, and reports damage as an exception instead of a line on the terminal.
 from __future__ import annotations
 
 import io
+import logging
 import re
 import warnings
 from collections.abc import Iterable
@@ -17,7 +18,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from social_perception.core.errors import ImageError, SourceError
 from social_perception.core.files import read_limited
-from social_perception.core.types import ImageArray
+from social_perception.core.types import Frame, ImageArray
+from social_perception.sources.source import Source
+
+_logger = logging.getLogger(__name__)
 
 MAX_PIXELS = 100_000_000
 """Larger images are refused: 100 megapixels are 300 MB in memory."""
@@ -135,3 +139,44 @@ def list_images(path: str | Path) -> tuple[Path, ...]:
 def _natural(name: str) -> list[tuple[int, int, str]]:
     parts = re.split(r"(\d+)", name.lower())
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+
+
+class ImageFolderSource(Source):
+    """Reads the images of a folder, or one image; files that cannot be read are skipped with a warning."""
+
+    live = False
+
+    def __init__(self, path: str | Path, rate_hz: float) -> None:
+        """List the folder's images.
+
+        Raises:
+            SourceError: the path does not exist or has no image files.
+        """
+        self.name = str(path)
+        self.rate_hz: float | None = rate_hz
+        self._period_s = 1.0 / rate_hz
+        self._left = list(reversed(list_images(path)))
+        self.frame_count: int | None = len(self._left)
+        self._index = 0
+
+    def __next__(self) -> Frame:
+        while self._left:
+            image = self._read(self._left.pop())
+            if image is not None:
+                frame = Frame(image, self._index * self._period_s, self._index)
+                self._index += 1
+                return frame
+        if self._index == 0 and self.frame_count:
+            raise SourceError(f"{self.name}: none of its {self.frame_count} images can be read")
+        raise StopIteration
+
+    def _read(self, path: Path) -> ImageArray | None:
+        try:
+            return read_image(path)
+        except ImageError as error:
+            _logger.warning("%s; skipped", error)
+            return None
+
+    def close(self) -> None:
+        self._left.clear()
+        self.frame_count = self._index

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -167,4 +167,4 @@ class LookBack:
     def _hidden(self) -> tuple[Frame, FrameAffect]:
         each = self._waiting.popleft()
         image = hide(each.frame.image, each.heads)
-        return Frame(image, each.frame.stamp_s, each.frame.index), each.affect
+        return replace(each.frame, image=image), each.affect

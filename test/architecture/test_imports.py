@@ -12,13 +12,14 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "social_perception"
 
-STEPS = {"perception.detection", "perception.tracking", "perception.smile", "perception.group"}
+STEPS = {f"perception.{step}" for step in ("detection", "tracking", "smile", "hearing", "group")}
 LIBRARY = STEPS | {"core", "perception", "sources", "sinks", "views", "behaviours", "research"}
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "perception.detection": {"core"},
     "perception.tracking": {"core"},
     "perception.smile": {"core"},
+    "perception.hearing": {"core"},
     "perception.group": {"core"},
     "perception": STEPS | {"core"},
     "sources": {"core"},

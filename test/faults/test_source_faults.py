@@ -26,7 +26,7 @@ from social_perception.core.types import Frame
 from social_perception.sources import camera, tcp
 from social_perception.sources.bag import BagSource
 from social_perception.sources.camera import CameraSource
-from social_perception.sources.image_folder import ImageFolderSource
+from social_perception.sources.images import ImageFolderSource
 from social_perception.sources.tcp import TcpSource
 from social_perception.sources.tcp_protocol import Address
 from social_perception.sources.tcp_sender import TcpSender

@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from social_perception.core.errors import ImageError, SourceError
-from social_perception.sources.image_folder import ImageFolderSource
-from social_perception.sources.images import decode_image, list_images, read_image
+from social_perception.sources.images import ImageFolderSource, decode_image, list_images, read_image
 
 RAMP = np.arange(12 * 16, dtype=np.uint8).reshape(12, 16)
 

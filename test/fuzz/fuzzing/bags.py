@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 from backports import zstd
 from rosbags import rosbag1, rosbag2
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from fuzzing.pictures import MAX_PIXELS, check_image, image_files
 from fuzzing.target import Target, lowered, promise
-from social_perception.sources import images
+from fuzzing.videos import check_sound
+from social_perception.sources import bag_sound, images
 from social_perception.sources.bag import BagSource
 from social_perception.sources.mcap_scan import scan_mcap
 
@@ -26,6 +27,10 @@ _STORE = get_typestore(Stores.ROS2_HUMBLE)
 _STORE1 = get_typestore(Stores.ROS1_NOETIC)
 _MOST_FRAMES = 64
 _RAW, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+_AUDIO, _INFO = "audio_common_msgs/msg/AudioDataStamped", "audio_common_msgs/msg/AudioInfo"
+for _store in (_STORE, _STORE1):
+    for _kind, _text_of_kind in bag_sound._DEFINITIONS.items():
+        _store.register(get_types_from_msg(_text_of_kind, _kind))
 
 
 def _header(store, index: int):  # type: ignore[no-untyped-def]
@@ -52,13 +57,32 @@ def _compressed(store, index: int = 0):  # type: ignore[no-untyped-def]
     return store.types[_COMPRESSED](header=_header(store, index), format="png", data=data)
 
 
+def _audio(store, index: int = 0):  # type: ignore[no-untyped-def]
+    data = store.types["audio_common_msgs/msg/AudioData"](data=np.arange(64, dtype=np.uint8))
+    return store.types[_AUDIO](header=_header(store, index), audio=data)
+
+
+def _info(store, index: int = 0):  # type: ignore[no-untyped-def]
+    return store.types[_INFO](
+        channels=1, sample_rate=16000, sample_format="S16LE", bitrate=0, coding_format="wave"
+    )
+
+
+_TOPICS = {
+    "/image": _raw,
+    "/image/compressed": _compressed,
+    "/audio": _audio,
+    "/audio_info": _info,
+}
+
+
 def _folder(storage: str, mode: str = "none") -> Path:
     path = _PLACE / f"seed_{storage}_{mode}"
     shutil.rmtree(path, ignore_errors=True)
     writer = rosbag2.Writer(path, version=9, storage_plugin=rosbag2.StoragePlugin[storage.upper()])
     writer.set_compression(rosbag2.CompressionMode[mode.upper()], rosbag2.CompressionFormat.ZSTD)
     with writer:
-        for topic, make in (("/image", _raw), ("/image/compressed", _compressed)):
+        for topic, make in _TOPICS.items():
             kind = make(_STORE).__msgtype__
             connection = writer.add_connection(topic, kind, typestore=_STORE)
             for index in range(2):
@@ -144,10 +168,11 @@ def _mcaps() -> list[bytes]:
 
 def read_all(path: Path) -> None:
     """Read the pictures of a bag, and check them."""
-    with lowered(images, "MAX_PIXELS", MAX_PIXELS), BagSource(path) as source:
+    with lowered(images, "MAX_PIXELS", MAX_PIXELS), BagSource(path, "", 16_000) as source:
         promise(source.rate_hz is None or source.rate_hz >= 0, f"a rate of {source.rate_hz}")
         for frame in itertools.islice(source, _MOST_FRAMES):
             check_image(frame.image)
+            check_sound(frame)
             promise(abs(frame.stamp_s) < 2**64, f"a stamp of {frame.stamp_s}")
 
 
@@ -171,12 +196,13 @@ def _scan(data: bytes) -> None:
 def _ros1() -> list[bytes]:
     path = _PLACE / "seed.bag"
     path.unlink(missing_ok=True)
-    kind = _RAW
     with rosbag1.Writer(path) as writer:
-        connection = writer.add_connection("/image", kind, typestore=_STORE1)
-        for index in range(2):
-            data = _STORE1.serialize_ros1(_raw(_STORE1, index), kind)
-            writer.write(connection, (50 + index) * 10**9, data)
+        for topic, make in (("/image", _raw), ("/audio", _audio)):
+            kind = make(_STORE1).__msgtype__
+            connection = writer.add_connection(topic, kind, typestore=_STORE1)
+            for index in range(2):
+                data = _STORE1.serialize_ros1(make(_STORE1, index), kind)
+                writer.write(connection, (50 + index) * 10**9, data)
     return [path.read_bytes()]
 
 

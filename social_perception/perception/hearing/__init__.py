@@ -1,0 +1,1 @@
+"""Estimates from sound: its level."""
