@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from social_perception.research.evaluation.audit.changes import Change
-    from social_perception.research.evaluation.audit.labels import AuditSet
+    from social_perception.research.evaluation.audit.labelled_images import AuditSet
     from social_perception.research.evaluation.audit.run import SetResult
 
 
@@ -62,9 +62,9 @@ def run(options: argparse.Namespace) -> int:
         from social_perception.perception.detection.factory import make_detector
         from social_perception.perception.smile.factory import make_scorer
         from social_perception.research.evaluation.audit import appearance
+        from social_perception.research.evaluation.audit.report import console
         from social_perception.research.evaluation.audit.run import audit
-        from social_perception.research.evaluation.audit.scoring import StillJudge
-        from social_perception.research.evaluation.audit.words import console
+        from social_perception.research.evaluation.audit.scoring import StillScorer
         from social_perception.research.evaluation.run import make_folder
     except ImportError as error:
         raise missing_extra("the audit", error) from error
@@ -73,10 +73,10 @@ def run(options: argparse.Namespace) -> int:
     changes = _changes(options.changes)
     sets = _sets(options, config, smile.model)
     folder = make_folder(options.output)
-    judge = StillJudge(
+    judge = StillScorer(
         make_detector(given_settings(options, DetectionConfig, min_face_px=MIN_FACE_PX)), make_scorer(smile)
     )
-    measured = appearance.MEASURED if options.groups is None else options.groups
+    measured = appearance.MEASURED_GROUPS if options.groups is None else options.groups
     # The curves need many pictures in colour: of the development data only the first set has them.
     results = [
         audit(each, judge, config, measured, changes if number == 0 else ())
@@ -94,13 +94,17 @@ def _names(text: str) -> list[str]:
 
 
 def _sets(options: argparse.Namespace, config: AuditConfig, model: str) -> Sequence[AuditSet]:
-    from social_perception.research.evaluation.audit.appearance import MEASURED
-    from social_perception.research.evaluation.audit.labels import read_labelled
+    from social_perception.research.evaluation.audit.appearance import MEASURED_GROUPS
+    from social_perception.research.evaluation.audit.labelled_images import read_labelled_images
 
     if options.data is None:
         if options.labels is None:
             raise ConfigurationError("a folder of pictures needs --labels LABELS.CSV")
-        return [read_labelled(options.images, options.labels, options.groups, config.quantiles, MEASURED)]
+        return [
+            read_labelled_images(
+                options.images, options.labels, options.groups, config.quantiles, MEASURED_GROUPS
+            )
+        ]
     if options.labels is not None:
         raise ConfigurationError("--data brings its own labels; --labels is for a folder")
     if options.data:
@@ -113,16 +117,16 @@ def _development_sets(options: argparse.Namespace, config: AuditConfig, model: s
     from dataclasses import replace
 
     from social_perception.perception.smile.weights import shipped_path
-    from social_perception.research.evaluation.audit.appearance import MEASURED
-    from social_perception.research.evaluation.audit.datasets import development_sets
-    from social_perception.research.evaluation.levels import training_sets_of
+    from social_perception.research.evaluation.agreement import read_training_sets
+    from social_perception.research.evaluation.audit.appearance import MEASURED_GROUPS
+    from social_perception.research.evaluation.audit.development_sets import development_sets
 
     sets = development_sets(
-        training_sets_of(Path(model).expanduser() if model else shipped_path()), config.quantiles
+        read_training_sets(Path(model).expanduser() if model else shipped_path()), config.quantiles
     )
     if options.groups is None:
         return sets
-    known = {column for each in sets for column in each.groups} | set(MEASURED)
+    known = {column for each in sets for column in each.groups} | set(MEASURED_GROUPS)
     for name in options.groups:
         if name not in known:
             raise ConfigurationError(f"the data have no group {name}; there are {', '.join(sorted(known))}")
@@ -147,9 +151,8 @@ def _changes(names: Sequence[str] | None) -> Sequence[Change]:
 
 
 def _write(folder: Path, results: Sequence[SetResult], config: AuditConfig, model: str) -> None:
-    from social_perception.research.evaluation.audit.figures import write_figures
-    from social_perception.research.evaluation.audit.tables import write_csv, write_json
-    from social_perception.research.evaluation.audit.words import markdown
+    from social_perception.research.evaluation.audit.plots import write_figures
+    from social_perception.research.evaluation.audit.report import markdown, write_csv, write_json
 
     try:
         write_json(folder / "audit.json", results, {**asdict(config), "model": model or "shipped"})

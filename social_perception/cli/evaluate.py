@@ -28,12 +28,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     try:
-        from social_perception.research.evaluation import precision, recall
+        from social_perception.research.evaluation import detection_recall, precision
         from social_perception.research.evaluation.run import main
     except ImportError as error:
         raise missing_extra("evaluation", error) from error
     if options.detector:
-        recall.main()
+        detection_recall.main()
         return 0
     if options.precisions:
         precision.main(options.model, cache=options.cache)

@@ -13,7 +13,7 @@ SETTINGS = ["--resamples", "100", "--min-group", "10"]
 
 
 def write_folder(folder, rows):
-    """Gray pictures with labels: the fake scorer says a smile of a picture's brightness."""
+    """Write gray images with labels: the fake scorer's intensity is the brightness."""
     folder.mkdir()
     columns = list(rows[0])
     with (folder / "labels.csv").open("w", newline="") as file:
@@ -30,9 +30,9 @@ def write_folder(folder, rows):
 def picture(number, camera="new", truth=None, **more):
     smiling = number % 2
     truth = (0.75 if smiling else 0.15) if truth is None else truth
-    # The old camera's pictures are told to smile less than they do.
-    told = truth - (0.2 if camera == "old" and smiling else 0.0)
-    gray = 255 * told + number % 5
+    # The scores of the old camera's images are too low.
+    result = truth - (0.2 if camera == "old" and smiling else 0.0)
+    gray = 255 * result + number % 5
     return {"name": f"{number}.png", "gray": gray, "intensity": truth, "camera": camera, **more}
 
 
@@ -55,7 +55,7 @@ def tidy(folder, **asked):
     return [row for row in rows if all(row[name] == value for name, value in asked.items())]
 
 
-def test_groups_are_compared_and_a_planted_bias_is_told(folder, tmp_path, scorer, capsys):
+def test_groups_are_compared_and_a_simulated_bias_is_detected(folder, tmp_path, scorer, capsys):
     groups = "camera,seconds,picture_lightness,apparent_ita"
     assert run(folder, tmp_path, "--changes", "none", "--groups", groups) == 0
     out = tmp_path / "out"
@@ -72,14 +72,14 @@ def test_groups_are_compared_and_a_planted_bias_is_told(folder, tmp_path, scorer
     assert tidy(out, kind="group", attribute="picture_lightness", measure="found")
     assert not tidy(out, attribute="apparent_ita")  # the pictures are gray
     assert not tidy(out, kind="change")
-    told = json.loads((out / "audit.json").read_text())
-    assert [(each["pictures"], each["found"]) for each in told["sets"]] == [(100, 94)]
-    assert any("equal opportunity" in each["criterion"] for each in told["sets"][0]["criteria"])
+    result = json.loads((out / "audit.json").read_text())
+    assert [(each["pictures"], each["found"]) for each in result["sets"]] == [(100, 94)]
+    assert any("equal opportunity" in each["criterion"] for each in result["sets"][0]["criteria"])
     text = (out / "audit.md").read_text()
     assert "| rare | too small (4) |" in text
     assert re.search(r"mean error \|.*old: \*\*-0", text)
     console = capsys.readouterr().out
-    assert "94 of 100 pictures have a face" in console
+    assert "94 of 100 images have a face" in console
     assert re.search(r"camera old +mean error", console)
 
 
@@ -154,20 +154,20 @@ def spoil_pictures(folder):
     [
         (lambda folder: (folder / "labels.csv").unlink(), (), "labels.csv does not exist"),
         (remove_pictures, (), "has no image files"),
-        (darken_pictures, (), "no face was found in any of the 100 pictures"),
-        (spoil_pictures, (), "none of the 100 pictures of pictures can be read"),
-        (lambda folder: (folder / "7.png").unlink(), (), "1 of 100 names have no picture in .*example 7.png"),
+        (darken_pictures, (), "no face was detected in any of the 100 images"),
+        (spoil_pictures, (), "none of the 100 images of pictures can be read"),
+        (lambda folder: (folder / "7.png").unlink(), (), "1 of 100 names have no image in .*example 7.png"),
         (broken_csv("picture,level\n1.png,2\n"), (), "has no column name; it has picture, level"),
         (broken_csv("name,mood\n1.png,2\n"), (), "no label column; one of level, intensity, smile"),
         (broken_csv("name,level\n"), (), "no rows"),
         (broken_csv("name,level\n1.png,\n"), (), "no label in any row"),
-        (broken_csv("name,level\n1.png,1\n1.png,2\n"), (), "names 1.png twice"),
+        (broken_csv("name,level\n1.png,1\n1.png,2\n"), (), "lists 1.png twice"),
         (broken_csv("name,level\n1.png,1\n2.png,4\n"), (), r"level must be in \[0, 3\], got 4 for 2.png"),
         (broken_csv("name,intensity\n1.png,-0.1\n"), (), r"intensity must be in \[0, 1\], got -0.1"),
         (broken_csv("name,smile\n1.png,0.5\n"), (), "smile must be 0 or 1, got 0.5 for 1.png"),
         (broken_csv("name,level\n1.png,happy\n"), (), "level must be in .*, got happy for 1.png"),
         (broken_csv('name,level\n1.png,"2\n'), (), "labels.csv"),
-        (lambda _: None, ("--groups", "age"), "no group column age; there are camera, seconds, pic"),
+        (lambda _: None, ("--groups", "age"), "no group column age; available: camera, seconds, pic"),
         (lambda _: None, ("--groups", "name_of_it"), "no group column name_of_it"),
         (lambda _: None, ("--changes", "hats"), "no change hats; there are brightness"),
     ],
@@ -199,25 +199,25 @@ def test_wrong_arguments_are_one_clear_line(argv, message, tmp_path, monkeypatch
     assert message in line
 
 
-def test_a_folder_that_cannot_be_made_is_told_before_anything_is_looked_at(folder, tmp_path, scorer, capsys):
+def test_an_invalid_output_folder_is_reported_before_anything_is_scored(folder, tmp_path, scorer, capsys):
     (tmp_path / "out").touch()
     assert run(folder, tmp_path) == 1
     assert "cannot make the folder" in capsys.readouterr().err
     assert scorer.batches == []
 
 
-def test_pictures_that_cannot_be_read_are_left_out_and_those_without_labels(folder, tmp_path, scorer, capsys):
+def test_unreadable_and_unlabelled_images_are_dropped(folder, tmp_path, scorer, capsys):
     (folder / "3.png").write_text("words")
     Image.new("RGB", (16, 16)).save(folder / "unnamed.png")
     assert run(folder, tmp_path, "--changes", "none", "--groups", "face_px") == 0
-    told = json.loads((tmp_path / "out" / "audit.json").read_text())["sets"][0]
-    assert (told["pictures"], told["unread"], told["found"]) == (99, 1, 93)
+    result = json.loads((tmp_path / "out" / "audit.json").read_text())["sets"][0]
+    assert (result["pictures"], result["unread"], result["found"]) == (99, 1, 93)
     captured = capsys.readouterr().err
-    assert "1 pictures in" in captured
-    assert "3.png is not an image that can be read; left out" in captured
+    assert "1 images in" in captured
+    assert "3.png is not an image that can be read; dropped" in captured
 
 
-def test_a_column_of_names_is_no_group_unless_asked_for(tmp_path, scorer, capsys):
+def test_a_column_of_names_is_a_group_on_request_only(tmp_path, scorer, capsys):
     rows = [picture(n, person=f"p{n}") for n in range(60)]
     folder = write_folder(tmp_path / "p", rows)
     assert run(folder, tmp_path, "--changes", "none") == 0
@@ -247,12 +247,12 @@ def test_faces_are_scored_as_score_does_and_a_covered_mouth_smiles_less(portrait
     scores = [float(row["intensity"]) for row in rows(tmp_path / "scores.csv")]
     settings = ["--min-group", "2", "--resamples", "100", "--changes", "cover_mouth,brightness"]
     assert run(portraits, tmp_path, settings=settings) == 0
-    told = json.loads((tmp_path / "out" / "audit.json").read_text())["sets"][0]
-    overall = {row["measure"]: row["figure"]["value"] for row in told["comparison"]["overall"]}
+    result = json.loads((tmp_path / "out" / "audit.json").read_text())["sets"][0]
+    overall = {row["measure"]: row["figure"]["value"] for row in result["comparison"]["overall"]}
     assert overall["found"] == 1
     assert overall["intensity"] == pytest.approx(np.mean(scores), abs=1e-4)
     assert overall["intensity_smiling"] == pytest.approx(np.mean(scores[1:]), abs=1e-4)
-    effects = {(row["change"], row["strength"], row["kind"]): row for row in told["effects"]}
+    effects = {(row["change"], row["strength"], row["kind"]): row for row in result["effects"]}
     covered = effects["cover_mouth", 1, "smiling"]
     assert covered["before"] == pytest.approx(np.mean(scores[1:]), abs=1e-4)
     assert covered["after"] < 0.5 * covered["before"]

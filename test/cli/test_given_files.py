@@ -14,7 +14,7 @@ from social_perception.perception.smile.reference_network import ReferenceConfig
 from social_perception.perception.smile.vgg_face import load_vgg_face
 from social_perception.perception.smile.weights import load_network
 from social_perception.research.benchmarks.report import read_report
-from social_perception.research.evaluation.detection import photo_examples
+from social_perception.research.evaluation.detection_recall import photo_examples
 from social_perception.research.training.elan_tiers import read_tiers
 from social_perception.research.training.settings import read_yaml
 from social_perception.sources.factory import open_source

@@ -1,1 +1,1 @@
-"""How good the smile network is: metrics, and the command that prints them."""
+"""Evaluation of the smile network and the face detector."""

@@ -1,4 +1,4 @@
-"""Follows the smile over the rated clips, through the whole pipeline."""
+"""Evaluates the smile intensity over the rated clips with the complete pipeline."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from social_perception.research.evaluation.metrics import FloatArray, false_smil
 from social_perception.research.training.stills import data_folder
 
 SMILE_FROM = 2
-"""A clip has a smile if a rater saw Medium or more in one of its frames."""
+"""A clip has a smile if a rater rated one of its frames Medium or above."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipTimeline:
-    """The N rated frames of one clip, and its intensity in all of its M frames; NaN where unknown.
+    """Ratings and predictions of the N rated frames of a clip, and the intensity in all M frames.
 
-    ``stamps_s`` (N,), ``raters`` (N, 2), ``intensity`` (N,), ``level`` (N,) are about the rated
-    frames, ``all_stamps_s`` (M,) and ``all_intensity`` (M,) about every frame.
+    ``stamps_s`` (N,), ``raters`` (N, 2), ``intensity`` (N,) and ``level`` (N,) are for the rated frames,
+    ``all_stamps_s`` (M,) and ``all_intensity`` (M,) for all frames; NaN where unknown.
     """
 
     clip: str
@@ -48,13 +48,20 @@ class ClipTimeline:
 
 
 def clip_timelines(model: str = "") -> list[ClipTimeline]:
-    """Run each rated clip through detection, tracking and scoring; the largest face counts."""
+    """Run each rated clip through the pipeline; the largest face is evaluated.
+
+    Args:
+        model: file with the weights; empty: the shipped network.
+
+    Raises:
+        SourceError: a clip cannot be read.
+    """
     table = pd.read_csv(data_folder() / "clips" / "clip_levels.csv")
     return [_timeline(clip, rows, model) for clip, rows in table.groupby("clip")]
 
 
 def clip_figures(timelines: list[ClipTimeline]) -> dict[str, object]:
-    """Correlations per clip, their mean over the clips with a smile, and the false smiles."""
+    """Return correlations per clip, their mean over the clips with a smile, and false smile rates."""
     smiling = [timeline for timeline in timelines if timeline.has_smile]
     levels = np.concatenate([timeline.level for timeline in timelines])
     raters = np.concatenate([timeline.raters for timeline in timelines])
@@ -73,12 +80,12 @@ def clip_figures(timelines: list[ClipTimeline]) -> dict[str, object]:
 def _timeline(clip: str, rows: pd.DataFrame, model: str) -> ClipTimeline:
     frames = _frames(data_folder() / "clips" / clip, int(rows["frame"].max()))
     with make_pipeline(PipelineConfig(smile=SmileConfig(model=model)), live=False) as pipeline:
-        told = [(frame.stamp_s, *_largest(pipeline.process(frame))) for frame in frames]
-    every = np.array(told, float).reshape(-1, 3)
-    # A rated frame beyond the last one that can be decoded is not scored.
+        scored = [(frame.stamp_s, *_largest(pipeline.process(frame))) for frame in frames]
+    every = np.array(scored, float).reshape(-1, 3)
+    # Rated frames beyond the last decodable one have no score.
     rated = np.full((len(rows), 3), math.nan)
-    there = rows["frame"].to_numpy() < len(every)
-    rated[there] = every[rows["frame"].to_numpy()[there]]
+    decoded = rows["frame"].to_numpy() < len(every)
+    rated[decoded] = every[rows["frame"].to_numpy()[decoded]]
     levels = rows[["rater1", "rater2"]].to_numpy(float)
     stamps_s = rows["stamp_s"].to_numpy(float)
     return ClipTimeline(clip, stamps_s, levels, rated[:, 1], rated[:, 2], every[:, 0], every[:, 1])

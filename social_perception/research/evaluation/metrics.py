@@ -1,11 +1,13 @@
-"""The measures of agreement, over plain arrays.
+"""Measures of agreement over arrays.
 
-Levels are 0 to 3; NaN means not rated. Where no value can be computed the result is NaN.
+Levels are 0 to 3; NaN means not rated. The result is NaN if it is undefined.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +20,16 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def auc(positive: npt.NDArray[np.bool_], score: FloatArray) -> float:
-    """Area under the ROC curve of a score (N,) for the positives (N,)."""
+    """Return the area under the ROC curve of a score (N,) for the positives (N,)."""
     if positive.all() or not positive.any():
         return math.nan
     return float(metrics.roc_auc_score(positive, score))
 
 
 def weighted_kappa(first: FloatArray, second: FloatArray) -> float:
-    """Quadratic-weighted kappa of two ratings (N,) in whole or half levels (J. Cohen, 1968)."""
+    """Return the quadratic-weighted kappa of two ratings (N,) in whole or half levels (J. Cohen, 1968)."""
     known = ~(np.isnan(first) | np.isnan(second))
-    # Counting in half levels lets a mean of two raters stand as it is, without rounding.
+    # In units of half levels the mean of two raters needs no rounding.
     halves = [np.rint(2 * values[known]).astype(int) for values in (first, second)]
     if not known.any():
         return math.nan
@@ -35,7 +37,7 @@ def weighted_kappa(first: FloatArray, second: FloatArray) -> float:
 
 
 def kappa(first: FloatArray, second: FloatArray) -> float:
-    """Cohen's kappa of two ratings (N,) in whole levels (J. Cohen, 1960)."""
+    """Return Cohen's kappa of two ratings (N,) in whole levels (J. Cohen, 1960)."""
     first, second = _known(first, second)
     if not len(first) or len(np.union1d(first, second)) < 2:
         return math.nan
@@ -43,40 +45,42 @@ def kappa(first: FloatArray, second: FloatArray) -> float:
 
 
 def smile_kappa(first: FloatArray, second: FloatArray) -> float:
-    """Cohen's kappa of smile / no smile: Low and above against Neutral."""
+    """Return Cohen's kappa of smile / no smile: Low and above against Neutral."""
     first, second = _known(first, second)
     return kappa((first >= 1).astype(float), (second >= 1).astype(float))
 
 
-def confusion(truth: FloatArray, guess: FloatArray) -> npt.NDArray[np.int64]:
-    """Counts of the levels, (4, 4): rows are the truth, columns the guess."""
-    truth, guess = _known(truth, guess)
+def confusion(truth: FloatArray, predicted: FloatArray) -> npt.NDArray[np.int64]:
+    """Return the confusion matrix (4, 4): rows are the true, columns the predicted levels."""
+    truth, predicted = _known(truth, predicted)
     table = np.zeros((LEVELS, LEVELS), np.int64)
-    np.add.at(table, (truth.astype(int), guess.astype(int)), 1)
+    np.add.at(table, (truth.astype(int), predicted.astype(int)), 1)
     return table
 
 
-def accuracy(truth: FloatArray, guess: FloatArray) -> float:
-    """The share of equal levels."""
-    truth, guess = _known(truth, guess)
-    return float((truth == guess).mean()) if len(truth) else math.nan
+def accuracy(truth: FloatArray, predicted: FloatArray) -> float:
+    """Return the share of equal levels."""
+    truth, predicted = _known(truth, predicted)
+    return float((truth == predicted).mean()) if len(truth) else math.nan
 
 
 def precision_recall(table: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
-    """Precision and recall of each class, (4,), from a confusion matrix; NaN for a class without any."""
+    """Return precision and recall of each class, (4,) each, from a confusion matrix; NaN for an empty
+    class.
+    """
     with np.errstate(invalid="ignore"):
         return table.diagonal() / table.sum(axis=0), table.diagonal() / table.sum(axis=1)
 
 
 def macro_f1(table: npt.NDArray[np.int64]) -> float:
-    """The mean F1 over the classes that the truth has, from a confusion matrix."""
-    found = table.sum(axis=1) > 0
+    """Return the mean F1 over the classes present in the truth, from a confusion matrix."""
+    present = table.sum(axis=1) > 0
     f1 = 2 * table.diagonal() / np.maximum(1, table.sum(axis=0) + table.sum(axis=1))
-    return float(f1[found].mean()) if found.any() else math.nan
+    return float(f1[present].mean()) if present.any() else math.nan
 
 
 def icc(first: FloatArray, second: FloatArray) -> float:
-    """Intraclass correlation of two raters, single and absolute: ICC(2,1) of Shrout and Fleiss, 1979."""
+    """Return the intraclass correlation of two raters, ICC(2,1) of Shrout and Fleiss, 1979."""
     first, second = _known(first, second)
     if len(first) < 2:
         return math.nan
@@ -92,35 +96,35 @@ def icc(first: FloatArray, second: FloatArray) -> float:
 
 
 def calibration_error(truth: FloatArray, probabilities: FloatArray, bins: int = 10) -> float:
-    """Expected calibration error of the surest class (C. Guo et al., 2017), bins of equal width.
+    """Return the expected calibration error of the most probable class (C. Guo et al., 2017).
 
     Args:
         truth: levels (N,).
         probabilities: (N, 4).
-        bins: into which the surest class's probability is put.
+        bins: number of bins of equal width.
     """
     known = ~np.isnan(truth) & ~np.isnan(probabilities).any(axis=1)
     truth, probabilities = truth[known], probabilities[known]
     if not len(truth):
         return math.nan
-    sureness, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
-    place = np.minimum((sureness * bins).astype(int), bins - 1)
-    gaps = [abs(sureness[place == b].sum() - right[place == b].sum()) for b in range(bins)]
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [abs(confidence[bin_of == b].sum() - correct[bin_of == b].sum()) for b in range(bins)]
     return float(sum(gaps) / len(truth))
 
 
 def pearson(first: FloatArray, second: FloatArray) -> float:
-    """Pearson's correlation of two series (N,), over where both are known."""
+    """Return Pearson's correlation of two series (N,) where both are known."""
     return _correlation(stats.pearsonr, first, second)
 
 
 def spearman(first: FloatArray, second: FloatArray) -> float:
-    """Spearman's rank correlation of two series (N,), over where both are known."""
+    """Return Spearman's rank correlation of two series (N,) where both are known."""
     return _correlation(stats.spearmanr, first, second)
 
 
 def false_smile_rate(levels: FloatArray, raters: FloatArray) -> float:
-    """The share of frames rated 0 by every rater, (N, raters), whose level (N,) is Medium or High."""
+    """Return the share of frames rated 0 by all raters (N, raters) whose level (N,) is Medium or High."""
     neutral = (raters == 0).all(axis=1) & ~np.isnan(levels)
     return float((levels[neutral] >= 2).mean()) if neutral.any() else math.nan
 
@@ -130,8 +134,10 @@ def _known(first: FloatArray, second: FloatArray) -> tuple[FloatArray, FloatArra
     return first[known], second[known]
 
 
-def _correlation(measure: object, first: FloatArray, second: FloatArray) -> float:
+def _correlation(
+    measure: Callable[[FloatArray, FloatArray], Any], first: FloatArray, second: FloatArray
+) -> float:
     first, second = _known(first, second)
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return math.nan
-    return float(measure(first, second).statistic)  # type: ignore[operator]
+    return float(measure(first, second).statistic)

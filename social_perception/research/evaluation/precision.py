@@ -1,4 +1,4 @@
-"""What reduced precision costs and saves: ``social-perception evaluate --precisions``."""
+"""``social-perception evaluate --precisions``: accuracy and speed of the network by numeric precision."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from social_perception.research.training.labels import SETS_OF_SOURCES
 from social_perception.research.training.stills import Stills, read_stills
 
 PRECISIONS = ("float32", "bfloat16", "int8")
-"""The first is what the others are compared with."""
+"""The first is the reference of the others."""
 
 FACES = (1, 8, 64)
 _ROUNDS = 60
@@ -37,17 +37,17 @@ _TEST_SETS = ("ferplus_test", "genki_train")
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What one precision says and takes.
+class PrecisionResult:
+    """Accuracy and speed in one precision.
 
     Attributes:
-        precision: of the convolutions.
+        precision: numeric precision of the convolutions.
         auc_ferplus: happiness against neutral on ``ferplus_test``.
         auc_genki: smile against no smile on ``genki_train``.
-        kappa: quadratic-weighted, with the raters' mean, on the held-out fifth.
-        correlation: Pearson's, of the intensities of both test sets with those of float32.
-        largest_difference: of an intensity to that of float32.
-        frame_ms: median time in ms for a frame of each number of :data:`FACES`.
+        kappa: quadratic-weighted kappa with the raters' mean on the held-out fifth.
+        correlation: Pearson correlation of the intensities of both test sets with float32.
+        largest_difference: largest difference of an intensity to float32.
+        frame_ms: median time per frame in ms for each number of faces in :data:`FACES`.
     """
 
     precision: str
@@ -59,12 +59,12 @@ class Cost:
     frame_ms: tuple[float, ...]
 
 
-def main(model: str = "", *, cache: Path | str = ".cache") -> tuple[Cost, ...]:
+def main(model: str = "", *, cache: Path | str = ".cache") -> tuple[PrecisionResult, ...]:
     """Measure a network in each precision on the CPU, print a table and return its rows.
 
     Args:
         model: file with the weights; empty: the shipped network.
-        cache: where found face boxes are kept.
+        cache: folder for the face boxes.
 
     Raises:
         ModelError: the weights cannot be read.
@@ -77,45 +77,51 @@ def main(model: str = "", *, cache: Path | str = ".cache") -> tuple[Cost, ...]:
     ]
     times = frame_times_ms(list(scorers.values()))
     reference: FloatArray | None = None
-    costs = []
+    results = []
     for (precision, scorer), frame_ms in zip(scorers.items(), times):
         scored = [score_stills(stills, scorer) for stills in tests]
         intensity = np.concatenate([each.intensity for each in scored])
         reference = intensity if reference is None else reference
-        costs.append(_cost(precision, scorer, scored, held_out, reference, frame_ms))
-    print(table(costs))
-    return tuple(costs)
+        results.append(_measure(precision, scorer, scored, held_out, reference, frame_ms))
+    print(table(results))
+    return tuple(results)
 
 
 def frame_times_ms(scorers: Sequence[StreamingScorer]) -> list[tuple[float, ...]]:
-    """Median time in ms per frame, for each scorer and each number of :data:`FACES`.
+    """Measure the median time per frame in ms, for each scorer and each number of faces in :data:`FACES`.
 
-    The scorers take turns, so that what else the machine does meets all of them alike.
+    The scorers alternate, so that other load on the machine affects all of them equally.
     """
     random = np.random.default_rng(0)
     medians = []
     for faces in FACES:
         crops = random.integers(0, 256, (faces, CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8)
         tracks = [Track(str(number), Box(0.0, 0.0, 60.0, 60.0), 1.0) for number in range(faces)]
-        taken = np.empty((_ROUNDS, len(scorers)))
+        times_s = np.empty((_ROUNDS, len(scorers)))
         for turn in range(-3, _ROUNDS):  # the first rounds warm up
             for column, scorer in enumerate(scorers):
-                begun = time.perf_counter()
+                start = time.perf_counter()
                 scorer.score(tracks, crops, turn / 30)
-                taken[turn, column] = time.perf_counter() - begun
-        medians.append(1e3 * np.median(taken, axis=0))
+                times_s[turn, column] = time.perf_counter() - start
+        medians.append(1e3 * np.median(times_s, axis=0))
     return [tuple(row) for row in np.transpose(medians).tolist()]
 
 
-def table(costs: Sequence[Cost]) -> str:
-    """The rows of all precisions, with a line of names."""
+def table(results: Sequence[PrecisionResult]) -> str:
+    """Format the results as a table with a heading."""
     names = [f"{faces} face{'s' * (faces > 1)} (ms)" for faces in FACES]
-    heads = ("AUC FER+", "AUC GENKI", "kappa", "correlation", "largest", *names)
-    lines = [f"{'precision':<10}" + "".join(f"{head:>14}" for head in heads)]
-    for cost in costs:
-        told = (cost.auc_ferplus, cost.auc_genki, cost.kappa, cost.correlation, cost.largest_difference)
-        numbers = [f"{value:14.4f}" for value in told] + [f"{value:14.2f}" for value in cost.frame_ms]
-        lines.append(f"{cost.precision:<10}" + "".join(numbers))
+    headings = ("AUC FER+", "AUC GENKI", "kappa", "correlation", "largest", *names)
+    lines = [f"{'precision':<10}" + "".join(f"{heading:>14}" for heading in headings)]
+    for result in results:
+        values = (
+            result.auc_ferplus,
+            result.auc_genki,
+            result.kappa,
+            result.correlation,
+            result.largest_difference,
+        )
+        numbers = [f"{value:14.4f}" for value in values] + [f"{value:14.2f}" for value in result.frame_ms]
+        lines.append(f"{result.precision:<10}" + "".join(numbers))
     return "\n".join(lines)
 
 
@@ -128,22 +134,22 @@ def _scorer(model: str, precision: str) -> StreamingScorer | None:
     try:
         return make_scorer(SmileConfig(model=model, device="cpu", precision=precision))
     except ConfigurationError as error:
-        print(f"{precision} is left out: {error}")
+        print(f"{precision} is skipped: {error}")
         return None
 
 
-def _cost(
+def _measure(
     precision: str,
     scorer: StreamingScorer,
     tests: Sequence[ScoredStills],
     held_out: Sequence[Stills],
     reference: FloatArray,
     frame_ms: tuple[float, ...],
-) -> Cost:
+) -> PrecisionResult:
     intensity = np.concatenate([each.intensity for each in tests])
     rated = {name: score_stills(stills, scorer) for name, stills in zip(SETS_OF_SOURCES.values(), held_out)}
     levels: dict[str, float] = level_figures(rated)["all"]  # type: ignore[assignment]
-    return Cost(
+    return PrecisionResult(
         precision,
         float(ferplus_figures(tests[0])["auc_happiness_neutral"]),  # type: ignore[arg-type]
         float(genki_figures(tests[1])["auc"]),  # type: ignore[arg-type]
@@ -157,6 +163,6 @@ def _cost(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=main.__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--model", default="", help="file with the weights; default: the shipped network")
-    parser.add_argument("--cache", default=".cache", help="where found face boxes are kept")
-    given = parser.parse_args()
-    main(given.model, cache=given.cache)
+    parser.add_argument("--cache", default=".cache", help="folder for the face boxes")
+    options = parser.parse_args()
+    main(options.model, cache=options.cache)

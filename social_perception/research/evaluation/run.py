@@ -1,4 +1,4 @@
-"""``social-perception evaluate``: the figures of docs/model_card.md, as JSON and as pictures."""
+"""``social-perception evaluate``: measures a network on the development data, as JSON and as plots."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from social_perception.core.config import SmileConfig
 from social_perception.core.errors import OutputError
 from social_perception.perception.smile.factory import make_scorer
 from social_perception.perception.smile.weights import shipped_path
+from social_perception.research.evaluation.agreement import HeldOut, held_out, read_training_sets
 from social_perception.research.evaluation.clips import ClipTimeline, clip_figures, clip_timelines
-from social_perception.research.evaluation.figures import write_figures
-from social_perception.research.evaluation.levels import HeldOut, held_out, training_sets_of
+from social_perception.research.evaluation.plots import write_figures
 from social_perception.research.evaluation.stills import (
     ferplus_figures,
     genki_figures,
@@ -29,13 +29,13 @@ from social_perception.research.training.stills import read_stills
 def main(
     model: str = "", *, cache: Path | str = ".cache", clips: bool = True, output: Path | str | None = None
 ) -> dict[str, object]:
-    """Measure a network on the development data, print the figures and return them.
+    """Measure a network on the development data, print the results and return them.
 
     Args:
         model: file with the weights; empty: the shipped network.
-        cache: where found face boxes are kept.
-        clips: whether to run the rated clips too, which takes minutes.
-        output: folder for ``evaluation.json`` and the pictures, made if missing.
+        cache: folder for the face boxes.
+        clips: whether to evaluate the rated clips, too, which takes minutes.
+        output: folder for ``evaluation.json`` and the plots, created if missing.
 
     Raises:
         ModelError: the weights cannot be read.
@@ -65,7 +65,7 @@ MEASURES = (
 
 
 def comparison(reports: Mapping[str, Mapping[str, object]]) -> str:
-    """The judges beside each other, against the first rater."""
+    """Format the agreement with the first rater as a table, a column per prediction."""
     lines = [f"{'held-out faces, against rater 1':<34}" + "".join(f"{name:>14}" for name in reports)]
     for measure in MEASURES:
         values = [float(report[measure]) for report in reports.values()]  # type: ignore[arg-type]
@@ -76,10 +76,10 @@ def comparison(reports: Mapping[str, Mapping[str, object]]) -> str:
 
 
 def make_folder(path: Path) -> Path:
-    """Make a folder for results.
+    """Create a folder for results.
 
     Raises:
-        OutputError: it cannot be made.
+        OutputError: the folder cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def make_folder(path: Path) -> Path:
 
 
 def _json(value: object) -> object:
-    """The same, with null for what could not be computed: JSON has no NaN."""
+    """Replace NaN by None: JSON has no NaN."""
     if isinstance(value, dict):
         return {name: _json(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -99,7 +99,7 @@ def _json(value: object) -> object:
 
 def _still_figures(model: str, cache: Path) -> tuple[dict[str, object], HeldOut]:
     scorer = make_scorer(SmileConfig(model=model))
-    training_sets = training_sets_of(Path(model).expanduser() if model else shipped_path())
+    training_sets = read_training_sets(Path(model).expanduser() if model else shipped_path())
     rated = {
         name: score_stills(read_stills(name, cache).select(held_out_names(name)), scorer)
         for name in SETS_OF_SOURCES.values()
@@ -112,7 +112,7 @@ def _still_figures(model: str, cache: Path) -> tuple[dict[str, object], HeldOut]
         "levels_held_out": level_figures(rated),
         "against_first_rater": faces.reports(),
     }
-    if "genki_train" not in training_sets:  # else it would measure what was learned by heart
+    if "genki_train" not in training_sets:  # else the network was trained on it
         figures["genki_train"] = genki_figures(genki)
     return figures, faces
 
@@ -120,8 +120,8 @@ def _still_figures(model: str, cache: Path) -> tuple[dict[str, object], HeldOut]
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=main.__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--model", default="", help="file with the weights; default: the shipped network")
-    parser.add_argument("--cache", default=".cache", help="where found face boxes are kept")
-    parser.add_argument("--no-clips", action="store_true", help="leave out the rated clips")
-    parser.add_argument("--output", help="folder for the JSON and the pictures")
-    given = parser.parse_args()
-    main(given.model, cache=given.cache, clips=not given.no_clips, output=given.output)
+    parser.add_argument("--cache", default=".cache", help="folder for the face boxes")
+    parser.add_argument("--no-clips", action="store_true", help="skip the rated clips")
+    parser.add_argument("--output", help="folder for the JSON file and the plots")
+    options = parser.parse_args()
+    main(options.model, cache=options.cache, clips=not options.no_clips, output=options.output)

@@ -1,4 +1,4 @@
-"""Scores the still-face data sets with a network and measures the agreement."""
+"""Scores the data sets of still faces with a network and measures the agreement with their labels."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ BATCH = 128
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredStills:
-    """A set's pictures with what the network says, NaN where no face was found.
+    """A data set with the network's predictions, NaN where no face was detected.
 
-    ``intensity`` and ``level`` are (N,), ``probabilities`` (N, 4) of the levels.
+    ``intensity`` and ``level`` are (N,), the ``probabilities`` of the levels (N, 4).
     """
 
     stills: Stills
@@ -31,19 +31,19 @@ class ScoredStills:
 
 
 def score_stills(stills: Stills, scorer: StreamingScorer) -> ScoredStills:
-    """Score the largest face of each picture, found and cut as ``social-perception score`` does."""
+    """Score the largest face of each image, detected and cropped as by ``social-perception score``."""
     crops = still_crops(stills)
     smiles: list[Smile] = []
     for start in range(0, len(crops), BATCH):
         smiles += scorer.score_still(crops[start : start + BATCH])
-    told = np.array([(smile.intensity, int(smile.level), *smile.probabilities) for smile in smiles], float)
-    told = told.reshape(-1, 6)
-    told[np.isnan(stills.boxes[:, 0])] = np.nan
-    return ScoredStills(stills, told[:, 0], told[:, 1], told[:, 2:])
+    rows = np.array([(smile.intensity, int(smile.level), *smile.probabilities) for smile in smiles], float)
+    rows = rows.reshape(-1, 6)
+    rows[np.isnan(stills.boxes[:, 0])] = np.nan
+    return ScoredStills(stills, rows[:, 0], rows[:, 1], rows[:, 2:])
 
 
 def ferplus_figures(scored: ScoredStills) -> dict[str, object]:
-    """AUC of a majority of happiness against a majority of neutral, and against all the rest."""
+    """Return the AUC of a majority for happiness against a majority for neutral, and against all others."""
     winner = scored.stills.table.drop(columns="name").idxmax(axis=1).to_numpy()
     happy = winner == "happiness"
     pair, faces = happy | (winner == "neutral"), winner != "not_face"
@@ -55,51 +55,51 @@ def ferplus_figures(scored: ScoredStills) -> dict[str, object]:
 
 
 def genki_figures(scored: ScoredStills, *, held_out_only: bool = False) -> dict[str, object]:
-    """AUC and accuracy of smile / no smile, of all pictures or of the fifth that is never trained on."""
+    """Return AUC and accuracy of smile / no smile on all images or on the held-out fifth."""
     table = scored.stills.table
-    asked = np.array([is_held_out(name) or not held_out_only for name in table["name"]], bool)
-    found = asked & ~np.isnan(scored.intensity)
-    smile = table["smile"].to_numpy(bool)[found]
-    intensity = scored.intensity[found]
+    selected = np.array([is_held_out(name) or not held_out_only for name in table["name"]], bool)
+    detected = selected & ~np.isnan(scored.intensity)
+    smile = table["smile"].to_numpy(bool)[detected]
+    intensity = scored.intensity[detected]
     return {
         "auc": auc(smile, intensity),
-        "accuracy_from_low": accuracy(smile, scored.level[found] >= 1),
+        "accuracy_from_low": accuracy(smile, scored.level[detected] >= 1),
         "accuracy_from_a_third": accuracy(smile, intensity >= 1 / 3),
-        "faces": int(found.sum()),
-        "without_a_face": int((asked & ~found).sum()),
+        "faces": int(detected.sum()),
+        "without_a_face": int((selected & ~detected).sum()),
     }
 
 
-def accuracy(truth: npt.NDArray[np.bool_], guess: npt.NDArray[np.bool_]) -> float:
-    """The share of equal answers."""
-    return float((truth == guess).mean())
+def accuracy(truth: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_]) -> float:
+    """Return the share of equal values."""
+    return float((truth == predicted).mean())
 
 
 def level_figures(scored: dict[str, ScoredStills]) -> dict[str, object]:
-    """Levels on the held-out fifth of the rated faces: quadratic-weighted kappas, over all and per set."""
+    """Return quadratic-weighted kappas on the held-out rated faces, over all sets and per set."""
     parts = {name: _held_out(name, scored[name]) for name in SETS_OF_SOURCES.values()}
     return {"all": _kappas(np.concatenate(list(parts.values()))), **{k: _kappas(v) for k, v in parts.items()}}
 
 
 def held_out_names(name: str) -> list[str]:
-    """The names of a set's rated pictures that are never trained on."""
+    """Return the names of a set's rated images in the held-out fifth."""
     rated = rated_levels(name)
     return list(rated.index[rated["held_out"]])
 
 
 def rated_by_both(name: str, scored: ScoredStills) -> npt.NDArray[np.bool_]:
-    """Which of the pictures (N,) are held-out faces of a set that both raters could rate."""
+    """Return which of the images (N,) are held-out faces rated by both raters."""
     rated = rated_levels(name).reindex(scored.stills.table["name"])
     return (rated["held_out"].eq(True) & rated[["rater1", "rater2"]].notna().all(axis=1)).to_numpy()
 
 
 def raters(name: str, scored: ScoredStills) -> FloatArray:
-    """The levels by rater 1 and rater 2, (N, 2); NaN where not rated."""
+    """Return the levels of rater 1 and rater 2, (N, 2); NaN where not rated."""
     return rated_levels(name).reindex(scored.stills.table["name"])[["rater1", "rater2"]].to_numpy(float)
 
 
 def _held_out(name: str, scored: ScoredStills) -> FloatArray:
-    """Columns level, rater 1, rater 2 of the held-out faces of a set that both raters could rate."""
+    """Return the columns level, rater 1, rater 2 of the held-out faces rated by both raters."""
     return np.column_stack([scored.level, raters(name, scored)])[rated_by_both(name, scored)]
 
 

@@ -21,27 +21,29 @@ from social_perception.research.evaluation.metrics import (
 
 RNG = np.random.default_rng(3)
 TRUTH = RNG.integers(0, 4, 200).astype(float)
-GUESS = np.clip(TRUTH + RNG.integers(-1, 2, 200), 0, 3)
+PREDICTED = np.clip(TRUTH + RNG.integers(-1, 2, 200), 0, 3)
 
 
 def test_levels_agree_as_scikit_learn_counts() -> None:
-    table = confusion(TRUTH, GUESS)
-    assert (table == reference.confusion_matrix(TRUTH, GUESS)).all()
+    table = confusion(TRUTH, PREDICTED)
+    assert (table == reference.confusion_matrix(TRUTH, PREDICTED)).all()
     precision, recall = precision_recall(table)
-    expected = reference.precision_recall_fscore_support(TRUTH, GUESS)
+    expected = reference.precision_recall_fscore_support(TRUTH, PREDICTED)
     np.testing.assert_allclose(precision, expected[0])
     np.testing.assert_allclose(recall, expected[1])
     assert macro_f1(table) == pytest.approx(expected[2].mean())
-    assert accuracy(TRUTH, GUESS) == reference.accuracy_score(TRUTH, GUESS)
-    assert kappa(TRUTH, GUESS) == pytest.approx(reference.cohen_kappa_score(TRUTH, GUESS))
-    assert smile_kappa(TRUTH, GUESS) == pytest.approx(reference.cohen_kappa_score(TRUTH > 0, GUESS > 0))
+    assert accuracy(TRUTH, PREDICTED) == reference.accuracy_score(TRUTH, PREDICTED)
+    assert kappa(TRUTH, PREDICTED) == pytest.approx(reference.cohen_kappa_score(TRUTH, PREDICTED))
+    assert smile_kappa(TRUTH, PREDICTED) == pytest.approx(
+        reference.cohen_kappa_score(TRUTH > 0, PREDICTED > 0)
+    )
 
 
 def test_what_is_unknown_does_not_count() -> None:
-    truth, guess = np.array([0, 1, np.nan, 3.0]), np.array([0, 2, 1.0, np.nan])
-    assert confusion(truth, guess).sum() == 2
-    assert accuracy(truth, guess) == 0.5
-    assert kappa(np.append(TRUTH, np.nan), np.append(GUESS, 1)) == kappa(TRUTH, GUESS)
+    truth, predicted = np.array([0, 1, np.nan, 3.0]), np.array([0, 2, 1.0, np.nan])
+    assert confusion(truth, predicted).sum() == 2
+    assert accuracy(truth, predicted) == 0.5
+    assert kappa(np.append(TRUTH, np.nan), np.append(PREDICTED, 1)) == kappa(TRUTH, PREDICTED)
 
 
 def test_a_class_without_faces_has_no_recall_and_stays_out_of_f1() -> None:
@@ -62,23 +64,25 @@ def test_no_agreement_can_be_told_without_faces_or_differences(
 
 
 def test_icc_is_that_of_the_published_example() -> None:
-    # Shrout and Fleiss, 1979, table 2: ICC(2,1) of the first two of the four judges, by their formulas.
+    # Shrout and Fleiss, 1979, table 2: ICC(2,1) of the first two of the four predictions, by their formulas.
     first, second = np.array([9.0, 6, 8, 7, 10, 6]), np.array([2.0, 1, 4, 1, 5, 2])
     mean = (first + second) / 2
     between = 2 * ((mean - mean.mean()) ** 2).sum() / 5
-    judges = 6 * (((first.mean() - mean.mean()) ** 2) + ((second.mean() - mean.mean()) ** 2))
+    predictions = 6 * (((first.mean() - mean.mean()) ** 2) + ((second.mean() - mean.mean()) ** 2))
     rest = sum(((x - mean - x.mean() + mean.mean()) ** 2).sum() for x in (first, second)) / 5
-    expected = (between - rest) / (between + rest + 2 * (judges - rest) / 6)
+    expected = (between - rest) / (between + rest + 2 * (predictions - rest) / 6)
     assert icc(first, second) == pytest.approx(expected)
     assert icc(first, second) < 0.2  # absolute: a judge who is always lower does not agree
     assert icc(first, first) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize(("sureness", "right", "error"), [(1.0, 1.0, 0.0), (1.0, 0.5, 0.5), (0.7, 0.7, 0.0)])
+@pytest.mark.parametrize(
+    ("confidence", "right", "error"), [(1.0, 1.0, 0.0), (1.0, 0.5, 0.5), (0.7, 0.7, 0.0)]
+)
 def test_calibration_error_is_the_gap_between_sure_and_right(
-    sureness: float, right: float, error: float
+    confidence: float, right: float, error: float
 ) -> None:
-    probabilities = np.tile([sureness, 1 - sureness, 0, 0], (100, 1))
+    probabilities = np.tile([confidence, 1 - confidence, 0, 0], (100, 1))
     truth = np.where(np.arange(100) < 100 * right, 0.0, 2.0)
     assert calibration_error(truth, probabilities) == pytest.approx(error, abs=1e-9)
 

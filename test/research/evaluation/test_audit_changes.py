@@ -1,4 +1,4 @@
-"""The controlled changes: each does what its name says, and nothing at its zero."""
+"""The controlled image changes: each has its effect, and none at its neutral strength."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from social_perception.core.types import Box
 from social_perception.research.evaluation.audit.appearance import (
     apparent_ita,
+    bin_by_edges,
     cheek_color,
-    in_bands,
     measure,
     measured_groups,
     to_lab,
@@ -46,7 +46,7 @@ WITH_ZERO = [each for each in CHANGES if each.unchanged is not None and each.nam
 @pytest.mark.parametrize("change", WITH_ZERO, ids=lambda change: change.name)
 def test_the_strength_that_changes_nothing_changes_nothing(change, portrait: np.ndarray) -> None:
     same = change.apply(portrait, FACE, change.unchanged, np.random.default_rng(0))
-    # Rounding on the way through another colour space or light moves a value by one.
+    # Conversion to another color space or to linear light and back rounds.
     assert np.abs(same.astype(int) - portrait).max() <= (2 if change.name == "skin_tone" else 1)
 
 
@@ -85,14 +85,14 @@ def test_warm_light_has_more_red_and_less_blue(portrait: np.ndarray) -> None:
 @pytest.mark.parametrize(("name", "weak", "strong"), [
     ("blur", 1, 4), ("resolution", 48, 16), ("jpeg", 70, 5),
 ])  # fmt: skip
-def test_detail_is_lost_the_more_the_stronger(name: str, weak: float, strong: float, portrait) -> None:
+def test_stronger_changes_lose_more_detail(name: str, weak: float, strong: float, portrait) -> None:
     def error(strength: float) -> float:
         return float(np.abs(changed(name, portrait, strength).astype(int) - portrait).mean())
 
     assert 0 < error(weak) < error(strong)
 
 
-def test_resolution_is_not_raised(portrait: np.ndarray) -> None:
+def test_images_are_not_upsampled(portrait: np.ndarray) -> None:
     assert changed("resolution", portrait, 96) is None
     assert changed("resolution", portrait, 95) is not None
 
@@ -106,14 +106,14 @@ def test_noise_has_its_deviation_and_is_repeatable() -> None:
 
 def test_rotation_turns_about_the_face() -> None:
     image = np.zeros((101, 101, 3), np.uint8)
-    cv2.circle(image, (70, 50), 3, (255, 255, 255), -1)  # 20 px to the right of the box's centre
+    cv2.circle(image, (70, 50), 3, (255, 255, 255), -1)  # 20 px to the right of the box's center
     turned = changed("rotation", image, 45, Box(30, 30, 40, 40))
     y, x = (place.mean() for place in np.nonzero(turned[:, :, 0] > 100))
     assert (x, y) == pytest.approx((50 + 20 / math.sqrt(2), 50 - 20 / math.sqrt(2)), abs=1)
 
 
 @pytest.mark.parametrize(("name", "axis"), [("flat_yaw", 1), ("flat_pitch", 0)])
-def test_a_picture_seen_aslant_is_squeezed_on_one_axis(name: str, axis: int) -> None:
+def test_a_rotated_image_plane_shrinks_along_one_axis(name: str, axis: int) -> None:
     image = np.zeros((201, 201, 3), np.uint8)
     image[80:121, 80:121] = 255
     white = changed(name, image, 60, Box(80, 80, 41, 41))[:, :, 0] > 128
@@ -125,7 +125,7 @@ def test_a_picture_seen_aslant_is_squeezed_on_one_axis(name: str, axis: int) -> 
         assert left != right  # one side is nearer
 
 
-# Where the mouth and the eyes of the portrait are, in px.
+# Positions in the portrait, (y, x) in px.
 MOUTH, EYES, FOREHEAD = (144, 223), (103, 206), (80, 220)
 
 
@@ -137,7 +137,7 @@ MOUTH, EYES, FOREHEAD = (144, 223), (103, 206), (80, 220)
     ("cover_side", -0.5, GRAY, [(110, 190)], [(110, 250)]),
     ("cover_side", 0.5, GRAY, [(110, 250)], [(110, 190)]),
 ])  # fmt: skip
-def test_what_is_covered_is_hidden_and_no_more(name, strength, color, hidden, shown, portrait) -> None:
+def test_occlusions_cover_their_region_only(name, strength, color, hidden, shown, portrait) -> None:
     made = changed(name, portrait, strength)
     for place in hidden:
         assert tuple(made[place]) == color
@@ -158,26 +158,26 @@ def test_skin_gets_darker_by_its_angle_and_the_rest_stays(degrees: float, portra
     np.testing.assert_array_equal(made[300:], portrait[300:])  # the suit
 
 
-def test_gray_pictures_have_no_skin_tone(portrait: np.ndarray) -> None:
+def test_gray_images_have_no_skin_tone(portrait: np.ndarray) -> None:
     gray = np.repeat(portrait.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
     assert changed("skin_tone", gray, -40) is None
     assert math.isnan(measure(gray, FACE)[-1])
     assert changed("skin_tone", portrait, -40, Box(-500, -500, 90, 90)) is None
 
 
-def test_the_angle_is_that_of_its_definition() -> None:
+def test_the_ita_follows_its_definition() -> None:
     assert apparent_ita((70.0, 10.0, 20.0)) == pytest.approx(45.0)
     assert apparent_ita((30.0, 10.0, 20.0)) == pytest.approx(-45.0)
     assert math.isnan(apparent_ita((60.0, 10.0, -5.0)))
-    bands = in_bands(pd.Series([-50.0, -30.0, 20.0, 41.0, np.nan]), (-30, 10, 41), "°")
+    bands = bin_by_edges(pd.Series([-50.0, -30.0, 20.0, 41.0, np.nan]), (-30, 10, 41), "°")
     assert bands.tolist()[:4] == ["below -30°", "-30 to 10°", "10 to 41°", "41° and above"]
     assert pd.isna(bands[4])
 
 
-def test_what_is_measured_of_a_picture(portrait: np.ndarray) -> None:
-    picture, face, contrast, width, ita = measure(portrait, FACE)
+def test_measurements_of_an_image(portrait: np.ndarray) -> None:
+    overall, face, contrast, width, ita = measure(portrait, FACE)
     darker = measure(changed("brightness", portrait, -2), FACE)
-    assert darker[0] < picture
+    assert darker[0] < overall
     assert darker[1] < face
     assert measure(changed("contrast", portrait, 0.5), FACE)[2] < contrast
     assert width == 96

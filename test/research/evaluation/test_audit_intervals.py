@@ -1,4 +1,4 @@
-"""Intervals and tests of the audit, on cases whose answer is known."""
+"""Intervals and tests of the audit on cases with known results."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from social_perception.research.evaluation.audit import intervals
-from social_perception.research.evaluation.audit.intervals import Draws
+from social_perception.research.evaluation.audit.intervals import Resampling
 
-DRAWS = Draws(400, 0)
+DRAWS = Resampling(400, 0)
 
 
 @pytest.mark.parametrize(
@@ -19,9 +19,9 @@ DRAWS = Draws(400, 0)
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
 def test_the_interval_of_a_share_is_wilsons(hits: int, of: int, low: float, high: float) -> None:
-    told = intervals.share(hits, of)
-    assert told.value == hits / of
-    assert (told.low, told.high) == pytest.approx((low, high), abs=5e-5)
+    result = intervals.share(hits, of)
+    assert result.value == hits / of
+    assert (result.low, result.high) == pytest.approx((low, high), abs=5e-5)
 
 
 @pytest.mark.parametrize(
@@ -30,14 +30,14 @@ def test_the_interval_of_a_share_is_wilsons(hits: int, of: int, low: float, high
     [((56, 70, 48, 80), 0.0524, 0.3339), ((9, 10, 3, 10), 0.1705, 0.8090), ((10, 10, 0, 20), 0.6791, 1.0)],
 )
 def test_the_interval_of_a_difference_of_shares_is_newcombes(counts, low: float, high: float) -> None:
-    told = intervals.share_difference(*counts)
-    assert (told.low, told.high) == pytest.approx((low, high), abs=5e-5)
+    result = intervals.share_difference(*counts)
+    assert (result.low, result.high) == pytest.approx((low, high), abs=5e-5)
 
 
 def test_intervals_of_means_cover_the_mean_95_times_in_100() -> None:
     rng = np.random.default_rng(1)
-    told = [intervals.mean(rng.exponential(1.0, 40), DRAWS) for _ in range(200)]
-    covered = np.mean([each.low <= 1.0 <= each.high for each in told])
+    result = [intervals.mean(rng.exponential(1.0, 40), DRAWS) for _ in range(200)]
+    covered = np.mean([each.low <= 1.0 <= each.high for each in result])
     assert 0.90 <= covered <= 0.98
     pairs = [
         intervals.mean_difference(rng.normal(0.3, 1, 40), rng.normal(0, 2, 50), DRAWS) for _ in range(200)
@@ -48,8 +48,10 @@ def test_intervals_of_means_cover_the_mean_95_times_in_100() -> None:
 def test_intervals_of_the_auc_cover_it_and_are_not_empty_when_it_is_perfect() -> None:
     rng = np.random.default_rng(2)
     true = 0.8413  # the normal distribution's value at 1: means sqrt(2) apart
-    told = [intervals.auc_interval(rng.normal(math.sqrt(2), 1, 30), rng.normal(0, 1, 40)) for _ in range(300)]
-    assert 0.92 <= np.mean([each.low <= true <= each.high for each in told]) <= 0.99
+    result = [
+        intervals.auc_interval(rng.normal(math.sqrt(2), 1, 30), rng.normal(0, 1, 40)) for _ in range(300)
+    ]
+    assert 0.92 <= np.mean([each.low <= true <= each.high for each in result]) <= 0.99
     perfect = intervals.auc_interval(np.arange(10, 30.0), np.arange(0, 10.0))
     assert perfect.value == perfect.high == 1.0
     assert 0.7 < perfect.low < 0.95
@@ -80,7 +82,7 @@ def test_holm_is_the_textbook_example() -> None:
     assert intervals.holm([]).shape == (0,)
 
 
-def test_what_cannot_be_known_is_not_told() -> None:
+def test_undefined_results_are_nan() -> None:
     nothing = np.array([])
     one, same = np.array([0.4]), np.full(5, 0.4)
     assert math.isnan(intervals.share(0, 0).value)
@@ -92,7 +94,7 @@ def test_what_cannot_be_known_is_not_told() -> None:
     assert math.isnan(intervals.shares_differ(0, 0, 1, 2))
 
 
-def test_the_same_question_gets_the_same_answer() -> None:
+def test_results_are_reproducible() -> None:
     values = np.random.default_rng(0).random(30)
     assert intervals.mean(values, DRAWS) == intervals.mean(values, DRAWS)
-    assert intervals.mean(values, DRAWS) != intervals.mean(values, Draws(400, 1))
+    assert intervals.mean(values, DRAWS) != intervals.mean(values, Resampling(400, 1))

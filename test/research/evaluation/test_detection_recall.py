@@ -1,4 +1,4 @@
-"""Recall of detectors by face size: the counting, on detectors whose finds are known."""
+"""Recall of detectors by face size: the counting, on detectors with known results."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ import cv2
 import numpy as np
 import pytest
 
+from social_perception.cli.main import main
 from social_perception.core.errors import SourceError
 from social_perception.core.types import Box, Face
-from social_perception.research.evaluation.detection import (
+from social_perception.research.evaluation import detection_recall
+from social_perception.research.evaluation.detection_recall import (
+    DetectionRecall,
     Example,
+    Row,
+    SizeRecall,
+    format_row,
     measure_recall,
     photo_examples,
     scaled_examples,
@@ -22,8 +28,8 @@ IMAGE = np.zeros((200, 300, 3), np.uint8)
 SMALL, MIDDLE, LARGE = Box(10, 10, 35, 35), Box(60, 10, 45, 45), Box(120, 20, 120, 120)
 
 
-class Knowing:
-    """Finds the boxes that it was made with."""
+class FakeDetector:
+    """Detects the given boxes."""
 
     threshold = 0.0
 
@@ -34,7 +40,7 @@ class Knowing:
         return self.faces
 
 
-class KnowingInParts(Knowing):
+class FakePartwiseDetector(FakeDetector):
     def parts(self, width, height):
         assert (width, height) == (300, 200)
         return tuple(SimpleNamespace(face=face) for face in self.faces)
@@ -49,20 +55,20 @@ def by_size(recall):
 
 def test_faces_are_counted_by_size_and_by_search():
     example = Example(IMAGE, (SMALL, MIDDLE, LARGE))
-    whole = measure_recall(Knowing(LARGE, SMALL), [example], bins_px=(30, 40, 60, 200))
+    whole = measure_recall(FakeDetector(LARGE, SMALL), [example], bins_px=(30, 40, 60, 200))
     assert by_size(whole) == {30: (1, (1,)), 40: (1, (0,)), 60: (1, (1,))}
-    assert whole.extra == 0
-    parts = measure_recall(KnowingInParts(LARGE, SMALL), [example] * 2, bins_px=(30, 40, 60, 200))
+    assert whole.false_positives == 0
+    parts = measure_recall(FakePartwiseDetector(LARGE, SMALL), [example] * 2, bins_px=(30, 40, 60, 200))
     assert by_size(parts) == {30: (2, (0, 2)), 40: (2, (0, 0)), 60: (2, (2, 2))}
 
 
-def test_what_is_no_face_is_extra():
-    recall = measure_recall(Knowing(LARGE, LARGE.moved(90, 0), SMALL), [Example(IMAGE, (LARGE,))])
-    assert recall.extra == 2
+def test_false_positives_are_counted():
+    recall = measure_recall(FakeDetector(LARGE, LARGE.moved(90, 0), SMALL), [Example(IMAGE, (LARGE,))])
+    assert recall.false_positives == 2
 
 
-def test_no_pictures_have_no_recall():
-    recall = measure_recall(Knowing(), [])
+def test_no_images_have_no_recall():
+    recall = measure_recall(FakeDetector(), [])
     assert all(size.faces == 0 and math.isnan(size.recall) for size in recall.sizes)
 
 
@@ -77,7 +83,7 @@ def test_photos_come_with_their_boxes(tmp_path):
 @pytest.mark.parametrize(
     "table", [None, "image,left\na.png,1\n", "image,left,top,width,height\na.png,1,2,3,4\n"]
 )
-def test_what_cannot_be_read_is_named(tmp_path, table):
+def test_unreadable_files_are_reported(tmp_path, table):
     if table is not None:
         (tmp_path / "boxes.csv").write_text(table)
     with pytest.raises(SourceError, match=r"boxes\.csv|a\.png"):
@@ -85,13 +91,27 @@ def test_what_cannot_be_read_is_named(tmp_path, table):
 
 
 def test_frames_are_scaled_so_that_the_largest_face_has_the_width():
-    examples = list(scaled_examples([IMAGE], Knowing(SMALL, LARGE), [60.0, 30.0, 500.0], (640, 480)))
+    examples = list(scaled_examples([IMAGE], FakeDetector(SMALL, LARGE), [60.0, 30.0, 500.0], (640, 480)))
     assert [example.image.shape for example in examples] == [(480, 640, 3)] * 2
     half, quarter = (example.faces for example in examples)
     assert half[1] == Box(60 + 245, 10 + 190, 60, 60)
     assert [box.width for box in quarter] == [8.75, 30.0]
 
 
-def test_unsure_faces_are_no_truth_and_large_frames_are_left_out():
-    assert list(scaled_examples([IMAGE], Knowing(LARGE, score=0.1), [60.0], (640, 480))) == []
-    assert list(scaled_examples([IMAGE], Knowing(LARGE), [110.0], (200, 100))) == []
+def test_uncertain_faces_and_large_frames_are_skipped():
+    assert list(scaled_examples([IMAGE], FakeDetector(LARGE, score=0.1), [60.0], (640, 480))) == []
+    assert list(scaled_examples([IMAGE], FakeDetector(LARGE), [110.0], (200, 100))) == []
+
+
+def test_a_row_shows_the_detected_faces_after_each_search() -> None:
+    sizes = (SizeRecall(30, 40, 4, (1, 3)), SizeRecall(40, 50, 0, (0, 0)), SizeRecall(80, 100, 2, (2, 2)))
+    text = format_row(Row("video", "photos", DetectionRecall(sizes, 1), 2.0))
+    assert "30-40 px 1 then 3 / 4  80-100 px 2 then 2 / 2  false positives 1  cpu 2.0 s" in text
+    assert "40-50" not in text
+
+
+def test_the_command_measures_the_detector_on_request(monkeypatch) -> None:
+    called = []
+    monkeypatch.setattr(detection_recall, "main", lambda: called.append(True))
+    assert main(["evaluate", "--detector"]) == 0
+    assert called

@@ -1,4 +1,4 @@
-"""The comparison of judges, its pictures, and the baseline."""
+"""The comparison of predictions, its pictures, and the baseline."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ import pytest
 
 from social_perception.core.errors import OutputError
 from social_perception.research.evaluation import run
+from social_perception.research.evaluation.agreement import HeldOut, HogSvm, Prediction, hog_features
 from social_perception.research.evaluation.clips import ClipTimeline
-from social_perception.research.evaluation.figures import write_figures
-from social_perception.research.evaluation.hog_svm import HogSvm, hog_features
-from social_perception.research.evaluation.levels import HeldOut, Judge
+from social_perception.research.evaluation.plots import write_figures
 
-PICTURES = {
+PLOTS = {
     "confusion_recall.png", "confusion_precision.png", "precision_recall.png", "calibration.png",
     "timelines.png",
 }  # fmt: skip
 
 
-def drawn_mouths(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures of a curve that bends the more the higher the level, and the levels."""
+def draw_mouths(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images of a curve that bends the more the higher the level, and the levels."""
     rng = np.random.default_rng(seed)
     levels = np.arange(count) % 4
     crops = rng.integers(90, 120, (count, 96, 96, 3), np.uint8)
@@ -35,14 +34,14 @@ def drawn_mouths(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_baseline_learns_levels_from_gradients() -> None:
-    baseline = HogSvm.trained(*drawn_mouths(80, seed=0))
-    crops, levels = drawn_mouths(40, seed=1)
-    told = baseline.probabilities(crops)
-    assert told.shape == (40, 4)
-    np.testing.assert_allclose(told.sum(axis=1), 1.0, atol=1e-6)
-    assert (told.argmax(axis=1) == levels).mean() > 0.9
+    baseline = HogSvm.train(*draw_mouths(80, seed=0))
+    crops, levels = draw_mouths(40, seed=1)
+    result = baseline.probabilities(crops)
+    assert result.shape == (40, 4)
+    np.testing.assert_allclose(result.sum(axis=1), 1.0, atol=1e-6)
+    assert (result.argmax(axis=1) == levels).mean() > 0.9
     assert hog_features(crops[:1]).shape == (1, 1764)
-    np.testing.assert_allclose(baseline.probabilities(crops[:, :, ::-1]), told, atol=1e-9)
+    np.testing.assert_allclose(baseline.probabilities(crops[:, :, ::-1]), result, atol=1e-9)
     assert baseline.probabilities(crops[:0]).shape == (0, 4)
 
 
@@ -52,10 +51,10 @@ def faces() -> HeldOut:
     truth = rng.integers(0, 4, 60).astype(float)
     probabilities = rng.dirichlet(np.ones(4), 60)
     second = np.clip(truth + rng.integers(-1, 2, 60), 0, 3)
-    network = Judge("network", probabilities.argmax(axis=1).astype(float), truth / 3, probabilities)
+    network = Prediction("network", probabilities.argmax(axis=1).astype(float), truth / 3, probabilities)
     return HeldOut(
-        truth, network, Judge("second_rater", second, second / 3),
-        Judge("hog_svm", np.zeros(60), np.zeros(60), np.tile([1.0, 0, 0, 0], (60, 1))),
+        truth, network, Prediction("second_rater", second, second / 3),
+        Prediction("hog_svm", np.zeros(60), np.zeros(60), np.tile([1.0, 0, 0, 0], (60, 1))),
     )  # fmt: skip
 
 
@@ -79,30 +78,30 @@ def test_a_judge_is_reported_against_the_first_rater(faces: HeldOut) -> None:
     assert second["confusion"][0][1] == np.sum(faces.second_rater.level[faces.truth == 0] == 1)
     assert math.isnan(second["expected_calibration_error"])
     assert baseline["kappa"] == 0.0
-    assert math.isnan(baseline["precision"][1])  # it never says Low
+    assert math.isnan(baseline["precision"][1])  # it never predicts Low
     assert baseline["expected_calibration_error"] == pytest.approx(1 - np.mean(faces.truth == 0))
 
 
-def test_pictures_are_drawn(faces: HeldOut, tmp_path: Path) -> None:
+def test_plots_are_written(faces: HeldOut, tmp_path: Path) -> None:
     written = write_figures(tmp_path, faces, [timeline(), timeline()])
-    assert {path.name for path in written} == {path.name for path in tmp_path.iterdir()} == PICTURES
+    assert {path.name for path in written} == {path.name for path in tmp_path.iterdir()} == PLOTS
     assert all(cv2.imread(str(path)).std() > 5 for path in written)
     (tmp_path / "stills").mkdir()
     assert "timelines.png" not in {path.name for path in write_figures(tmp_path / "stills", faces, [])}
 
 
-def test_the_command_writes_json_and_pictures(faces: HeldOut, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_the_command_writes_json_and_plots(faces: HeldOut, tmp_path: Path, monkeypatch, capsys) -> None:
     figures = {"genki_train": {"auc": 0.9}, "against_first_rater": faces.reports()}
     monkeypatch.setattr(run, "_still_figures", lambda model, cache: (figures, faces))
     monkeypatch.setattr(run, "clip_timelines", lambda model: [timeline()])
     run.main(output=tmp_path / "new" / "folder")
     folder = tmp_path / "new" / "folder"
-    assert {path.name for path in folder.iterdir()} == PICTURES | {"evaluation.json"}
-    told = json.loads((folder / "evaluation.json").read_text())
-    assert told["genki_train"] == {"auc": 0.9}
-    assert told["against_first_rater"]["second_rater"]["expected_calibration_error"] is None
-    assert told["against_first_rater"]["hog_svm"]["precision"][1] is None
-    assert told["clips"]["frames"] == 8
+    assert {path.name for path in folder.iterdir()} == PLOTS | {"evaluation.json"}
+    result = json.loads((folder / "evaluation.json").read_text())
+    assert result["genki_train"] == {"auc": 0.9}
+    assert result["against_first_rater"]["second_rater"]["expected_calibration_error"] is None
+    assert result["against_first_rater"]["hog_svm"]["precision"][1] is None
+    assert result["clips"]["frames"] == 8
     table = capsys.readouterr().out
     assert "hog_svm" in table
     assert "kappa_quadratic" in table

@@ -1,1 +1,1 @@
-"""How well the faces of different groups are found and scored, and what changes of a picture do."""
+"""Fairness audit: detection and scoring by group of faces, and robustness to image changes."""

@@ -1,11 +1,10 @@
-"""Runs an audit: looks at every picture, compares the groups, tries the changes."""
+"""Runs an audit: scores every image, compares the groups and measures the effects of image changes."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,24 +14,24 @@ from tqdm import tqdm
 from social_perception.core.errors import ImageError, SourceError
 from social_perception.core.types import ImageArray
 from social_perception.research.evaluation.audit.appearance import (
-    MEASURED,
-    OF_FACES,
+    FACE_MEASUREMENTS,
+    MEASURED_GROUPS,
     measure,
     measured_groups,
 )
 from social_perception.research.evaluation.audit.changes import CHANGES, Change
-from social_perception.research.evaluation.audit.effects import (
-    Effect,
-    Subject,
-    chosen,
-    steps,
-    subjects_of,
-    try_changes,
-)
 from social_perception.research.evaluation.audit.groups import Comparison, compare
-from social_perception.research.evaluation.audit.intervals import Draws
-from social_perception.research.evaluation.audit.labels import AuditSet
-from social_perception.research.evaluation.audit.scoring import Seen, StillJudge
+from social_perception.research.evaluation.audit.intervals import Resampling
+from social_perception.research.evaluation.audit.labelled_images import AuditSet
+from social_perception.research.evaluation.audit.scoring import (
+    Effect,
+    ScoredFace,
+    StillScorer,
+    Subject,
+    make_subjects,
+    measure_effects,
+    select_subjects,
+)
 from social_perception.research.evaluation.audit.settings import AuditConfig
 
 _logger = logging.getLogger(__name__)
@@ -40,7 +39,11 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SetResult:
-    """What an audit found in one set; ``unknown`` are groups known of too few pictures to be told."""
+    """The results of one set.
+
+    ``pictures`` is the number of images, ``unread`` of those that cannot be read, ``found`` of those with a
+    detected face, ``changed_pictures`` of those that the changes were applied to.
+    """
 
     name: str
     about: str
@@ -55,87 +58,87 @@ class SetResult:
 
 def audit(
     audit_set: AuditSet,
-    judge: StillJudge,
+    scorer: StillScorer,
     config: AuditConfig,
-    measured: Sequence[str] = MEASURED,
+    measured: Sequence[str] = MEASURED_GROUPS,
     changes: Sequence[Change] = CHANGES,
 ) -> SetResult:
-    """Audit one set of pictures.
+    """Audit one set of images.
 
     Args:
-        audit_set: the pictures with labels and groups.
-        judge: finds and scores faces.
-        config: sizes, resamples and seed.
-        measured: of MEASURED, the groups to make from the pictures.
-        changes: what is tried on ``config.change_pictures`` of the pictures.
+        audit_set: the images with labels and groups.
+        scorer: detects and scores faces.
+        config: minimum group size, resamples and seed.
+        measured: those of MEASURED_GROUPS to compare by.
+        changes: applied to ``config.change_pictures`` of the images.
 
     Raises:
-        SourceError: no picture can be read, or none has a face.
+        SourceError: no image can be read, or none has a face.
     """
-    begun = time.monotonic()
-    kept, seen, numbers = _look(audit_set, judge)
-    pictures = tuple(audit_set.pictures[row] for row in kept)
-    truth, groups = (table.iloc[kept].reset_index(drop=True) for table in (audit_set.truth, audit_set.groups))
-    found = sum(each.face is not None for each in seen)
+    start = time.monotonic()
+    rows, faces, numbers = _score(audit_set, scorer)
+    images = tuple(audit_set.images[row] for row in rows)
+    truth, groups = (table.iloc[rows].reset_index(drop=True) for table in (audit_set.truth, audit_set.groups))
+    found = sum(each.face is not None for each in faces)
     if not found:
-        raise SourceError(f"no face was found in any of the {len(seen)} pictures of {audit_set.name}")
-    own = measured_groups(numbers[[name for name in MEASURED if name in measured]], config.quantiles)
-    # A column that the labels bring goes before a measured one of the same name.
+        raise SourceError(f"no face was detected in any of the {len(faces)} images of {audit_set.name}")
+    own = measured_groups(numbers[[name for name in MEASURED_GROUPS if name in measured]], config.quantiles)
+    # A column of the labels takes precedence over a measurement of the same name.
     groups = groups.join(own[[name for name in own if name not in groups]])
-    comparison = compare(_table(seen, truth), groups, config, of_faces=OF_FACES)
+    comparison = compare(_results(faces, truth), groups, config, of_faces=FACE_MEASUREMENTS)
     subjects = (
-        chosen(subjects_of(pictures, seen, truth), config.change_pictures, config.seed) if changes else ()
+        select_subjects(make_subjects(images, faces, truth), config.change_pictures, config.seed)
+        if changes
+        else ()
     )
-    effects = _changed(audit_set.name, subjects, judge, config, changes) if subjects else ()
+    effects = _measure_effects(audit_set.name, subjects, scorer, config, changes) if subjects else ()
     return SetResult(
-        audit_set.name, audit_set.about, len(seen), len(audit_set.pictures) - len(kept), found,
-        comparison, effects, len(subjects), time.monotonic() - begun,
+        audit_set.name, audit_set.description, len(faces), len(audit_set.images) - len(rows), found,
+        comparison, effects, len(subjects), time.monotonic() - start,
     )  # fmt: skip
 
 
-def _look(audit_set: AuditSet, judge: StillJudge) -> tuple[list[int], list[Seen], pd.DataFrame]:
-    """The rows of the pictures that can be read, what is seen in each and what is measured of each."""
-    kept: list[int] = []
+def _score(audit_set: AuditSet, scorer: StillScorer) -> tuple[list[int], list[ScoredFace], pd.DataFrame]:
+    """Return the rows of the readable images, and the scored face and the measurements of each."""
+    rows: list[int] = []
 
     def images() -> Iterator[ImageArray]:
-        for row, picture in enumerate(
-            tqdm(audit_set.pictures, f"{audit_set.name}: faces", unit="image", disable=None)
+        for row, audit_image in enumerate(
+            tqdm(audit_set.images, f"{audit_set.name}: faces", unit="image", disable=None)
         ):
             try:
-                image = picture.read()
+                image = audit_image.read()
             except ImageError as error:
-                _logger.warning("%s; left out", error)
+                _logger.warning("%s; dropped", error)
                 continue
-            kept.append(row)
+            rows.append(row)
             yield image
 
-    seen = list(judge.look(images()))
-    if not seen:
-        raise SourceError(f"none of the {len(audit_set.pictures)} pictures of {audit_set.name} can be read")
-    rows = [
-        measure(audit_set.pictures[row].read(), None if each.face is None else each.face.box)
-        for row, each in zip(kept, seen)
+    faces = list(scorer.score(images()))
+    if not faces:
+        raise SourceError(f"none of the {len(audit_set.images)} images of {audit_set.name} can be read")
+    measurements = [
+        measure(audit_set.images[row].read(), None if each.face is None else each.face.box)
+        for row, each in zip(rows, faces)
     ]
-    return kept, seen, pd.DataFrame(rows, columns=list(MEASURED))
+    return rows, faces, pd.DataFrame(measurements, columns=list(MEASURED_GROUPS))
 
 
-def _table(seen: Sequence[Seen], truth: pd.DataFrame) -> pd.DataFrame:
-    found = np.array([each.face is not None for each in seen], bool)
-    table = pd.DataFrame({"found": found, "intensity": [each.smile.intensity for each in seen]})
-    table["level"] = [float(each.smile.level) if each.face is not None else np.nan for each in seen]
+def _results(faces: Sequence[ScoredFace], truth: pd.DataFrame) -> pd.DataFrame:
+    found = np.array([each.face is not None for each in faces], bool)
+    table = pd.DataFrame({"found": found, "intensity": [each.smile.intensity for each in faces]})
+    table["level"] = [float(each.smile.level) if each.face is not None else np.nan for each in faces]
     return table.join(truth.add_prefix("true_"))
 
 
-def _changed(
-    name: str, subjects: Sequence[Subject], judge: StillJudge, config: AuditConfig, changes: Sequence[Change]
+def _measure_effects(
+    name: str,
+    subjects: Sequence[Subject],
+    scorer: StillScorer,
+    config: AuditConfig,
+    changes: Sequence[Change],
 ) -> tuple[Effect, ...]:
-    total = len(subjects) * steps(changes)
-    with _bar(f"{name}: changes", total) as bar:
-        draws = Draws(config.resamples, config.seed)
-        return try_changes(subjects, changes, judge, draws, config.min_group, bar)
-
-
-@contextmanager
-def _bar(title: str, total: int) -> Iterator[object]:
-    with tqdm(desc=title, total=total, unit="image", disable=None) as bar:
-        yield bar
+    total = len(subjects) * sum(len(change.strengths) for change in changes)
+    resampling = Resampling(config.resamples, config.seed)
+    with tqdm(desc=f"{name}: changes", total=total, unit="image", disable=None) as bar:
+        return measure_effects(subjects, changes, scorer, resampling, config.min_group, bar.update)

@@ -1,4 +1,4 @@
-"""The figures of an audit: groups with their intervals, and curves of the changes, from numbers alone."""
+"""The plots of an audit: groups with their intervals, and the effects of image changes."""
 
 from __future__ import annotations
 
@@ -13,48 +13,50 @@ from matplotlib.figure import Figure
 
 from social_perception.core.errors import OutputError
 from social_perception.research.evaluation.audit.changes import CHANGES, Change
-from social_perception.research.evaluation.audit.effects import Effect
-from social_perception.research.evaluation.audit.groups import GroupFigure
+from social_perception.research.evaluation.audit.groups import GroupResult
 from social_perception.research.evaluation.audit.measures import MEASURES
 from social_perception.research.evaluation.audit.run import SetResult
+from social_perception.research.evaluation.audit.scoring import Effect
 
-# Told apart by colour-blind people too: Okabe and Ito, "Color Universal Design", 2008.
+# Distinguishable with color blindness: Okabe and Ito, "Color Universal Design", 2008.
 KIND_COLORS = {"neutral": "#0072B2", "smiling": "#D55E00"}
 DIFFERENT = "#D55E00"
 _COLUMNS = 5
-_NOT_DRAWN = frozenset({"intensity", "told_smile"})
+_NOT_PLOTTED = frozenset({"intensity", "told_smile"})
 
 
 def write_figures(folder: Path, results: Sequence[SetResult]) -> list[Path]:
-    """Draw a figure per attribute and two of the changes, per set, and return their paths.
+    """Plot one figure per attribute and two on the changes for each set, and return their paths.
 
     Raises:
         OutputError: a file cannot be written.
     """
-    drawn: dict[str, Figure] = {}
+    figures: dict[str, Figure] = {}
     for result in results:
         for attribute in dict.fromkeys(row.attribute for row in result.comparison.groups):
             figure = forest_figure(result, attribute)
             if figure is not None:
-                drawn[_file_name(f"groups_{result.name}_{attribute}")] = figure
+                figures[_file_name(f"groups_{result.name}_{attribute}")] = figure
         if result.effects:
-            drawn[_file_name(f"changes_{result.name}")] = changes_figure(result)
-            drawn[_file_name(f"lost_{result.name}")] = lost_figure(result)
-    for name, figure in drawn.items():
+            figures[_file_name(f"changes_{result.name}")] = changes_figure(result)
+            figures[_file_name(f"lost_{result.name}")] = lost_figure(result)
+    for name, figure in figures.items():
         FigureCanvasAgg(figure)
         try:
             figure.savefig(folder / name, dpi=110)
         except OSError as error:
             raise OutputError(f"cannot write {folder / name}: {error.strerror}") from error
-    return [folder / name for name in drawn]
+    return [folder / name for name in figures]
 
 
 def forest_figure(result: SetResult, attribute: str) -> Figure | None:
-    """The groups of an attribute, a panel per measure: dot and 95 % interval; the line is all pictures."""
+    """Plot the groups of an attribute with 95 % intervals, a panel per measure; the line is the overall
+    value.
+    """
     rows = [row for row in result.comparison.groups if row.attribute == attribute]
-    judged = [row.measure for row in rows if not row.too_small]
-    # One group beside itself is no comparison.
-    measures = [m for m in MEASURES if m.name not in _NOT_DRAWN and judged.count(m.name) > 1]
+    large_enough = [row.measure for row in rows if not row.too_small]
+    # A single group cannot be compared.
+    measures = [m for m in MEASURES if m.name not in _NOT_PLOTTED and large_enough.count(m.name) > 1]
     if not measures:
         return None
     groups = list(dict.fromkeys(row.group for row in rows))
@@ -69,11 +71,11 @@ def forest_figure(result: SetResult, attribute: str) -> Figure | None:
     panels[0].set_yticks(range(len(groups)), groups, fontsize=9)
     panels[0].set_ylim(len(groups) - 0.4, -0.6)
     by = attribute.replace("_", " ").replace(" ita", " ITA")
-    figure.suptitle(f"{result.name}, by {by}; orange: differs from the rest beyond chance", fontsize=10)
+    figure.suptitle(f"{result.name}, by {by}; orange: significantly different from the rest", fontsize=10)
     return figure
 
 
-def _forest(axes: Any, rows: Sequence[GroupFigure], overall: float) -> None:
+def _forest(axes: Any, rows: Sequence[GroupResult], overall: float) -> None:
     if not np.isnan(overall):
         axes.axvline(overall, color="0.7", lw=1, zorder=0)
     for place, row in enumerate(rows):
@@ -90,7 +92,7 @@ def _forest(axes: Any, rows: Sequence[GroupFigure], overall: float) -> None:
 
 
 def changes_figure(result: SetResult) -> Figure:
-    """How intensity moves with the strength of each change, with 95 % bands."""
+    """Plot the change of intensity over the strength of each change, with 95 % bands."""
     return _grid(
         result,
         "difference",
@@ -100,15 +102,18 @@ def changes_figure(result: SetResult) -> Figure:
 
 
 def lost_figure(result: SetResult) -> Figure:
-    """The share of faces no longer found with the strength of each change, with 95 % bands."""
+    """Plot the share of lost faces over the strength of each change, with 95 % bands."""
     return _grid(
-        result, "lost", f"{result.name}: share of faces no longer found (95 % band)", "share no longer found"
+        result,
+        "lost",
+        f"{result.name}: share of faces no longer detected (95 % band)",
+        "share no longer detected",
     )
 
 
 def _grid(result: SetResult, field: str, title: str, label: str) -> Figure:
-    tried = {effect.change for effect in result.effects}
-    changes = [change for change in CHANGES if change.name in tried]
+    names = {effect.change for effect in result.effects}
+    changes = [change for change in CHANGES if change.name in names]
     rows = -(-len(changes) // _COLUMNS)
     figure = Figure(figsize=(13.5, 2.5 * rows + 0.6), layout="constrained")
     panels = figure.subplots(rows, _COLUMNS, sharey=True, squeeze=False).ravel()
@@ -131,15 +136,17 @@ def _grid(result: SetResult, field: str, title: str, label: str) -> Figure:
 
 
 def _curve(axes: Any, change: Change, effects: Sequence[Effect], field: str, color: str, kind: str) -> None:
-    told = sorted((e.strength, *_limits(e, field)) for e in effects if not np.isnan(getattr(e, field).value))
+    points = sorted(
+        (e.strength, *_limits(e, field)) for e in effects if not np.isnan(getattr(e, field).value)
+    )
     if change.unchanged is not None:
-        told = sorted([*told, (change.unchanged, 0.0, 0.0, 0.0)])
-    if not told:
+        points = sorted([*points, (change.unchanged, 0.0, 0.0, 0.0)])
+    if not points:
         return
-    strength, value, low, high = np.array(told, float).T
+    strength, value, low, high = np.array(points, float).T
     axes.plot(strength, value, color=color, lw=1.4, marker="o", ms=3, label=f"{kind} faces")
     axes.fill_between(strength, low, high, color=color, alpha=0.2, lw=0)
-    if len(told) <= 2:  # a band between two points is not seen
+    if len(points) <= 2:  # a band between two points is hard to see
         sides = np.maximum(0.0, [value - low, high - value])
         axes.errorbar(strength, value, sides, color=color, capsize=3, lw=0, elinewidth=1.2)
 

@@ -1,7 +1,7 @@
-"""The development data as sets of an audit: only pictures that the network was not trained on.
+"""The development data as audit sets: only images that the network was not trained on.
 
-They say nothing of age, sex, origin or skin tone. Groups are what the sets say beside the smile (pose,
-emotion word, source, how far raters agree) and what is measured of the pictures.
+They have no labels for age, sex, origin or skin tone. Groups come from their other labels (pose, emotion,
+source, agreement of the raters) and from measurements of the images.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ import numpy as np
 import pandas as pd
 
 from social_perception.core.errors import SourceError
-from social_perception.research.evaluation.audit.labels import (
+from social_perception.research.evaluation.audit.labelled_images import (
+    AuditImage,
     AuditSet,
-    Picture,
-    as_groups,
-    in_bands,
-    truth_of,
+    bin_by_edges,
+    complete_labels,
+    to_groups,
 )
 from social_perception.research.training.labels import EMOTIONS, SETS_OF_SOURCES, is_held_out, rated_levels
 from social_perception.research.training.stills import data_folder
 from social_perception.sources.images import decode_image
 
 YAW_EDGES_DEG = (-8.0, 8.0)
-TURNED_EDGES_DEG = (10.0, 20.0)
+ABSOLUTE_YAW_EDGES_DEG = (10.0, 20.0)
 PITCH_EDGES_DEG = (-3.0, 8.0)
 ROLL_EDGES_DEG = (-8.0, 8.0)
 
 
 def development_sets(training_sets: Sequence[str], quantiles: int) -> tuple[AuditSet, ...]:
-    """Genki (smile or not, pose), FER+ (emotion) and the rated faces of all three sources (levels).
+    """Return GENKI (smile or not, pose), FER+ (emotion) and the rated faces of all three sources (levels).
 
     Args:
-        training_sets: what the network was trained on; genki is used whole if it is not among them.
-        quantiles: groups into which numbers are split.
+        training_sets: the sets that the network was trained on; all of GENKI is used if it is not in them.
+        quantiles: number of groups of numeric columns.
 
     Raises:
         SourceError: the data is missing.
@@ -51,23 +51,19 @@ def _genki(*, whole: bool) -> AuditSet:
     degrees = table[["yaw", "pitch", "roll"]].apply(np.rad2deg)
     groups = pd.DataFrame(
         {
-            "yaw": in_bands(degrees["yaw"], YAW_EDGES_DEG, "°"),
-            "turned_sideways": in_bands(degrees["yaw"].abs(), TURNED_EDGES_DEG, "°"),
-            "pitch": in_bands(degrees["pitch"], PITCH_EDGES_DEG, "°"),
-            "roll": in_bands(degrees["roll"], ROLL_EDGES_DEG, "°"),
+            "yaw": bin_by_edges(degrees["yaw"], YAW_EDGES_DEG, "°"),
+            "turned_sideways": bin_by_edges(degrees["yaw"].abs(), ABSOLUTE_YAW_EDGES_DEG, "°"),
+            "pitch": bin_by_edges(degrees["pitch"], PITCH_EDGES_DEG, "°"),
+            "roll": bin_by_edges(degrees["roll"], ROLL_EDGES_DEG, "°"),
         }
     )
-    truth = truth_of(table[["name", "smile"]].join(_levels("genki_train", table["name"])))
-    about = (
-        "GENKI-4K, in the wild and mostly in colour, smile or not; "
-        + (
-            "all its pictures, none of which the network has seen"
-            if whole
-            else "the fifth kept out of training"
-        )
-        + "; pose as labelled there"
+    truth = complete_labels(table[["name", "smile"]].join(_levels("genki_train", table["name"])))
+    description = (
+        "GENKI-4K, in the wild and mostly in color, smile or not; "
+        + ("all images, none of which the network was trained on" if whole else "the held-out fifth")
+        + "; pose labels of the data set"
     )
-    return AuditSet("genki", _pictures(table), truth, groups, about)
+    return AuditSet("genki", _images(table), truth, groups, description)
 
 
 def _ferplus(quantiles: int) -> AuditSet:
@@ -79,12 +75,12 @@ def _ferplus(quantiles: int) -> AuditSet:
     )
     agreement = votes.max(axis=1) / votes.sum(axis=1).clip(lower=1)
     groups = pd.DataFrame(
-        {"emotion": as_groups(winner.rename("emotion"), quantiles),
-         "taggers_agree": as_groups(agreement.rename("taggers_agree"), quantiles)}
+        {"emotion": to_groups(winner.rename("emotion"), quantiles),
+         "taggers_agree": to_groups(agreement.rename("taggers_agree"), quantiles)}
     )  # fmt: skip
-    truth = truth_of(pd.DataFrame({"smile": (winner == "happiness").astype(float)}))
-    about = "FER+ test set, 48x48 gray; as a smile counts a majority of ten taggers for happiness"
-    return AuditSet("ferplus_test", _pictures(table), truth, groups, about)
+    truth = complete_labels(pd.DataFrame({"smile": (winner == "happiness").astype(float)}))
+    description = "FER+ test set, 48x48 gray; a smile is a majority of ten taggers for happiness"
+    return AuditSet("ferplus_test", _images(table), truth, groups, description)
 
 
 def _rated(quantiles: int) -> AuditSet:
@@ -98,16 +94,16 @@ def _rated(quantiles: int) -> AuditSet:
     table = pd.concat(parts, ignore_index=True)
     agree = np.where(table["rater1"] == table["rater2"], "same level", "different levels")
     groups = pd.DataFrame(
-        {"source": as_groups(table["source"], quantiles),
-         "raters": as_groups(pd.Series(agree, name="raters"), quantiles)}
+        {"source": to_groups(table["source"], quantiles),
+         "raters": to_groups(pd.Series(agree, name="raters"), quantiles)}
     )  # fmt: skip
     level = (table["rater1"] + table["rater2"]) / 2
-    # Half a level is a smile for one of two raters: it counts as neither, as a label of yes or no.
-    truth = truth_of(pd.DataFrame({"level": level})).assign(
+    # Half a level is a smile for one of the two raters only: neither a smile nor none.
+    truth = complete_labels(pd.DataFrame({"level": level})).assign(
         smile=np.select([level == 0, level >= 1], [0.0, 1.0], np.nan)
     )
-    about = "faces rated in levels by two models, the fifth kept out of training; truth is the mean of both"
-    return AuditSet("rated", _pictures(table), truth, groups, about)
+    description = "faces rated in levels by two models, the held-out fifth; truth is the mean of both"
+    return AuditSet("rated", _images(table), truth, groups, description)
 
 
 def _levels(set_name: str, names: pd.Series) -> pd.DataFrame:
@@ -124,7 +120,8 @@ def _read(name: str, names: Sequence[str] | pd.Index | None = None) -> pd.DataFr
     return table if names is None else table[table["name"].isin(names)].reset_index(drop=True)
 
 
-def _pictures(table: pd.DataFrame) -> tuple[Picture, ...]:
+def _images(table: pd.DataFrame) -> tuple[AuditImage, ...]:
     return tuple(
-        Picture(name, partial(decode_image, data, name)) for name, data in zip(table["name"], table["image"])
+        AuditImage(name, partial(decode_image, data, name))
+        for name, data in zip(table["name"], table["image"])
     )

@@ -1,0 +1,268 @@
+"""``social-perception evaluate --detector``: recall of the face detector by face size.
+
+Annotated photos measure the recall against annotators. Downscaled clips measure the loss with decreasing
+size: the detections in the original, upsampled frames are the ground truth of the downscaled frames.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from social_perception.core.config import DetectionConfig
+from social_perception.core.errors import ImageError, SourceError
+from social_perception.core.files import read_limited
+from social_perception.core.types import Box, Face, ImageArray
+from social_perception.perception.detection.factory import make_detector
+from social_perception.perception.detection.schedule import Detector, PartwiseDetector
+from social_perception.research.training.stills import data_folder
+from social_perception.sources.images import read_image
+
+SIZE_BINS_PX = (20, 30, 40, 50, 60, 80, 100, 150, 300)
+"""Edges of the bins of face width, px."""
+
+MIN_OVERLAP = 0.4
+"""Minimum intersection over union of a detection and its annotation; annotators draw boxes differently."""
+
+_MAX_TABLE_BYTES = 2**28
+
+MIN_REFERENCE_CONFIDENCE = 0.3
+"""Minimum confidence of a detection in an original frame to be ground truth for the downscaled ones."""
+
+CLIPS = ("single_face", "talker_d0", "talker_d3", "talker_d6", "talker_d9", "talker_d18")
+"""Clips with one near face, whose frames are downscaled."""
+
+FRAMES = (0, 30)
+WIDTHS_PX = (30, 40, 45, 55, 70, 90, 120)
+CANVAS = (480, 360)
+
+DETECTORS = (
+    ("exact", DetectionConfig(), False),
+    ("video", DetectionConfig(), True),
+    ("video, from 80 px", DetectionConfig(min_face_px=80), True),
+    ("video, pyramid_divisor 4", DetectionConfig(pyramid_divisor=4), True),
+    ("video, pyramid_divisor 3", DetectionConfig(pyramid_divisor=3), True),
+)
+"""Name, settings and whether the detector is the one for video."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """An image (H, W, 3) uint8 RGB with its annotated faces."""
+
+    image: ImageArray
+    faces: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SizeRecall:
+    """The detected faces of a width in [low_px, high_px).
+
+    Attributes:
+        low_px: minimum width.
+        high_px: exclusive maximum width.
+        faces: number of annotated faces.
+        found_after: number of detected faces after the first search, the second, and so on.
+    """
+
+    low_px: int
+    high_px: int
+    faces: int
+    found_after: tuple[int, ...]
+
+    @property
+    def recall(self) -> float:
+        """The share detected by all searches together; NaN without faces."""
+        return self.found_after[-1] / self.faces if self.faces else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionRecall:
+    """Recall by size, and the number of false positives of all searches."""
+
+    sizes: tuple[SizeRecall, ...]
+    false_positives: int
+
+
+def measure_recall(
+    detector: Detector, examples: Iterable[Example], bins_px: Sequence[int] = SIZE_BINS_PX
+) -> DetectionRecall:
+    """Return the recall of a detector by face size.
+
+    A detector that splits its search (one for video) runs all parts on each image, in the order of the first
+    frames of a video; others run one search.
+
+    Args:
+        detector: from :func:`social_perception.perception.detection.factory.make_detector`.
+        examples: images with their faces; may be empty.
+        bins_px: increasing edges of the bins of width; faces outside are not counted.
+
+    Raises:
+        DetectionError: the detector failed on an image.
+    """
+    first_found: list[tuple[float, int | None]] = []
+    searches, false_positives = 1, 0
+    for example in examples:
+        results = list(_searches(detector, example.image))
+        searches = max(searches, len(results))
+        for truth in example.faces:
+            hits = (number for number, faces in enumerate(results) if _contains(faces, truth))
+            first_found.append((truth.width, next(hits, None)))
+        boxes = [face.box for faces in results for face in faces]
+        false_positives += sum(all(box.iou(truth) < MIN_OVERLAP for truth in example.faces) for box in boxes)
+    sizes = (_count(low, high, first_found, searches) for low, high in pairwise(bins_px))
+    return DetectionRecall(tuple(sizes), false_positives)
+
+
+def photo_examples(folder: Path) -> Iterator[Example]:
+    """Yield the annotated photos of a folder with ``boxes.csv`` (image, left, top, width, height).
+
+    Raises:
+        SourceError: a photo or the table cannot be read.
+    """
+    boxes: dict[str, list[Box]] = {}
+    try:
+        table = read_limited(folder / "boxes.csv", _MAX_TABLE_BYTES).decode("utf-8")
+        for row in csv.DictReader(io.StringIO(table, newline="")):
+            sides = [float(row[side]) for side in ("left", "top", "width", "height")]
+            boxes.setdefault(row["image"], []).append(Box(*sides))
+    except (OSError, KeyError, ValueError) as error:
+        raise SourceError(f"{folder / 'boxes.csv'} is not a table of boxes: {error}") from error
+    for name, faces in boxes.items():
+        yield Example(_photo(folder / name), tuple(faces))
+
+
+def _photo(path: Path) -> ImageArray:
+    try:
+        return read_image(path)
+    except ImageError as error:
+        raise SourceError(str(error)) from error
+
+
+def scaled_examples(
+    frames: Iterable[ImageArray], reference: Detector, widths_px: Sequence[float], canvas: tuple[int, int]
+) -> Iterator[Example]:
+    """Yield downscaled frames in which the largest face has each of the given widths.
+
+    Args:
+        frames: (H, W, 3) uint8 RGB; frames without a confident detection are skipped.
+        reference: detects the faces at the original size.
+        widths_px: target widths of the largest face; frames are never upscaled.
+        canvas: width and height in px of the gray image in whose center the scaled frame is put; larger
+            frames are skipped.
+    """
+    for frame in frames:
+        truth = [face.box for face in reference.detect(frame) if face.confidence >= MIN_REFERENCE_CONFIDENCE]
+        largest = max((box.width for box in truth), default=0.0)
+        for width_px in widths_px:
+            if largest >= width_px:
+                example = _scaled(frame, truth, width_px / largest, canvas)
+                if example is not None:
+                    yield example
+
+
+def _scaled(frame: ImageArray, truth: Sequence[Box], scale: float, canvas: tuple[int, int]) -> Example | None:
+    small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    height, width = small.shape[:2]
+    if width > canvas[0] or height > canvas[1]:
+        return None
+    left, top = (canvas[0] - width) // 2, (canvas[1] - height) // 2
+    right, bottom = canvas[0] - width - left, canvas[1] - height - top
+    gray = (128, 128, 128)
+    image = cv2.copyMakeBorder(small, top, bottom, left, right, cv2.BORDER_CONSTANT, value=gray)
+    boxes = (
+        Box(box.left * scale + left, box.top * scale + top, box.width * scale, box.height * scale)
+        for box in truth
+    )
+    return Example(image, tuple(boxes))
+
+
+def _searches(detector: Detector, image: ImageArray) -> Iterator[tuple[Face, ...]]:
+    if isinstance(detector, PartwiseDetector) and (parts := detector.parts(image.shape[1], image.shape[0])):
+        yield from (detector.detect_part(image, part) for part in parts)
+    else:
+        yield detector.detect(image)
+
+
+def _contains(faces: Sequence[Face], truth: Box) -> bool:
+    return any(face.box.iou(truth) >= MIN_OVERLAP for face in faces)
+
+
+def _count(
+    low_px: int, high_px: int, first_found: Sequence[tuple[float, int | None]], searches: int
+) -> SizeRecall:
+    numbers = [number for width, number in first_found if low_px <= width < high_px]
+    after = [sum(number is not None and number <= step for number in numbers) for step in range(searches)]
+    return SizeRecall(low_px, high_px, len(numbers), tuple(after))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The recall of one detector on one set of images, and its CPU time in s for the whole set."""
+
+    detector: str
+    images: str
+    recall: DetectionRecall
+    seconds: float
+
+
+def main() -> tuple[Row, ...]:
+    """Measure, print and return the recall by face size on the photos and the downscaled clips.
+
+    Raises:
+        SourceError: the data is missing.
+    """
+    folder = data_folder()
+    reference = make_detector(DetectionConfig(min_face_px=80))
+    sets = (
+        ("photos", list(photo_examples(folder / "photos"))),
+        ("clips", list(scaled_examples(_frames(folder / "clips"), reference, WIDTHS_PX, CANVAS))),
+    )
+    rows = []
+    for images, examples in sets:
+        for name, config, video in DETECTORS:
+            row = _measure(name, config, examples, images, video=video)
+            print(format_row(row), flush=True)
+            rows.append(row)
+    return tuple(rows)
+
+
+def format_row(row: Row) -> str:
+    """Format a row: detected / annotated faces of each bin with faces, after each search."""
+    recall = "  ".join(
+        f"{size.low_px}-{size.high_px} px {' then '.join(map(str, size.found_after))} / {size.faces}"
+        for size in row.recall.sizes
+        if size.faces
+    )
+    return (
+        f"{row.images:<7} {row.detector:<25} {recall}  "
+        f"false positives {row.recall.false_positives}  cpu {row.seconds:.1f} s"
+    )
+
+
+def _measure(
+    name: str, config: DetectionConfig, examples: Sequence[Example], images: str, *, video: bool
+) -> Row:
+    detector = make_detector(config, video=video)
+    start = time.process_time()
+    recall = measure_recall(detector, examples)
+    return Row(name, images, recall, time.process_time() - start)
+
+
+def _frames(folder: Path) -> Iterator[ImageArray]:
+    for clip in CLIPS:
+        video = cv2.VideoCapture(str(folder / f"{clip}.mp4"))
+        for index in range(max(FRAMES) + 1):
+            read, image = video.read()
+            if not read:
+                raise SourceError(f"cannot read frame {index} of the clip {folder / clip}.mp4")
+            if index in FRAMES:
+                yield np.ascontiguousarray(image[:, :, ::-1])
