@@ -36,6 +36,7 @@ KNOWN = {
     "research/training/stills.py": "boxes of the training images",
     "research/training/augmentation.py": "a training image, compressed and decoded in memory",
     "research/evaluation/audit/changes.py": "a test picture, made worse and read again in memory",
+    "sources/bag_sound.py": "samples of sound, decoded in memory",
     "sinks/elan.py": "levels",
 }
 
