@@ -1,4 +1,5 @@
 import io
+import struct
 
 import av
 import numpy as np
@@ -91,6 +92,35 @@ def write_bag(path, topics, storage="mcap"):
     return path
 
 
+def write_mcap_without_chunks(path, topics):
+    """As rosbag2 does with its preset ``fastwrite``: rosbags reads such a file in one pass."""
+
+    def text(value):
+        return struct.pack("<I", len(value)) + value.encode()
+
+    def record(code, content):
+        return struct.pack("<BQ", code, len(content)) + content
+
+    entries, about = [], b""
+    for number, (topic, messages) in enumerate(topics.items(), 1):
+        kind = messages[0][1].__msgtype__
+        definition = STORE.generate_msgdef(kind, ros_version=2)[0]
+        about += record(3, struct.pack("<H", number) + text(kind) + text("ros2msg") + text(definition))
+        about += record(4, struct.pack("<HH", number, number) + text(topic) + text("cdr") + text(""))
+        entries += [(round(s * 1e9), number, bytes(STORE.serialize_cdr(m, kind))) for s, m in messages]
+    entries.sort()
+    file = b"\x89MCAP0\r\n" + record(1, text("ros2") + text("test")) + about
+    for time_ns, number, data in entries:
+        file += record(5, struct.pack("<HIQQ", number, 0, time_ns, time_ns) + data)
+    file += record(15, bytes(4))
+    counts = b"".join(struct.pack("<HQ", n, len(messages)) for n, messages in enumerate(topics.values(), 1))
+    numbers = (len(entries), len(topics), len(topics), 0, 0, 0, entries[0][0], entries[-1][0], len(counts))
+    summary = about + record(11, struct.pack("<QHIIIIQQI", *numbers) + counts)
+    file += summary + record(2, struct.pack("<QQI", len(file), 0, 0)) + b"\x89MCAP0\r\n"
+    path.write_bytes(file)
+    return path
+
+
 def frames_of(path):
     with open_source(str(path), sound=True) as source:
         assert source.sound_rate_hz == RATE_HZ
@@ -129,6 +159,18 @@ def test_a_beep_is_in_the_sound_of_the_frames_at_its_time(
     assert sum(frame.sound.duration_s for frame in frames) == pytest.approx(4.0, abs=0.1)
     # The camera's latency of 50 ms is no offset of the clocks, and shows nowhere.
     assert all(frame.sound.end_s <= frame.stamp_s + 1e-3 for frame in frames)
+
+
+def test_images_and_sound_of_a_file_without_an_index_keep_their_places(tmp_path, caplog):
+    topics = {
+        "/camera": camera(100.0),
+        "/audio": microphone(100.0),
+        "/audio_info": [(100.0, info())],
+    }
+    frames = frames_of(write_mcap_without_chunks(tmp_path / "bag.mcap", topics))
+    assert caplog.text == ""
+    assert len(frames) == 41
+    assert loud_at(frames) == pytest.approx((2.0, 2.1), abs=1e-3)
 
 
 def test_stamps_are_used_where_a_bag_has_both(tmp_path):

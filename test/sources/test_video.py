@@ -206,8 +206,14 @@ def test_closing_a_damaged_video_never_waits_for_a_thread_that_logs(tmp_path):
     assert done.stderr == ""
 
 
-def write_talking_video(path, sound, seconds=4, audio_start_s=0.0, codec="aac", layout="mono", apart=False):
-    """25 frames a second with 48 kHz sound, (channels, N) in [-1, 1]; apart: all images before all sound."""
+def write_talking_video(
+    path, sound, seconds=4, start_s=0.0, audio_start_s=0.0, codec="aac", layout="mono", apart=False
+):
+    """25 frames a second with 48 kHz sound, (channels, N) in [-1, 1].
+
+    The file's first time stamp is start_s, and the sound begins audio_start_s later; apart: all images lie
+    before all sound.
+    """
     with av.open(str(path), "w") as container:
         video = container.add_stream("mpeg4", rate=25)
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
@@ -215,7 +221,7 @@ def write_talking_video(path, sound, seconds=4, audio_start_s=0.0, codec="aac", 
         images, packets = [], []
         for number in range(25 * seconds):
             frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
+            frame.pts, frame.time_base = number + round(25 * start_s), Fraction(1, 25)
             images += video.encode(frame)
         images += video.encode(None)
         for first in range(0, sound.shape[1] - 1023, 1024):
@@ -223,7 +229,7 @@ def write_talking_video(path, sound, seconds=4, audio_start_s=0.0, codec="aac", 
                 np.ascontiguousarray(sound[:, first : first + 1024], np.float32), format="fltp", layout=layout
             )
             frame.sample_rate, frame.time_base = 48_000, Fraction(1, 48_000)
-            frame.pts = first + round(48_000 * audio_start_s)
+            frame.pts = first + round(48_000 * (start_s + audio_start_s))
             packets += audio.encode(frame)
         packets += audio.encode(None)
         for packet in [*images, *packets] if apart else sorted([*images, *packets], key=time_of):
@@ -260,6 +266,7 @@ def loud_at(path):
         ("apart.mov", {"apart": True, "codec": "pcm_s16le"}),
         ("flac.mkv", {"codec": "flac"}),
         ("stream.ts", {"codec": "mp2"}),
+        ("cut.mkv", {"start_s": 7.0, "codec": "mp2"}),
     ],
 )
 def test_a_beep_is_in_the_sound_of_the_frames_at_its_time(tmp_path, name, options):
