@@ -20,7 +20,7 @@ from social_perception.behaviours.blackboard import FACES, GROUP, NAMESPACE, Clo
 from social_perception.behaviours.hysteresis import Hysteresis, Switch
 from social_perception.behaviours.trees import py_trees
 from social_perception.core.errors import ConfigurationError
-from social_perception.core.types import FaceAffect, GroupAffect, SmileLevel
+from social_perception.core.types import FaceAffect, GroupAffect, Smile, SmileLevel
 
 MAX_AGE_S = 1.0
 """Age in s from which data is stale: ten times the period of group_affect."""
@@ -153,11 +153,11 @@ class SomeoneSmiles(AffectCondition):
         super().__init__(name or f"someone smiles: {level.label}", hysteresis, **options)
 
     def measure(self, value: tuple[FaceAffect, ...]) -> Reading:
-        valid = [face for face in value if face.smile.valid]
+        valid = [face for face in value if face[Smile].valid]
         if not valid:
             return Reading(math.nan, "nobody's smile is known")
-        broadest = max(valid, key=lambda face: face.smile.intensity)
-        smile = broadest.smile
+        broadest = max(valid, key=lambda face: face[Smile].intensity)
+        smile = broadest[Smile]
         return Reading(smile.intensity, f"{broadest.track.id} smiles {smile.intensity:.2f}")
 
 

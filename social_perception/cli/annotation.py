@@ -33,7 +33,7 @@ from social_perception.core.types import Frame, FrameAffect
 from social_perception.perception.group.anonymity import frame_without_people
 
 if TYPE_CHECKING:
-    from social_perception.core.timelines import GroupTimeline, Timeline
+    from social_perception.core.timelines import Timeline
     from social_perception.perception.pipeline import Pipeline
     from social_perception.sinks.video import VideoWriter
     from social_perception.sources.source import Source
@@ -341,7 +341,7 @@ def _write_views(job: Job, frames: int, faces: int, wanted: Wanted, origin: Orig
     return Outcome(frames, faces, *_figures(people, group), seconds=0.0)
 
 
-def _draw_views(job: Job, people: tuple[Timeline, ...], group: GroupTimeline | None, wanted: Wanted) -> None:
+def _draw_views(job: Job, people: tuple[Timeline, ...], group: Timeline | None, wanted: Wanted) -> None:
     from social_perception.sinks.elan import write_elan
     from social_perception.sources.bag_files import is_bag
     from social_perception.views.plots import plot_timeline
@@ -356,9 +356,7 @@ def _draw_views(job: Job, people: tuple[Timeline, ...], group: GroupTimeline | N
         _write_report(job, people, group, wanted)
 
 
-def _write_report(
-    job: Job, people: tuple[Timeline, ...], group: GroupTimeline | None, wanted: Wanted
-) -> None:
+def _write_report(job: Job, people: tuple[Timeline, ...], group: Timeline | None, wanted: Wanted) -> None:
     from social_perception.views.report.page import write_report
     from social_perception.views.report.thumbnails import Thumbnail, take_thumbnails
 
@@ -385,7 +383,7 @@ def _write_parquet(folder: Path, origin: Origin, wanted: Wanted) -> None:
             _logger.warning("%s; the other files are written", error)
 
 
-def _figures(people: tuple[Timeline, ...], group: GroupTimeline | None) -> tuple[float, float]:
+def _figures(people: tuple[Timeline, ...], group: Timeline | None) -> tuple[float, float]:
     """The video's length in s and the mean intensity over all faces and frames, or what the group tells."""
     duration_s = 0.0
     if group is not None:
@@ -393,7 +391,7 @@ def _figures(people: tuple[Timeline, ...], group: GroupTimeline | None) -> tuple
         duration_s = float(group.stamps_s[-1] + (np.median(steps_s) if len(steps_s) else 0.0))
     seen = np.concatenate([face.intensities for face in people]) if people else np.empty(0)
     if not people and group is not None:
-        seen = group.mean_intensities
+        seen = group.values["mean_intensity"]
     seen = seen[~np.isnan(seen)]
     return duration_s, float(seen.mean()) if len(seen) else float("nan")
 

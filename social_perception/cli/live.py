@@ -193,7 +193,7 @@ class _Session:
         """Nothing came: say so, and let the group be stale."""
         _logger.warning("%s; waiting", error)
         last = self.last or FrameAffect(0.0, 0, 0, 0)
-        group = self.pipeline.aggregator.current(silence_s)
+        group = self.pipeline.aggregation.current(silence_s)
         stale = self.view(replace(last, faces=(), group=group))
         if self.last is not None and self.publisher is not None:
             self.publisher.publish(stale, None)

@@ -1,4 +1,4 @@
-"""The value types that travel along the way of one frame.
+"""The value types that pass through the pipeline.
 
 Images are numpy arrays of shape (H, W, 3), uint8, RGB. Pixels are those of the source image, with
 the origin at its upper left corner, x to the right and y down. Times are seconds of the header
@@ -8,14 +8,15 @@ stamp.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from social_perception.core.errors import ImageError
+from social_perception.core.signals import Signals, Subject, declaration, signal, unknown_of, value
 from social_perception.core.sound import Sound
 
 CROP_SIZE_PX = 96
@@ -25,6 +26,8 @@ MAX_STAMP_S = 2.0**31
 """Stamps are within this of 0 (the year 2038, if they are times of day), as those of ROS."""
 
 ImageArray = npt.NDArray[np.uint8]
+
+S = TypeVar("S")
 
 
 class SmileLevel(IntEnum):
@@ -152,6 +155,7 @@ class Track:
     position: Position | None = None
 
 
+@signal(Subject.FACE, valid="valid")
 @dataclass(frozen=True, slots=True)
 class Smile:
     """How much one face smiles.
@@ -160,53 +164,78 @@ class Smile:
     to 1. ``valid`` is false while the temporal window warms up or the face is lost.
     """
 
-    intensity: float
-    level: SmileLevel
-    probabilities: tuple[float, float, float, float]
-    observed_frames: int
-    valid: bool
+    intensity: float = value("intensity", low=0.0, high=1.0, unknown=math.nan)
+    level: SmileLevel = value("level", unknown=SmileLevel.UNKNOWN)
+    probabilities: tuple[float, float, float, float] = value(
+        "probabilities",
+        low=0.0,
+        high=1.0,
+        unknown=(math.nan,) * 4,
+        columns=("p_neutral", "p_low", "p_medium", "p_high"),
+        key="",
+    )
+    observed_frames: int = value("observed frames", low=0, high=65535, columns=(), key="")
+    valid: bool = value("valid", columns=())
 
     @classmethod
     def unknown(cls, observed_frames: int = 0) -> Smile:
         """The smile of a face that was never scored: NaN and UNKNOWN."""
-        nan = math.nan
-        return cls(nan, SmileLevel.UNKNOWN, (nan, nan, nan, nan), observed_frames, False)
+        return replace(unknown_of(cls), observed_frames=observed_frames)
 
 
 @dataclass(frozen=True, slots=True)
 class FaceAffect:
-    """A followed face with its smile."""
+    """A followed face with its signals; ``face[Smile]`` is one of them."""
 
     track: Track
-    smile: Smile
+    signals: Signals = field(default_factory=Signals)
+
+    def __getitem__(self, kind: type[S]) -> S:
+        """The signal of a class; unknown where it was not estimated."""
+        return self.signals[kind]
 
 
+@signal(Subject.GROUP)
 @dataclass(frozen=True, slots=True)
 class GroupAffect:
-    """How the group feels at one time; the fields are those of GroupAffect.msg.
+    """How the group feels at one time.
 
-    Values that cannot be known (nobody there, too short a history) are NaN, and the level is then
-    UNKNOWN.
+    Values that are unknown (nobody there, too short a history) are NaN, and the level is then
+    UNKNOWN. ``signals`` holds the group's further signals.
     """
 
     stamp_s: float
-    group_size: int
-    valid_faces: int
-    intensity: float
-    mean_intensity: float
-    dispersion: float
-    smiling_fraction: float
-    level: SmileLevel
-    trend: float
-    synchrony: float
-    window_s: float
-    face_ids: tuple[str, ...]
-    stale: bool
+    group_size: int = value("people", low=0, key="size")
+    valid_faces: int = value("people with a known smile", low=0, key="valid")
+    intensity: float = value("intensity", low=0.0, high=1.0, unknown=math.nan)
+    mean_intensity: float = value("mean intensity", low=0.0, high=1.0, unknown=math.nan, key="mean")
+    dispersion: float = value("dispersion", low=0.0, high=1.0, unknown=math.nan)
+    smiling_fraction: float = value(
+        "smiling", low=0.0, high=1.0, unknown=math.nan, display=".0%", key="smiling"
+    )
+    level: SmileLevel = value("level", unknown=SmileLevel.UNKNOWN)
+    trend: float = value("trend", unit="1/s", unknown=math.nan, digits=5, display="+.2f")
+    synchrony: float = value("synchrony", low=-1.0, high=1.0, unknown=math.nan, display="+.2f")
+    window_s: float = value("window", unit="s", low=0.0, key="", message="window")
+    face_ids: tuple[str, ...] = value("ids", key="")
+    stale: bool = value("stale")
+    signals: Signals = field(default_factory=Signals)
+
+    @classmethod
+    def unknown(cls) -> GroupAffect:
+        """The group before the first image: all values are unknown, and stale."""
+        values = {each.name: each.unknown for each in declaration(cls).fields}
+        return cls(stamp_s=0.0, **{**values, "window_s": 0.0, "stale": True})
+
+    def __getitem__(self, kind: type[S]) -> S:
+        """The group's signal of a class: itself, or a further one."""
+        return self if kind is GroupAffect else self.signals[kind]  # type: ignore[return-value]
 
 
+@signal(Subject.PAIR)
 @dataclass(frozen=True, slots=True)
 class PairDynamics:
-    """How the smiles of two people go together; the fields are those of PairDynamics.msg.
+    """How the smiles of two people go together.
 
     ``correlation`` is the highest peak of their lagged correlation, reached at ``lag_s`` (positive:
     the second follows the first), ``zero_lag_correlation`` that at the same time. Each is in [-1, 1],
@@ -215,24 +244,25 @@ class PairDynamics:
 
     first: str
     second: str
-    correlation: float
-    lag_s: float
-    zero_lag_correlation: float
+    correlation: float = value("correlation", low=-1.0, high=1.0, unknown=math.nan)
+    lag_s: float = value("lag", unit="s", unknown=math.nan, message="lag")
+    zero_lag_correlation: float = value("correlation at lag 0", low=-1.0, high=1.0, unknown=math.nan)
 
 
+@signal(Subject.DYNAMICS)
 @dataclass(frozen=True, slots=True)
 class GroupDynamics:
-    """Who smiles with whom; the fields are those of GroupDynamics.msg.
+    """Who smiles with whom.
 
     ``pairs`` holds each two of ``face_ids`` once, the highest correlation first, unknown ones last.
     """
 
     stamp_s: float
-    face_ids: tuple[str, ...]
-    pairs: tuple[PairDynamics, ...]
-    synchrony: float
-    window_s: float
-    stale: bool
+    face_ids: tuple[str, ...] = value("ids")
+    pairs: tuple[PairDynamics, ...]  # type: ignore[misc]  # none of them has a default
+    synchrony: float = value("synchrony", low=-1.0, high=1.0, unknown=math.nan)
+    window_s: float = value("window", unit="s", low=0.0, message="window")
+    stale: bool = value("stale")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -270,9 +300,30 @@ class Frame:
         return int(self.image.shape[0])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackedFaces:
+    """The followed faces of one frame, as the tracking step passes them to the estimators.
+
+    Attributes:
+        stamp_s: of the frame.
+        index: of the frame.
+        width: of the frame in px.
+        height: of the frame in px.
+        tracks: the N faces.
+        crops: (N, 96, 96, 3) uint8, RGB, in the order of the tracks.
+    """
+
+    stamp_s: float
+    index: int
+    width: int
+    height: int
+    tracks: tuple[Track, ...]
+    crops: ImageArray
+
+
 @dataclass(frozen=True, slots=True)
 class FrameAffect:
-    """What the pipeline says of one frame."""
+    """The result of the pipeline for one frame; ``group`` is None before the aggregation step."""
 
     stamp_s: float
     index: int

@@ -1,44 +1,56 @@
-"""The way of one frame: detect, track, crop, score, aggregate.
+"""The pipeline: detect, track, crop, estimate, aggregate.
 
-The ROS nodes, ``social-perception live`` and ``social-perception annotate`` all walk it. Each step
-can also be used alone, because the nodes share the steps out between processes.
+Each step is an object whose ``process`` takes the result of the step before it. The nodes
+face_tracker, smile_intensity and group_affect run one step each; ``live``, ``annotate`` and the
+anonymous node run all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 from social_perception.core.config import PipelineConfig
-from social_perception.core.types import FaceAffect, Frame, FrameAffect, Track
+from social_perception.core.signals import Signals
+from social_perception.core.types import FaceAffect, Frame, FrameAffect, GroupAffect, TrackedFaces
 from social_perception.perception.detection.factory import make_detector
 from social_perception.perception.detection.schedule import (
     BackgroundDetection,
     DetectionSchedule,
     InlineDetection,
 )
+from social_perception.perception.estimators import (
+    FaceEstimator,
+    GroupEstimator,
+    make_face_estimators,
+    make_group_estimators,
+)
 from social_perception.perception.group.aggregator import GroupAggregator
 from social_perception.perception.smile.crop import crop_faces
-from social_perception.perception.smile.factory import make_scorer
-from social_perception.perception.smile.scorer import Scorer
 from social_perception.perception.tracking.tracker import Tracker
 
 
 class FaceTracking:
-    """Detection and tracking together: a frame in, its followed faces out."""
+    """Detect, track and crop: a frame in, its followed faces out."""
 
     def __init__(self, detection: DetectionSchedule, tracker: Tracker) -> None:
         self.detection = detection
         self.tracker = tracker
 
-    def update(self, frame: Frame) -> tuple[Track, ...]:
-        """Follow the known faces into this frame and take in the detections that are ready."""
+    def process(self, frame: Frame) -> TrackedFaces:
+        """Follow the known faces into this frame and accept the detections that are ready.
+
+        Raises:
+            DetectionError: the detector failed; the next frame can be processed.
+        """
         self.tracker.advance(frame)
         for found in self.detection.update(frame):
             self.tracker.correct(found.frame_index, found.faces, found.scope)
-        return self.tracker.tracks()
+        tracks = self.tracker.tracks()
+        crops = crop_faces(frame.image, [track.box for track in tracks])
+        return TrackedFaces(frame.stamp_s, frame.index, frame.width, frame.height, tracks, crops)
 
-    def reconfigure(self, config: PipelineConfig) -> None:
-        """Take over the dynamic settings, between two frames."""
+    def configure(self, config: PipelineConfig) -> None:
+        """Apply the dynamic settings, between two frames."""
         self.tracker.config = config.tracking
         self.detection.interval = config.detection.detection_interval
         self.detection.detector.threshold = config.detection.detection_threshold
@@ -54,32 +66,88 @@ class FaceTracking:
         self.detection.restart()
 
     def close(self) -> None:
+        """Stop the background detection."""
         self.detection.close()
 
 
-class Pipeline:
-    """The whole way, in one process."""
+class FaceEstimation:
+    """Estimate the signals of each face, every estimator once per frame with all faces in one batch."""
 
-    def __init__(self, tracking: FaceTracking, scorer: Scorer, aggregator: GroupAggregator) -> None:
-        self.tracking = tracking
-        self.scorer = scorer
+    def __init__(self, estimators: Mapping[str, FaceEstimator]) -> None:
+        self.estimators = estimators
+
+    def process(self, faces: TrackedFaces) -> FrameAffect:
+        """Return the faces with their signals; the group is not known yet."""
+        signals = zip(*(each.estimate(faces) for each in self.estimators.values()))
+        found = tuple(FaceAffect(track, Signals(*values)) for track, values in zip(faces.tracks, signals))
+        return FrameAffect(faces.stamp_s, faces.index, faces.width, faces.height, found)
+
+    def configure(self, config: PipelineConfig) -> None:
+        """Apply the dynamic settings, between two frames."""
+        for each in self.estimators.values():
+            each.configure(config)
+
+    def reset(self) -> None:
+        """Forget every track."""
+        for each in self.estimators.values():
+            each.reset()
+
+
+class GroupAggregation:
+    """Aggregate the faces' signals to the group's, and estimate the group's further signals."""
+
+    def __init__(self, aggregator: GroupAggregator, estimators: Mapping[str, GroupEstimator]) -> None:
         self.aggregator = aggregator
+        self.estimators = estimators
+
+    def process(self, affect: FrameAffect) -> FrameAffect:
+        """Return the frame's affect with its group."""
+        further = Signals(*(each.estimate(affect) for each in self.estimators.values()))
+        group = self.aggregator.update(affect.faces, affect.stamp_s, further)
+        return FrameAffect(affect.stamp_s, affect.index, affect.width, affect.height, affect.faces, group)
+
+    def current(self, silence_s: float) -> GroupAffect:
+        """The latest group; see :meth:`GroupAggregator.current`."""
+        return self.aggregator.current(silence_s)
+
+    def configure(self, config: PipelineConfig) -> None:
+        """Apply the dynamic settings, between two frames."""
+        self.aggregator.config = config.group
+
+    def reset(self) -> None:
+        """Forget the history."""
+        self.aggregator.reset()
+        for each in self.estimators.values():
+            each.reset()
+
+
+class Pipeline:
+    """All steps in one process."""
+
+    def __init__(
+        self, tracking: FaceTracking, estimation: FaceEstimation, aggregation: GroupAggregation
+    ) -> None:
+        self.tracking = tracking
+        self.estimation = estimation
+        self.aggregation = aggregation
 
     def process(self, frame: Frame) -> FrameAffect:
-        """Return the smiles of the frame's faces and the group's affect.
+        """Return the signals of the frame's faces and of the group.
 
         Raises:
-            SocialPerceptionError: a step failed; the pipeline can go on with the next frame.
+            SocialPerceptionError: a step failed; the next frame can be processed.
         """
-        tracks = self.tracking.update(frame)
-        faces = self._score(frame, tracks)
-        group = self.aggregator.update(faces, frame.stamp_s)
-        return FrameAffect(frame.stamp_s, frame.index, frame.width, frame.height, faces, group)
+        return self.aggregation.process(self.estimation.process(self.tracking.process(frame)))
 
-    def _score(self, frame: Frame, tracks: Sequence[Track]) -> tuple[FaceAffect, ...]:
-        crops = crop_faces(frame.image, [track.box for track in tracks])
-        smiles = self.scorer.score(tracks, crops, frame.stamp_s)
-        return tuple(FaceAffect(track, smile) for track, smile in zip(tracks, smiles))
+    def configure(self, config: PipelineConfig) -> None:
+        """Apply the dynamic settings, between two frames."""
+        for step in (self.tracking, self.estimation, self.aggregation):
+            step.configure(config)
+
+    def reset(self) -> None:
+        """Forget what was seen; ids that were given stay used."""
+        for step in (self.tracking, self.estimation, self.aggregation):
+            step.reset()
 
     def restart(self, new_id: Callable[[], str] | None = None) -> None:
         """Begin another video as a new pipeline would; the networks stay loaded.
@@ -88,8 +156,8 @@ class Pipeline:
             new_id: names the people; None: at random.
         """
         self.tracking.restart(new_id)
-        self.scorer.reset()
-        self.aggregator.reset()
+        self.estimation.reset()
+        self.aggregation.reset()
 
     def close(self) -> None:
         """Stop the background detection; the pipeline cannot be used afterwards."""
@@ -103,10 +171,24 @@ class Pipeline:
 
 
 def make_tracking(config: PipelineConfig, *, live: bool) -> FaceTracking:
-    """Build detection and tracking; live ones detect in the background, unless they are reproducible."""
+    """Build the tracking step; a live one detects in the background, unless it is reproducible."""
     schedule = BackgroundDetection if live and not config.detection.reproducible else InlineDetection
     detector = make_detector(config.detection, video=True)
     return FaceTracking(schedule(detector, config.detection.detection_interval), Tracker(config.tracking))
+
+
+def make_estimation(config: PipelineConfig) -> FaceEstimation:
+    """Build the estimation step.
+
+    Raises:
+        ModelError: weights are missing or damaged.
+    """
+    return FaceEstimation(make_face_estimators(config))
+
+
+def make_aggregation(config: PipelineConfig) -> GroupAggregation:
+    """Build the aggregation step."""
+    return GroupAggregation(GroupAggregator(config.group), make_group_estimators(config))
 
 
 def make_pipeline(config: PipelineConfig, *, live: bool) -> Pipeline:
@@ -116,5 +198,4 @@ def make_pipeline(config: PipelineConfig, *, live: bool) -> Pipeline:
         ModelError: weights are missing or damaged.
         MissingDependencyError: the chosen detector's package is not installed.
     """
-    tracking = make_tracking(config, live=live)
-    return Pipeline(tracking, make_scorer(config.smile), GroupAggregator(config.group))
+    return Pipeline(make_tracking(config, live=live), make_estimation(config), make_aggregation(config))

@@ -1,106 +1,234 @@
-"""Between the package's messages and the core's value types."""
+"""Between the core's value types and the package's messages, with the types of rclpy or of rosbags.
+
+The fields of signals come from their declarations: a field of a signal is in a message where the
+.msg file has a field of its name. This module imports neither rclpy nor rosbags.
+"""
 
 from __future__ import annotations
 
+import array
+import dataclasses
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from enum import IntEnum
+from typing import Any, TypeVar
 
 import numpy as np
-from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point
-from sensor_msgs.msg import RegionOfInterest
-from std_msgs.msg import Header
 
-from social_perception.core.errors import ImageError, MissingDependencyError
+from social_perception.core.errors import ImageError, MessageError
+from social_perception.core.signals import (
+    ROUNDING,
+    Field,
+    Signal,
+    Signals,
+    Subject,
+    declaration,
+    signals_of,
+)
 from social_perception.core.types import (
     CROP_SIZE_PX,
     Box,
-    Frame,
+    FaceAffect,
+    FrameAffect,
     GroupAffect,
     GroupDynamics,
     ImageArray,
     PairDynamics,
     Position,
-    Smile,
-    SmileLevel,
     Track,
-)
-from social_perception.core.types import FaceAffect as CoreFaceAffect
-from social_perception.ros.support.blob import blob
-from social_perception.ros.support.checks import (
-    all_finite,
-    check_dynamics,
-    check_faces,
-    check_group,
-    check_share,
-    check_smile,
+    TrackedFaces,
 )
 
-try:
-    from social_perception.msg import FaceAffect, FaceAffectArray, TrackedFace, TrackedFaceArray
-    from social_perception.msg import GroupAffect as GroupAffectMessage
-    from social_perception.msg import GroupDynamics as GroupDynamicsMessage
-    from social_perception.msg import PairDynamics as PairDynamicsMessage
-except ImportError as error:
-    raise MissingDependencyError(
-        "the messages of social_perception are not built or not on the path: run colcon build and "
-        "source install/setup.bash"
-    ) from error
+PACKAGE = "social_perception"
+MAX_FACES = 1024
+"""More people than that are in no camera's image; it is also the most that smile_intensity scores."""
+MAX_ID_LENGTH = 256
 
 _CROP_SHAPE = (CROP_SIZE_PX, CROP_SIZE_PX, 3)
-_MAX_OBSERVED_FRAMES = 65535
+
+S = TypeVar("S")
 
 
-def seconds(stamp: Time) -> float:
-    """A stamp in s; exact to a quarter of a microsecond."""
-    return stamp.sec + stamp.nanosec * 1e-9
+def seconds(stamp: Any) -> float:
+    """A builtin_interfaces/Time in s; exact to a quarter of a microsecond."""
+    return float(stamp.sec + stamp.nanosec * 1e-9)
 
 
-def nanoseconds(stamp: Time) -> int:
-    """A stamp in ns; exact."""
+def nanoseconds(stamp: Any) -> int:
+    """A builtin_interfaces/Time in ns; exact."""
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
-def in_picture(tracks: Sequence[Track], width: int, height: int) -> tuple[Track, ...]:
-    """The tracks whose box shows at least half a pixel of the image; others have no region of interest."""
-    return tuple(track for track in tracks if _clip(track.box, width, height) is not None)
+def nanoseconds_of(stamp_s: float) -> int:
+    """A stamp in ns that gives the same number of s again; below zero, where ROS has no stamps, 0."""
+    whole = math.floor(stamp_s)
+    return max(0, whole * 1_000_000_000 + round((stamp_s - whole) * 1e9))
 
 
-def tracked_faces_message(
-    header: Header, frame: Frame, tracks: Sequence[Track], crops: ImageArray | None
-) -> TrackedFaceArray:
-    """The followed faces of one image.
+def blob(pixels: ImageArray) -> array.array[int]:
+    """The bytes of uint8 pixels of any shape as the content of a uint8[] field, copied once.
+
+    rclpy accepts an array as it is; of anything else it checks every element, a second per image.
+    """
+    data = array.array("B")
+    data.frombytes(np.ascontiguousarray(pixels).data)
+    return data
+
+
+def in_image(faces: TrackedFaces) -> TrackedFaces:
+    """The faces whose box shows at least half a pixel of the image; others have no region of interest."""
+    shown = [_edges(track.box, faces.width, faces.height) is not None for track in faces.tracks]
+    if all(shown):
+        return faces
+    tracks = tuple(track for track, kept in zip(faces.tracks, shown) if kept)
+    return dataclasses.replace(faces, tracks=tracks, crops=faces.crops[np.array(shown, bool)])
+
+
+def _edges(box: Box, width: int, height: int) -> tuple[int, int, int, int] | None:
+    left, right = (min(max(round(edge), 0), width) for edge in (box.left, box.right))
+    top, bottom = (min(max(round(edge), 0), height) for edge in (box.top, box.bottom))
+    return None if left >= right or top >= bottom else (left, top, right, bottom)
+
+
+class Messages:
+    """Builds messages.
 
     Args:
-        header: of the image; carried through.
-        frame: the image.
-        tracks: faces of :func:`in_picture`.
-        crops: (N, 96, 96, 3) uint8, RGB, in the order of the tracks; None: not asked for.
+        type_of: gives the class of a message by its name, for example ``std_msgs/msg/Header``.
     """
-    message = TrackedFaceArray(header=header, image_width=frame.width, image_height=frame.height)
-    message.faces = [_tracked_face(track, frame) for track in tracks]
-    if crops is not None:
-        message.crops = blob(crops)
-    return message
+
+    def __init__(self, type_of: Callable[[str], Any]) -> None:
+        self._type = functools.cache(type_of)
+
+    def header(self, stamp_s: float, frame_id: str) -> Any:
+        """A std_msgs/Header."""
+        sec, nanosec = divmod(nanoseconds_of(stamp_s), 1_000_000_000)
+        stamp = self._type("builtin_interfaces/msg/Time")(sec=sec, nanosec=nanosec)
+        return self._type("std_msgs/msg/Header")(stamp=stamp, frame_id=frame_id)
+
+    def tracked_faces(self, header: Any, faces: TrackedFaces, *, crops: bool = False) -> Any:
+        """TrackedFaceArray: the followed faces of an image that show in it.
+
+        Args:
+            header: of the image.
+            faces: of the tracking step.
+            crops: whether their crops are in the message.
+        """
+        faces = in_image(faces)
+        return self._ours("TrackedFaceArray")(
+            header=header,
+            image_width=faces.width,
+            image_height=faces.height,
+            faces=[self._tracked("TrackedFace", each, faces.width, faces.height) for each in faces.tracks],
+            crops=blob(faces.crops) if crops else array.array("B"),
+        )
+
+    def face_affects(self, header: Any, affect: FrameAffect) -> Any:
+        """FaceAffectArray: the faces that show in an image, with their signals."""
+        width, height = affect.width, affect.height
+        shown = [face for face in affect.faces if _edges(face.track.box, width, height) is not None]
+        return self._ours("FaceAffectArray")(
+            header=header,
+            image_width=width,
+            image_height=height,
+            faces=[self._face(face, width, height) for face in shown],
+        )
+
+    def _face(self, face: FaceAffect, width: int, height: int) -> Any:
+        values = self._values("FaceAffect", Subject.FACE, face)
+        return self._tracked("FaceAffect", face.track, width, height, visible=face.track.visible, **values)
+
+    def group_affect(self, header: Any, group: GroupAffect) -> Any:
+        """GroupAffect, with the group's further signals; header is that of the newest image in it."""
+        values = self._values("GroupAffect", Subject.GROUP, group)
+        return self._ours("GroupAffect")(header=header, **values)
+
+    def group_dynamics(self, header: Any, dynamics: GroupDynamics) -> Any:
+        """GroupDynamics; header is that of the newest image in it."""
+        pair_type, about = self._ours("PairDynamics"), declaration(PairDynamics)
+        return self._ours("GroupDynamics")(
+            header=header,
+            pairs=[
+                pair_type(first=pair.first, second=pair.second, **dict(_encoded(about, pair)))
+                for pair in dynamics.pairs
+            ],
+            **dict(_encoded(declaration(GroupDynamics), dynamics)),
+        )
+
+    def _ours(self, name: str) -> Any:
+        return self._type(f"{PACKAGE}/msg/{name}")
+
+    def _tracked(self, name: str, track: Track, width: int, height: int, **values: Any) -> Any:
+        """A TrackedFace or FaceAffect."""
+        edges = _edges(track.box, width, height)
+        assert edges is not None
+        left, top, right, bottom = edges
+        place = (math.nan,) * 3 if track.position is None else dataclasses.astuple(track.position)
+        return self._ours(name)(
+            id=track.id,
+            roi=self._type("sensor_msgs/msg/RegionOfInterest")(
+                x_offset=left, y_offset=top, width=right - left, height=bottom - top, do_rectify=False
+            ),
+            confidence=float(track.confidence) if track.visible else 0.0,
+            position=self._type("geometry_msgs/msg/Point")(**dict(zip("xyz", place))),
+            **values,
+        )
+
+    def _values(self, name: str, subject: Subject, signals: FaceAffect | GroupAffect) -> dict[str, Any]:
+        """The signals' values that the message has a field for."""
+        known = field_names(self._ours(name))
+        encoded = (_encoded(one, signals[one.kind]) for one in signals_of(subject))
+        return {key: each for values in encoded for key, each in values if key in known}
 
 
-def tracks_of(message: TrackedFaceArray) -> tuple[Track, ...]:
-    """The tracks of a message; a confidence of 0 means not visible.
+@functools.cache
+def field_names(message_type: Any) -> frozenset[str]:
+    """The names of a message's fields, of rclpy's and of rosbags' types."""
+    if hasattr(message_type, "get_fields_and_field_types"):
+        return frozenset(message_type.get_fields_and_field_types())
+    return frozenset(each.name for each in dataclasses.fields(message_type))
+
+
+def _encoded(about: Signal, values: Any) -> Iterable[tuple[str, Any]]:
+    for each in about.fields:
+        yield each.message, _encode(each, getattr(values, each.name))
+
+
+def _encode(field: Field, value: Any) -> Any:
+    if field.type is tuple:
+        return np.asarray(value, np.float32) if len(field.columns) > 1 else list(value)
+    if issubclass(field.type, IntEnum):
+        return int(value)
+    if field.type is int and field.high is not None:
+        return min(int(value), int(field.high))
+    return field.type(value)
+
+
+def _decoded(kind: type[S], message: Any, **others: Any) -> S:
+    """A signal from the fields of a message; those that it lacks are unknown."""
+    values = {}
+    for each in declaration(kind).fields:
+        value = getattr(message, each.message, each.unknown)
+        if each.type is tuple:
+            values[each.name] = tuple(float(one) if len(each.columns) > 1 else one for one in value)
+        else:
+            values[each.name] = each.type(value)
+    return kind(**others, **values)
+
+
+def tracks_of(message: Any) -> tuple[Track, ...]:
+    """The tracks of a TrackedFaceArray; a confidence of 0 means not visible.
 
     Raises:
-        MessageError: the message says what cannot be.
+        MessageError: a value is outside its range.
     """
     check_faces(message)
-    for face in message.faces:
-        check_share(f"confidence of face {face.id!r}", face.confidence)
-    return tuple(
-        Track(face.id, _box(face.roi), face.confidence, face.confidence > 0.0, _position(face.position))
-        for face in message.faces
-    )
+    return tuple(_track(face, face.confidence > 0.0) for face in message.faces)
 
 
-def crops_of(message: TrackedFaceArray) -> ImageArray:
-    """The crops of a message as (N, 96, 96, 3) uint8, RGB.
+def crops_of(message: Any) -> ImageArray:
+    """The crops of a TrackedFaceArray as (N, 96, 96, 3) uint8, RGB.
 
     Raises:
         ImageError: the crops are missing or not as many as the faces.
@@ -114,166 +242,111 @@ def crops_of(message: TrackedFaceArray) -> ImageArray:
     raise ImageError(f"crops of {faces} faces must be {needed} bytes, got {len(message.crops)}")
 
 
-def face_affect_message(tracked: TrackedFaceArray, smiles: Sequence[Smile]) -> FaceAffectArray:
-    """The smiles of one image's faces, in the order of the faces."""
-    message = FaceAffectArray(
-        header=tracked.header, image_width=tracked.image_width, image_height=tracked.image_height
-    )
-    message.faces = [_face_affect(face, smile) for face, smile in zip(tracked.faces, smiles)]
-    return message
-
-
-def faces_of(message: FaceAffectArray) -> tuple[CoreFaceAffect, ...]:
-    """The faces of a message; what it does not say (confidence) is taken from ``valid``.
+def faces_of(message: Any) -> tuple[FaceAffect, ...]:
+    """The faces of a FaceAffectArray with their signals.
 
     Raises:
-        MessageError: the message says what cannot be.
+        MessageError: a value is outside its range.
     """
     check_faces(message)
+    faces = []
     for face in message.faces:
-        check_smile(face)
-    return tuple(CoreFaceAffect(_track(face), _smile(face)) for face in message.faces)
+        for one in signals_of(Subject.FACE):
+            valid = not one.valid or bool(getattr(face, one.valid, False))
+            _check(one, face, f"of face {face.id!r}", may_be_unknown=not valid)
+        signals = Signals(*(_decoded(one.kind, face) for one in signals_of(Subject.FACE) if _has(face, one)))
+        faces.append(FaceAffect(_track(face, bool(face.visible)), signals))
+    return tuple(faces)
 
 
-def group_affect_message(header: Header, group: GroupAffect) -> GroupAffectMessage:
-    """The group's affect; header is that of the newest image in it."""
-    return GroupAffectMessage(
-        header=header,
-        group_size=group.group_size,
-        valid_faces=group.valid_faces,
-        intensity=group.intensity,
-        mean_intensity=group.mean_intensity,
-        dispersion=group.dispersion,
-        smiling_fraction=group.smiling_fraction,
-        level=int(group.level),
-        trend=group.trend,
-        synchrony=group.synchrony,
-        window=group.window_s,
-        face_ids=list(group.face_ids),
-        stale=group.stale,
-    )
-
-
-def group_of(message: GroupAffectMessage) -> GroupAffect:
-    """The group's affect of a message.
+def group_of(message: Any) -> GroupAffect:
+    """The group's affect of a GroupAffect message, with the group's further signals.
 
     Raises:
-        MessageError: the message says what cannot be.
+        MessageError: a value is outside its range.
     """
-    check_group(message)
-    return GroupAffect(
-        stamp_s=seconds(message.header.stamp),
-        group_size=message.group_size,
-        valid_faces=message.valid_faces,
-        intensity=message.intensity,
-        mean_intensity=message.mean_intensity,
-        dispersion=message.dispersion,
-        smiling_fraction=message.smiling_fraction,
-        level=SmileLevel(message.level),
-        trend=message.trend,
-        synchrony=message.synchrony,
-        window_s=message.window,
-        face_ids=tuple(message.face_ids),
-        stale=message.stale,
-    )
+    check_ids(message.face_ids)
+    for one in signals_of(Subject.GROUP):
+        _check(one, message, "of the group")
+    further = [one.kind for one in signals_of(Subject.GROUP) if one.kind is not GroupAffect]
+    signals = Signals(*(_decoded(kind, message) for kind in further if _has(message, declaration(kind))))
+    return _decoded(GroupAffect, message, stamp_s=seconds(message.header.stamp), signals=signals)
 
 
-def group_dynamics_message(header: Header, dynamics: GroupDynamics) -> GroupDynamicsMessage:
-    """Who smiles with whom; header is that of the newest image in it."""
-    return GroupDynamicsMessage(
-        header=header,
-        face_ids=list(dynamics.face_ids),
-        pairs=[
-            PairDynamicsMessage(
-                first=pair.first,
-                second=pair.second,
-                correlation=pair.correlation,
-                lag=pair.lag_s,
-                zero_lag_correlation=pair.zero_lag_correlation,
+def dynamics_of(message: Any) -> GroupDynamics:
+    """Who smiles with whom, of a GroupDynamics message.
+
+    Raises:
+        MessageError: a value is outside its range.
+    """
+    check_ids(message.face_ids)
+    _check(declaration(GroupDynamics), message, "of the group")
+    for pair in message.pairs:
+        _check(declaration(PairDynamics), pair, f"of the pair {pair.first!r} and {pair.second!r}")
+    pairs = (_decoded(PairDynamics, each, first=each.first, second=each.second) for each in message.pairs)
+    return _decoded(GroupDynamics, message, stamp_s=seconds(message.header.stamp), pairs=tuple(pairs))
+
+
+def _has(message: Any, about: Signal) -> bool:
+    return any(hasattr(message, each.message) for each in about.fields)
+
+
+def _check(about: Signal, message: Any, where: str, *, may_be_unknown: bool = False) -> None:
+    for each in about.fields:
+        if hasattr(message, each.message):
+            each.check(getattr(message, each.message), where, may_be_unknown=may_be_unknown)
+
+
+def _track(face: Any, visible: bool) -> Track:
+    roi, point = face.roi, face.position
+    box = Box(float(roi.x_offset), float(roi.y_offset), float(max(roi.width, 1)), float(max(roi.height, 1)))
+    known = all(math.isfinite(each) for each in (point.x, point.y, point.z))
+    position = Position(point.x, point.y, point.z) if known else None
+    return Track(face.id, box, float(face.confidence), visible, position)
+
+
+def check_faces(message: Any) -> None:
+    """Check what TrackedFaceArray and FaceAffectArray have in common.
+
+    Raises:
+        MessageError: there are too many faces, an id is missing or there twice, a confidence is not in
+            [0, 1], or a face lies beside the image.
+    """
+    faces, width, height = message.faces, message.image_width, message.image_height
+    if width < 1 or height < 1:
+        raise MessageError(f"image_width and image_height must be at least 1, got {width} x {height}")
+    check_ids([face.id for face in faces])
+    for face in faces:
+        roi = face.roi
+        if roi.x_offset + roi.width > width or roi.y_offset + roi.height > height:
+            raise MessageError(
+                f"roi of face {face.id!r} must be inside the image of {width} x {height} px, got "
+                f"{roi.width} x {roi.height} px at ({roi.x_offset}, {roi.y_offset})"
             )
-            for pair in dynamics.pairs
-        ],
-        synchrony=dynamics.synchrony,
-        window=dynamics.window_s,
-        stale=dynamics.stale,
-    )
+        if not -ROUNDING <= face.confidence <= 1.0 + ROUNDING:
+            raise MessageError(f"confidence of face {face.id!r} must be in [0, 1], got {face.confidence:g}")
 
 
-def dynamics_of(message: GroupDynamicsMessage) -> GroupDynamics:
-    """Who smiles with whom, of a message.
+def check_ids(ids: Sequence[str]) -> None:
+    """Check the ids of the people in one image.
 
     Raises:
-        MessageError: the message says what cannot be.
+        MessageError: there are too many, or one is empty, too long or there twice.
     """
-    check_dynamics(message)
-    return GroupDynamics(
-        stamp_s=seconds(message.header.stamp),
-        face_ids=tuple(message.face_ids),
-        pairs=tuple(
-            PairDynamics(each.first, each.second, each.correlation, each.lag, each.zero_lag_correlation)
-            for each in message.pairs
-        ),
-        synchrony=message.synchrony,
-        window_s=message.window,
-        stale=message.stale,
-    )
+    check_count(ids)
+    for each in ids:
+        if not 0 < len(each) <= MAX_ID_LENGTH:
+            raise MessageError(f"id of a face must have 1 to {MAX_ID_LENGTH} characters, got {len(each)}")
+    if len(set(ids)) < len(ids):
+        twice = next(each for place, each in enumerate(ids) if each in ids[:place])
+        raise MessageError(f"ids of the faces in a message must differ, got {twice!r} twice")
 
 
-def _clip(box: Box, width: int, height: int) -> RegionOfInterest | None:
-    left, right = (min(max(round(edge), 0), width) for edge in (box.left, box.right))
-    top, bottom = (min(max(round(edge), 0), height) for edge in (box.top, box.bottom))
-    if left >= right or top >= bottom:
-        return None
-    return RegionOfInterest(x_offset=left, y_offset=top, width=right - left, height=bottom - top)
+def check_count(ids: Sequence[str]) -> None:
+    """Check the number of people in one image.
 
-
-def _box(roi: RegionOfInterest) -> Box:
-    return Box(float(roi.x_offset), float(roi.y_offset), float(max(roi.width, 1)), float(max(roi.height, 1)))
-
-
-def _point(position: Position | None) -> Point:
-    if position is None:
-        return Point(x=math.nan, y=math.nan, z=math.nan)
-    return Point(x=position.x, y=position.y, z=position.z)
-
-
-def _position(point: Point) -> Position | None:
-    known = all_finite((point.x, point.y, point.z))
-    return Position(point.x, point.y, point.z) if known else None
-
-
-def _tracked_face(track: Track, frame: Frame) -> TrackedFace:
-    return TrackedFace(
-        id=track.id,
-        roi=_clip(track.box, frame.width, frame.height),
-        confidence=float(track.confidence) if track.visible else 0.0,
-        position=_point(track.position),
-    )
-
-
-def _face_affect(face: TrackedFace, smile: Smile) -> FaceAffect:
-    return FaceAffect(
-        id=face.id,
-        roi=face.roi,
-        position=face.position,
-        intensity=smile.intensity,
-        level=int(smile.level),
-        probabilities=np.asarray(smile.probabilities, np.float32),
-        observed_frames=min(smile.observed_frames, _MAX_OBSERVED_FRAMES),
-        valid=smile.valid,
-    )
-
-
-def _track(face: FaceAffect) -> Track:
-    return Track(face.id, _box(face.roi), float(face.valid), face.valid, _position(face.position))
-
-
-def _smile(face: FaceAffect) -> Smile:
-    neutral, low, medium, high = (float(each) for each in face.probabilities)
-    return Smile(
-        intensity=face.intensity,
-        level=SmileLevel(face.level),
-        probabilities=(neutral, low, medium, high),
-        observed_frames=face.observed_frames,
-        valid=face.valid,
-    )
+    Raises:
+        MessageError: there are too many.
+    """
+    if len(ids) > MAX_FACES:
+        raise MessageError(f"a message may have at most {MAX_FACES} faces, got {len(ids)}")

@@ -7,17 +7,15 @@ memory.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 from social_perception.core.errors import MissingDependencyError
+from social_perception.core.signals import Field, Subject, fields_of
 
 _BATCH_BYTES = 8 << 20
-_TYPES = {
-    "frame": "int32", "group_size": "int32", "valid_faces": "int32", "level": "int8", "stale": "bool",
-    "face_ids": "string",
-}  # fmt: skip
-"""Types of the columns that are neither the face's name nor float64."""
+_TYPES: dict[type, str] = {int: "int32", float: "float64", bool: "bool", tuple: "string"}
 
 
 def write_parquet(table: str | Path, path: str | Path, metadata: Mapping[str, str]) -> None:
@@ -59,10 +57,28 @@ def _schema(columns: list[str], metadata: Mapping[str, str]) -> Any:
     import pyarrow as pa
 
     name = pa.dictionary(pa.int32(), pa.string())
-    types = {column: pa.type_for_alias(_TYPES.get(column, "float64")) for column in columns}
-    required = {"stamp_s", "frame", "face_id", "group_size", "valid_faces", "face_ids", "stale"}
-    fields = [
-        pa.field(column, name if column == "face_id" else types[column], column not in required)
-        for column in columns
-    ]
+    fixed = {"stamp_s": pa.float64(), "frame": pa.int32(), "face_id": name}
+    fixed |= dict.fromkeys(("x", "y", "width", "height"), pa.float64())
+    subject = Subject.FACE if "face_id" in columns else Subject.GROUP
+    declared = {column: each for _, each in fields_of(subject) for column in each.columns}
+    fields = []
+    for column in columns:
+        known = declared.get(column)
+        kind = fixed[column] if known is None else pa.type_for_alias(_alias(known))
+        may_be_null = (
+            column in ("x", "y", "width", "height") if known is None else _may_be_null(known, subject)
+        )
+        unit = {"unit": known.unit} if known is not None and known.unit else None
+        fields.append(pa.field(column, kind, may_be_null, unit))
     return pa.schema(fields, {f"social_perception.{key}": value for key, value in metadata.items()})
+
+
+def _alias(field: Field) -> str:
+    if issubclass(field.type, IntEnum):
+        return "int8"
+    return "float64" if len(field.columns) > 1 else _TYPES[field.type]
+
+
+def _may_be_null(field: Field, subject: Subject) -> bool:
+    # While a face's signal is not valid its cells are empty, also those that are otherwise known.
+    return field.can_be_unknown or subject is Subject.FACE

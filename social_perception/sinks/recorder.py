@@ -14,7 +14,8 @@ import yaml
 from social_perception import __version__
 from social_perception.core.errors import OutputError
 from social_perception.core.types import FrameAffect, GroupDynamics, ImageArray
-from social_perception.sinks.interfaces import COMPRESSED, DYNAMICS, FACES, GROUP, Interfaces, nanoseconds
+from social_perception.ros.convert import nanoseconds_of
+from social_perception.sinks.interfaces import COMPRESSED, DYNAMICS, FACES, GROUP, Interfaces
 from social_perception.sinks.mcap_writer import Channel, McapWriter
 
 FRAME_ID = "camera_color_optical_frame"
@@ -92,7 +93,7 @@ class Recorder:
 
     def add_results(self, affect: FrameAffect, *, is_of_frame: bool) -> None:
         """Record what was found, without the picture, which may come later; of no frame only the group."""
-        stamp_s, time_ns = affect.stamp_s, nanoseconds(affect.stamp_s)
+        stamp_s, time_ns = affect.stamp_s, nanoseconds_of(affect.stamp_s)
         if is_of_frame and FACES in self._channels:
             self._writer.write(self._channels[FACES], time_ns, self._interfaces.faces(affect, FRAME_ID))
         if affect.group is not None:
@@ -104,14 +105,14 @@ class Recorder:
         """Record a frame's picture, (H, W, 3) uint8, RGB, where pictures are asked for."""
         if COMPRESSED in self._channels:
             picture = self._interfaces.jpeg(image, JPEG_QUALITY, stamp_s, FRAME_ID)
-            self._writer.write(self._channels[COMPRESSED], nanoseconds(stamp_s), picture)
+            self._writer.write(self._channels[COMPRESSED], nanoseconds_of(stamp_s), picture)
 
     def add_dynamics(self, dynamics: GroupDynamics) -> None:
         """Record who smiles with whom."""
         stamp_s = dynamics.stamp_s
         self._writer.write(
             self._channels[DYNAMICS],
-            nanoseconds(stamp_s),
+            nanoseconds_of(stamp_s),
             self._interfaces.dynamics(dynamics, stamp_s, FRAME_ID),
         )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -17,25 +16,22 @@ from types import TracebackType
 from typing import TypeVar
 
 from social_perception.core.errors import OutputError
-from social_perception.core.timelines import SMILE_COLUMNS
-from social_perception.core.types import Face, FrameAffect, Smile, SmileLevel
+from social_perception.core.signals import Cell, Subject, columns_of, declaration, signals_of
+from social_perception.core.types import Face, FrameAffect, Smile
 
-FACE_COLUMNS = ("stamp_s", "frame", "face_id", "x", "y", "width", "height", *SMILE_COLUMNS)
-GROUP_COLUMNS = (
-    "stamp_s", "frame", "group_size", "valid_faces", "intensity", "mean_intensity", "dispersion",
-    "smiling_fraction", "level", "trend", "synchrony", "window_s", "face_ids", "stale",
-)  # fmt: skip
-SCORE_COLUMNS = ("name", "found", "x", "y", "width", "height", *SMILE_COLUMNS)
+SCORE_COLUMNS = ("name", "found", "x", "y", "width", "height", *declaration(Smile).columns)
 BOX_COLUMNS = ("image", "left", "top", "width", "height", "confidence")
 
-Cell = str | int | float
 Table = TypeVar("Table", bound="CsvTable")
 
 
 class CsvTable:
     """A CSV file that grows; use it as a context manager."""
 
-    columns: Sequence[str] = ()
+    @property
+    def columns(self) -> Sequence[str]:
+        """Names of the columns, in order."""
+        raise NotImplementedError
 
     def __init__(self, path: str | Path, *, in_place: bool = False) -> None:
         """Begin the file with its header.
@@ -67,7 +63,7 @@ class CsvTable:
 
     def _write(self, rows: Iterable[Sequence[Cell]]) -> None:
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
+        csv.writer(text, lineterminator="\n").writerows(rows)
         data = memoryview(text.getvalue().encode())
         try:
             written = 0
@@ -99,10 +95,22 @@ def _output_error(path: Path, error: OSError) -> OutputError:
     return OutputError(f"{path} cannot be written: {error.strerror or error}")
 
 
-class FaceTable(CsvTable):
-    """A row per visible face and frame; its smile's cells are empty while it is not valid."""
+def face_columns() -> tuple[str, ...]:
+    """The columns of a face table."""
+    return ("stamp_s", "frame", "face_id", "x", "y", "width", "height", *columns_of(Subject.FACE))
 
-    columns = FACE_COLUMNS
+
+def group_columns() -> tuple[str, ...]:
+    """The columns of a group table."""
+    return ("stamp_s", "frame", *columns_of(Subject.GROUP))
+
+
+class FaceTable(CsvTable):
+    """A row per visible face and frame: its box and its signals; cells of unknown values are empty."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        return face_columns()
 
     def add(self, affect: FrameAffect) -> None:
         rows = []
@@ -110,35 +118,32 @@ class FaceTable(CsvTable):
             if face.track.visible:
                 box = face.track.box
                 place = [round(value, 2) for value in (box.left, box.top, box.width, box.height)]
-                smile = face.smile if face.smile.valid else Smile.unknown()
-                rows.append(
-                    [f"{affect.stamp_s:.6f}", affect.index, face.track.id, *place, *_smile_cells(smile)]
-                )
+                cells = [cell for each in signals_of(Subject.FACE) for cell in each.cells(face[each.kind])]
+                rows.append([f"{affect.stamp_s:.6f}", affect.index, face.track.id, *place, *cells])
         self._write(rows)
 
 
 class GroupTable(CsvTable):
-    """A row per frame."""
+    """A row per frame: the group's signals."""
 
-    columns = GROUP_COLUMNS
+    @property
+    def columns(self) -> Sequence[str]:
+        return group_columns()
 
     def add(self, affect: FrameAffect) -> None:
         group = affect.group
         if group is None:
             return
-        numbers = (group.intensity, group.mean_intensity, group.dispersion, group.smiling_fraction)
-        self._write([[
-            f"{affect.stamp_s:.6f}", affect.index, group.group_size, group.valid_faces,
-            *(round(value, 4) for value in numbers), _level_cell(group.level),
-            round(group.trend, 5), round(group.synchrony, 4), round(group.window_s, 4),
-            ";".join(group.face_ids), int(group.stale),
-        ]])  # fmt: skip
+        cells = [cell for each in signals_of(Subject.GROUP) for cell in each.cells(group[each.kind])]
+        self._write([[f"{affect.stamp_s:.6f}", affect.index, *cells]])
 
 
 class ScoreTable(CsvTable):
     """A row per still image: its largest face and how much that smiles."""
 
-    columns = SCORE_COLUMNS
+    @property
+    def columns(self) -> Sequence[str]:
+        return SCORE_COLUMNS
 
     def add(self, name: str, face: Face | None, smile: Smile) -> None:
         if face is None:
@@ -146,13 +151,15 @@ class ScoreTable(CsvTable):
             return
         box = face.box
         place = [round(value, 2) for value in (box.left, box.top, box.width, box.height)]
-        self._write([[name, 1, *place, *_smile_cells(smile)]])
+        self._write([[name, 1, *place, *declaration(Smile).cells(smile)]])
 
 
 class BoxTable(CsvTable):
     """A row per face of a still image; an image without faces has none."""
 
-    columns = BOX_COLUMNS
+    @property
+    def columns(self) -> Sequence[str]:
+        return BOX_COLUMNS
 
     def add(self, name: str, faces: Sequence[Face]) -> None:
         self._write(
@@ -166,15 +173,3 @@ class BoxTable(CsvTable):
             ]
             for face in faces
         )
-
-
-def _smile_cells(smile: Smile) -> list[Cell]:
-    return [round(smile.intensity, 4), _level_cell(smile.level), *(round(p, 4) for p in smile.probabilities)]
-
-
-def _level_cell(level: SmileLevel) -> Cell:
-    return "" if level is SmileLevel.UNKNOWN else int(level)
-
-
-def _cell(value: Cell) -> Cell:
-    return "" if isinstance(value, float) and math.isnan(value) else value

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from social_perception.core.types import FaceAffect, ImageArray, SmileLevel
+from social_perception.core.types import FaceAffect, ImageArray, Smile, SmileLevel
 from social_perception.views.colors import Color, level_color, text_color
 from social_perception.views.ink import PANEL, WHITE, Sizes, darken, fitting, text_size, write
 from social_perception.views.traces import Traces
@@ -63,12 +63,12 @@ class Mark:
 
     @property
     def color(self) -> Color:
-        return level_color(self.face.smile.level if self.face.smile.valid else SmileLevel.UNKNOWN)
+        return level_color(self.face[Smile].level if self.face[Smile].valid else SmileLevel.UNKNOWN)
 
     @property
     def gauges(self) -> Area:
         """Bar and trace together; nothing for a smile that is not valid."""
-        bottom = self.trace.bottom if self.face.smile.valid else self.bar.top
+        bottom = self.trace.bottom if self.face[Smile].valid else self.bar.top
         return Area(self.bar.left, self.bar.top, self.bar.right, bottom)
 
 
@@ -90,7 +90,7 @@ def draw_mark(image: ImageArray, mark: Mark, sizes: Sizes, traces: Traces | None
     # A dark rim keeps the colour visible on any background.
     cv2.rectangle(image, *corners, PANEL, sizes.line_px + 2)
     cv2.rectangle(image, *corners, mark.color, sizes.line_px)
-    if not mark.face.smile.valid:
+    if not mark.face[Smile].valid:
         return
     _draw_bar(image, mark)
     if traces is not None and mark.trace.bottom > mark.trace.top:
@@ -101,7 +101,7 @@ def _draw_bar(image: ImageArray, mark: Mark) -> None:
     """The intensity as a bar; its full length is 1."""
     left, top, bottom = mark.bar.left, mark.bar.top, mark.bar.bottom - 1
     cv2.rectangle(image, (left, top), (mark.bar.right, bottom), PANEL, cv2.FILLED)
-    filled = round((mark.bar.width - 2) * min(1.0, max(0.0, mark.face.smile.intensity)))
+    filled = round((mark.bar.width - 2) * min(1.0, max(0.0, mark.face[Smile].intensity)))
     if filled > 0:
         cv2.rectangle(image, (left + 1, top + 1), (left + filled, bottom - 1), mark.color, cv2.FILLED)
 
@@ -158,7 +158,7 @@ def draw_labels(
 
 
 def _label(mark: Mark, sizes: Sizes) -> tuple[str, float]:
-    smile = mark.face.smile
+    smile = mark.face[Smile]
     text = mark.face.track.id
     if smile.valid:
         text += f"  {smile.level.label} {number(smile.intensity)}"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from social_perception.core.camera import Intrinsics
-from social_perception.core.types import FaceAffect, GroupAffect, Position, SmileLevel
+from social_perception.core.types import FaceAffect, GroupAffect, Position, Smile, SmileLevel
 from social_perception.views.colors import Color, level_color
 from social_perception.views.words import group_words, level_word, number
 
@@ -77,7 +77,7 @@ def group_text(group: GroupAffect | None) -> str:
 
 
 def _figure(face: FaceAffect, camera: Intrinsics, plane_distance_m: float) -> Figure:
-    box, smile = face.track.box, face.smile
+    box, smile = face.track.box, face[Smile]
     position = face.track.position
     if position is None or not _in_front(position):
         position = camera.position(*box.center, plane_distance_m)

@@ -16,7 +16,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from social_perception.core.types import FaceAffect, FrameAffect
+from social_perception.core.signals import Subject, fields_of
+from social_perception.core.types import FaceAffect, FrameAffect, Smile
 from social_perception.views.colors import level_color
 from social_perception.views.words import group_words, level_word, number
 
@@ -89,11 +90,18 @@ def live_table(affect: FrameAffect | None, title: str = "") -> Table:
     table.add_column("level", min_width=8)
     table.add_column("intensity", justify="right")
     table.add_column("smile", min_width=_BAR_WIDTH)
+    further = fields_of(Subject.FACE, without=Smile)
+    for _, each in further:
+        table.add_column(each.label, justify="right")
     for face in affect.faces if affect else ():
-        color = "rgb({},{},{})".format(*level_color(face.smile.level))
-        smile = face.smile
+        color = "rgb({},{},{})".format(*level_color(face[Smile].level))
+        smile = face[Smile]
         table.add_row(
-            face.track.id, Text(level_word(smile), color), number(smile.intensity), Text(_bar(face), color)
+            face.track.id,
+            Text(level_word(smile), color),
+            number(smile.intensity),
+            Text(_bar(face), color),
+            *(each.text(getattr(face[one.kind], each.name)) for one, each in further),
         )
     return table
 
@@ -101,15 +109,21 @@ def live_table(affect: FrameAffect | None, title: str = "") -> Table:
 def live_line(affect: FrameAffect | None) -> str:
     """The same in one line of plain text."""
     faces = affect.faces if affect else ()
-    people = ", ".join(
-        f"{face.track.id} {level_word(face.smile)} {number(face.smile.intensity)}" for face in faces
-    )
+    people = ", ".join(_words(face) for face in faces)
     group = affect.group if affect else None
     # Of a group without its people nothing more is known.
     nobody = "no faces" if group is None or group.group_size == 0 else ""
     return " | ".join(filter(None, ["  ".join(group_words(group)), people or nobody]))
 
 
+def _words(face: FaceAffect) -> str:
+    smile = face[Smile]
+    words = [face.track.id, level_word(smile), number(smile.intensity)]
+    for one, each in fields_of(Subject.FACE, without=Smile):
+        words.append(f"{each.label} {each.text(getattr(face[one.kind], each.name))}")
+    return " ".join(words)
+
+
 def _bar(face: FaceAffect) -> str:
-    intensity = face.smile.intensity
+    intensity = face[Smile].intensity
     return "" if math.isnan(intensity) else "█" * round(_BAR_WIDTH * intensity)

@@ -8,7 +8,7 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-from social_perception.core.types import FrameAffect
+from social_perception.core.types import FrameAffect, Smile
 
 DEFAULT_SPAN_S = 4.0
 MAX_SAMPLES = 512
@@ -46,7 +46,7 @@ class Traces:
             self._stamps_s.clear()
             self._intensities.clear()
         self._stamps_s.append(affect.stamp_s)
-        seen = {face.track.id: face.smile.intensity for face in affect.faces if face.smile.valid}
+        seen = {face.track.id: face[Smile].intensity for face in affect.faces if face[Smile].valid}
         for face_id in seen.keys() - self._intensities.keys():
             self._intensities[face_id] = deque(maxlen=MAX_SAMPLES)
         for face_id, values in self._intensities.items():

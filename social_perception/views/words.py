@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from social_perception.core.signals import Subject, fields_of
 from social_perception.core.types import GroupAffect, Smile
 
 
@@ -41,4 +42,9 @@ def group_words(group: GroupAffect | None) -> tuple[str, ...]:
         f"smiling {percent(group.smiling_fraction)}",
         f"trend {signed(group.trend)}/s",
         f"synchrony {signed(group.synchrony)}",
+        *(
+            f"{each.label} {each.text(getattr(group[one.kind], each.name))}"
+            for one, each in fields_of(Subject.GROUP, without=GroupAffect)
+            if one.kind in group.signals
+        ),
     )

@@ -102,7 +102,7 @@ def test_ids_of_two_runs_cannot_be_foretold() -> None:
 FIELDS = {
     "TrackedFace": "id roi confidence position",
     "TrackedFaceArray": "header image_width image_height faces crops",
-    "FaceAffect": "id roi position intensity level probabilities observed_frames valid",
+    "FaceAffect": "id roi confidence visible position intensity level probabilities observed_frames valid",
     "FaceAffectArray": "header image_width image_height faces",
     "GroupAffect": "header group_size valid_faces intensity mean_intensity dispersion smiling_fraction level "
     "trend synchrony window face_ids stale",

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("py_trees")
 
 from social_perception.behaviours import AffectWriter
+from social_perception.core.signals import Signals
 from social_perception.core.types import Box, FaceAffect, GroupAffect, Smile, SmileLevel, Track
 
 _namespaces = (f"/affect_{number}" for number in itertools.count())
@@ -27,7 +28,7 @@ def group_affect(**values) -> GroupAffect:
 
 def face_affect(name: str, intensity: float, *, valid: bool = True) -> FaceAffect:
     smile = Smile(intensity, SmileLevel.of_intensity(intensity), (0.25,) * 4, 20, valid)
-    return FaceAffect(Track(name, Box(0, 0, 10, 10), 1.0), smile)
+    return FaceAffect(Track(name, Box(0, 0, 10, 10), 1.0), Signals(smile))
 
 
 class Scene:

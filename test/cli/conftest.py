@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from social_perception.core.errors import DetectionError
+from social_perception.core.signals import Signals
 from social_perception.core.types import (
     Box,
     Face,
@@ -45,7 +46,7 @@ class FakePipeline:
         if frame.index in self.fails_at:
             raise DetectionError("the detector is tired")
         track = Track("anna", Box(10, 10, 20, 20), 0.9)
-        face = FaceAffect(track, smile(min(1.0, frame.index / 20)))
+        face = FaceAffect(track, Signals(smile(min(1.0, frame.index / 20))))
         return FrameAffect(frame.stamp_s, frame.index, frame.width, frame.height, (face,), UNKNOWN_GROUP)
 
     def restart(self, new_id=None):

@@ -13,6 +13,7 @@ from PIL import Image
 
 from social_perception.cli import live
 from social_perception.cli.main import main
+from social_perception.core.signals import Signals
 from social_perception.core.types import Box, FaceAffect, FrameAffect, GroupAffect, Smile, SmileLevel, Track
 
 NAMES = ("anna", "berta")
@@ -29,7 +30,7 @@ class Couple:
     def process(self, frame):
         names = NAMES if frame.index < 3 else NAMES[:1]
         smile = Smile(0.4, SmileLevel.LOW, (0.25,) * 4, 9, True)
-        faces = tuple(FaceAffect(Track(name, Box(4, 4, 8, 8), 0.9), smile) for name in names)
+        faces = tuple(FaceAffect(Track(name, Box(4, 4, 8, 8), 0.9), Signals(smile)) for name in names)
         group = dataclasses.replace(
             GROUP, stamp_s=frame.stamp_s, group_size=len(names), valid_faces=len(names), face_ids=names
         )

@@ -7,7 +7,7 @@ from judge import SeenFace, SeenFrame, judge
 from meeting import RATE_HZ, Meeting
 
 from social_perception.core.config import PipelineConfig
-from social_perception.core.types import Frame
+from social_perception.core.types import Frame, Smile
 from social_perception.perception.pipeline import make_pipeline
 
 pytestmark = pytest.mark.timeout(600)
@@ -37,7 +37,9 @@ def test_meeting_without_ros(meeting):
 
 
 def seen_face(face):
-    return SeenFace(face.track.id, *face.track.box.center, face.smile.intensity if face.smile.valid else None)
+    return SeenFace(
+        face.track.id, *face.track.box.center, face[Smile].intensity if face[Smile].valid else None
+    )
 
 
 def test_meeting_through_ros_topics(meeting):

@@ -10,7 +10,7 @@ import cv2
 import pytest
 
 from social_perception.core.config import DetectionConfig, PipelineConfig, SmileConfig, TrackingConfig
-from social_perception.core.types import FrameAffect, ImageArray
+from social_perception.core.types import FrameAffect, ImageArray, Smile
 from social_perception.perception.pipeline import Pipeline, make_pipeline
 from social_perception.sources.sample import SampleSource
 
@@ -62,7 +62,7 @@ def pipeline(_pipeline: Pipeline) -> Pipeline:
 
 def _check_sane(affect: FrameAffect) -> None:
     for face in affect.faces:
-        box, smile = face.track.box, face.smile
+        box, smile = face.track.box, face[Smile]
         assert all(map(math.isfinite, (box.left, box.top, box.width, box.height, face.track.confidence)))
         assert 0.0 <= face.track.confidence <= 1.0
         if smile.valid:

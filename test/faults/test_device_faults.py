@@ -17,7 +17,7 @@ import torch
 from social_perception.cli.main import main
 from social_perception.core.config import DetectionConfig, PipelineConfig, SmileConfig
 from social_perception.core.errors import ConfigurationError, DetectionError, ModelError
-from social_perception.core.types import Box, Frame, FrameAffect, ImageArray, Track
+from social_perception.core.types import Box, Frame, FrameAffect, ImageArray, Smile, Track
 from social_perception.perception.detection.factory import make_detector
 from social_perception.perception.detection.mmod import MmodTorchDetector
 from social_perception.perception.detection.network import MmodNetwork
@@ -128,13 +128,13 @@ def assert_same(affect: FrameAffect, expected: FrameAffect) -> None:
     """Equal but for rounding, which on a CPU depends on where in memory a network lies."""
     for face, other in zip(affect.faces, expected.faces, strict=True):
         assert (face.track.id, face.track.visible) == (other.track.id, other.track.visible)
-        assert (face.smile.valid, face.smile.level) == (other.smile.valid, other.smile.level)
-        assert face.smile.intensity == pytest.approx(other.smile.intensity, abs=1e-4)
+        assert (face[Smile].valid, face[Smile].level) == (other[Smile].valid, other[Smile].level)
+        assert face[Smile].intensity == pytest.approx(other[Smile].intensity, abs=1e-4)
         assert face.track.box.iou(other.track.box) > 0.9999
 
 
 def devices(pipeline: Pipeline) -> tuple[str, str]:
-    detector, scorer = pipeline.tracking.detection.detector, pipeline.scorer
+    detector, scorer = pipeline.tracking.detection.detector, pipeline.estimation.estimators["smile"].scorer
     assert isinstance(detector, MmodTorchDetector)
     assert isinstance(scorer, StreamingScorer)
     return detector.device, scorer.device
@@ -164,7 +164,7 @@ def test_the_run_goes_on_with_the_same_results(
     assert [len(affect.faces) for affect in found] == [2] * FRAMES
     for affect, expected_affect in zip(found, expected, strict=True):
         assert_same(affect, expected_affect)
-    assert [face.smile.valid for face in found[-1].faces] == [True, True]
+    assert [face[Smile].valid for face in found[-1].faces] == [True, True]
     reason = str(error).splitlines()[0].rstrip(".")
     assert caplog.messages == [f"{what}: cuda failed ({reason}); it runs on the CPU from now on"]
 
@@ -224,16 +224,16 @@ def test_memories_that_are_lost_with_the_gpu_warm_up_anew(
 
     gpu.fail_for_good(SmileNetwork, LOST, fails_at)
     with make_pipeline(on_gpu, live=False) as pipeline:
-        move = pipeline.scorer._move_to_cpu
+        move = pipeline.estimation.estimators["smile"].scorer._move_to_cpu
 
         def move_without_memories() -> None:
             with monkeypatch.context() as patch:
                 patch.setattr(torch.Tensor, "cpu", unreadable)
                 move()
 
-        pipeline.scorer._failover._to_cpu = move_without_memories
+        pipeline.estimation.estimators["smile"].scorer._failover._to_cpu = move_without_memories
         found = walk(pipeline, people, letters())
-    valid = [all(face.smile.valid for face in affect.faces) for affect in found]
+    valid = [all(face[Smile].valid for face in affect.faces) for affect in found]
     # The call that fails is that of the frame before its number, and its frame is scored, too.
     again = fails_at - 1 + WARMUP - 1
     assert valid == [WARMUP - 1 <= index < fails_at - 1 or index >= again for index in range(FRAMES)]
@@ -274,7 +274,7 @@ def test_what_is_not_the_devices_fault_stays_an_error(gpu, on_gpu, people, kind)
 def test_a_cpu_without_memory_is_an_error_of_the_frame(gpu, config, people, check_sane) -> None:
     errors = [MemoryError("Unable to allocate 3.00 GiB")]
     with make_pipeline(on_device(config, "cpu"), live=False) as pipeline:
-        pipeline.scorer.network.is_on_gpu = True
+        pipeline.estimation.estimators["smile"].scorer.network.is_on_gpu = True
         gpu.fails = lambda *_: errors.pop() if errors else None
         with pytest.raises(ModelError, match=r"failed on 2 faces: Unable to allocate 3\.00 GiB$"):
             pipeline.process(Frame(people[0], 0.0, 0))

@@ -25,7 +25,7 @@ from social_perception.cli.main import main
 from social_perception.core.errors import OutputError
 from social_perception.core.types import Box, Face, Frame, FrameAffect, ImageArray
 from social_perception.sinks.mcap_writer import McapWriter
-from social_perception.sinks.tables import BOX_COLUMNS, FACE_COLUMNS, BoxTable, FaceTable
+from social_perception.sinks.tables import BOX_COLUMNS, BoxTable, FaceTable, face_columns
 from social_perception.sources.bag import BagSource
 from social_perception.views import terminal
 
@@ -108,7 +108,7 @@ def test_a_full_disk_ends_the_table_and_the_run_goes_on(live, people, tmp_path, 
         status = live("--output", str(path))
     assert status == 1
     assert len(live.processed) == len(people)
-    rows = whole_rows(path, FACE_COLUMNS)
+    rows = whole_rows(path, face_columns())
     # As many rows as there was room for: the next two, of one frame, did not fit.
     assert 2000 - 2 * 120 < path.stat().st_size <= 2000
     assert [row[2] for row in rows] == ["a", "b"] * (len(rows) // 2)
@@ -296,4 +296,4 @@ def test_a_reader_that_goes_away_ends_live_without_complaint(tmp_path, people) -
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 1
-    whole_rows(table, FACE_COLUMNS)
+    whole_rows(table, face_columns())

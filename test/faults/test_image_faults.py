@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from social_perception.core.errors import ImageError
-from social_perception.core.types import Box, Frame
+from social_perception.core.types import Box, Frame, Smile
 from social_perception.perception.smile.crop import crop_faces
 
 RATE_HZ = 30.0
@@ -59,7 +59,7 @@ def test_odd_stamps_change_nobodys_id_and_the_next_frames_are_as_before(
     again = [
         pipeline.process(Frame(people[24 + n], stamps[-1] + (n + 1) / RATE_HZ, 24 + n)) for n in range(6)
     ]
-    assert [face.smile.valid for face in again[-1].faces] == [True, True]
+    assert [face[Smile].valid for face in again[-1].faces] == [True, True]
     assert [face.track.id for face in again[-1].faces] == ["a", "b"]
 
 
@@ -119,7 +119,7 @@ def test_what_is_no_rgb_picture_is_refused_and_the_next_one_is_as_if_nothing_had
     after = pipeline.process(Frame(people[7], 7 / RATE_HZ, 6))
     check_sane(after)
     assert [face.track.id for face in after.faces] == [face.track.id for face in before.faces]
-    assert [face.smile.valid for face in after.faces] == [True, True]
+    assert [face[Smile].valid for face in after.faces] == [True, True]
 
 
 def views(image):
@@ -163,7 +163,7 @@ def test_after_a_picture_of_any_kind_everybody_is_found_again_by_name(
     for index in range(3, 6):
         affect = pipeline.process(Frame(ODD[name], index / RATE_HZ, index))
         check_sane(affect)
-        assert not any(face.smile.valid for face in affect.faces if not face.track.visible)
+        assert not any(face[Smile].valid for face in affect.faces if not face.track.visible)
     ids, frames = [], 0
     while ids != ["a", "b"]:
         affect = pipeline.process(
@@ -208,4 +208,4 @@ def test_a_change_of_resolution_keeps_everybody(pipeline, people, check_sane) ->
                 count,
             )
             index += 1
-    assert [face.smile.valid for face in affect.faces] == [True, True]
+    assert [face[Smile].valid for face in affect.faces] == [True, True]

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from social_perception.core.config import DynamicsConfig, GroupConfig, SmileConfig, TrackingConfig
-from social_perception.core.types import Box, Face, FaceAffect, Frame, FrameAffect, Track
+from social_perception.core.signals import Signals
+from social_perception.core.types import Box, Face, FaceAffect, Frame, FrameAffect, Smile, Track
 from social_perception.perception.group.aggregator import GroupAggregator
 from social_perception.perception.group.dynamics import DynamicsEstimator
 from social_perception.perception.pipeline import make_pipeline
@@ -62,7 +63,7 @@ class Steps:
         tracks = self.tracker.tracks()
         crops = crop_faces(frame.image, [track.box for track in tracks])
         smiles = self.scorer.score(tracks, crops, frame.stamp_s)
-        faces = tuple(FaceAffect(track, smile) for track, smile in zip(tracks, smiles))
+        faces = tuple(FaceAffect(track, Signals(smile)) for track, smile in zip(tracks, smiles))
         self.dynamics.add(faces, frame.stamp_s)
         group = self.aggregator.update(faces, frame.stamp_s)
         return FrameAffect(frame.stamp_s, frame.index, frame.width, frame.height, faces, group)
@@ -81,11 +82,11 @@ def test_of_three_hundred_people_the_same_sixty_four_are_scored_and_all_are_list
     for affect in affects:
         check_sane(affect)
     assert [len(affect.faces) for affect in affects] == [300] * 8
-    valid = [{face.track.id for face in affect.faces if face.smile.valid} for affect in affects]
+    valid = [{face.track.id for face in affect.faces if face[Smile].valid} for affect in affects]
     assert [len(each) for each in valid] == [0, 0, *[SmileConfig().max_faces] * 6]
     assert len(set.union(*valid)) == SmileConfig().max_faces
     # Those that were never scored are unknown, and enter no number of the group.
-    others = [face.smile for face in affects[-1].faces if not face.smile.valid]
+    others = [face[Smile] for face in affects[-1].faces if not face[Smile].valid]
     assert all(math.isnan(smile.intensity) and smile.observed_frames == 0 for smile in others)
     assert affects[-1].group.valid_faces == SmileConfig().max_faces
     assert len(affects[-1].group.face_ids) == 300
@@ -98,7 +99,7 @@ def test_the_dynamics_of_three_hundred_people_are_all_their_pairs() -> None:
     tracks = [Track(f"person{n:03}", Box(n, 0, 10, 10), 1.0) for n in range(300)]
     for index in range(30):
         faces = [
-            FaceAffect(track, dataclasses.replace(scored.smile, intensity=value, valid=True))
+            FaceAffect(track, Signals(dataclasses.replace(scored[Smile], intensity=value, valid=True)))
             for track, value in zip(tracks, rng.random(300))
         ]
         estimator.add(faces, index / 10)
@@ -144,7 +145,7 @@ def test_a_drawn_crowd_is_found_followed_and_scored_up_to_the_limit(config, chec
     assert affects[-1].group.group_size >= 14
     assert affects[-1].group.valid_faces == 10
     # The nearest are scored.
-    sizes = {face.smile.valid: [] for face in affects[-1].faces}
+    sizes = {face[Smile].valid: [] for face in affects[-1].faces}
     for face in affects[-1].faces:
-        sizes[face.smile.valid].append(face.track.box.area)
+        sizes[face[Smile].valid].append(face.track.box.area)
     assert min(sizes[True]) > 0.8 * max(sizes[False])

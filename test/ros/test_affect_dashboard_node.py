@@ -18,8 +18,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CompressedImage, RegionOfInterest
 from std_msgs.msg import Header
 
-from social_perception.ros.convert import FaceAffect, FaceAffectArray, GroupAffectMessage
 from social_perception.ros.nodes.affect_dashboard import AffectDashboardNode
+from social_perception.ros.support.messages import FaceAffect, FaceAffectArray
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 from social_perception.ros.support.qos import image_qos
 
 TIMEOUT_S = 20.0

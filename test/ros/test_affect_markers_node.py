@@ -10,9 +10,10 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from social_perception.core.types import SmileLevel
-from social_perception.ros.convert import FaceAffect, FaceAffectArray, GroupAffectMessage
 from social_perception.ros.nodes.affect_markers import AffectMarkersNode
 from social_perception.ros.support.config import MarkersConfig
+from social_perception.ros.support.messages import FaceAffect, FaceAffectArray
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 from social_perception.ros.support.qos import image_qos
 from social_perception.views.colors import level_color
 

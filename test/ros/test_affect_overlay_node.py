@@ -12,9 +12,10 @@ from PIL import Image as PillowImage
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 
 from social_perception.core.types import SmileLevel
-from social_perception.ros.convert import FaceAffect, FaceAffectArray, GroupAffectMessage
 from social_perception.ros.nodes.affect_overlay import AffectOverlayNode
 from social_perception.ros.support.images import encode, image_header
+from social_perception.ros.support.messages import FaceAffect, FaceAffectArray
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 from social_perception.views.colors import level_color
 from social_perception.views.overlay import WARNING_COLOR
 

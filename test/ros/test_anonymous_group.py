@@ -14,12 +14,13 @@ from social_perception.core.config import DetectionConfig, GroupConfig, SmileCon
 from social_perception.core.errors import ConfigurationError
 from social_perception.core.types import Box, Smile, SmileLevel, Track
 from social_perception.perception.group.aggregator import GroupAggregator
-from social_perception.ros.convert import FaceAffectArray, GroupAffectMessage, TrackedFaceArray
 from social_perception.ros.nodes.anonymous_group import AnonymousGroupNode
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode
 from social_perception.ros.nodes.group_affect import GroupAffectNode
 from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
 from social_perception.ros.support.crop_exchange import CropExchange
+from social_perception.ros.support.messages import FaceAffectArray, TrackedFaceArray
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 
 SURELY = {"reliability": "reliable", "use_depth": False, "publish_rate_hz": 50.0}
 VALUES = ("intensity", "mean_intensity", "dispersion", "smiling_fraction", "trend", "synchrony")

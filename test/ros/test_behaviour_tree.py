@@ -19,9 +19,11 @@ from std_msgs.msg import String
 from social_perception.behaviours import GroupIsPresent, SomeoneSmiles
 from social_perception.core.errors import ConfigurationError
 from social_perception.core.types import FrameAffect, SmileLevel
-from social_perception.ros.convert import FaceAffect, FaceAffectArray, GroupAffectMessage, group_of
+from social_perception.ros.convert import group_of
 from social_perception.ros.nodes.greeter import GreeterNode
 from social_perception.ros.support.behaviour_tree import AffectToBlackboard
+from social_perception.ros.support.messages import FaceAffect, FaceAffectArray
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 
 STEP_MS = 100
 

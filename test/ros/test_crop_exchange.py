@@ -6,8 +6,8 @@ from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
 from social_perception.core.types import Box, Frame, Track
-from social_perception.ros.convert import tracked_faces_message
 from social_perception.ros.support.crop_exchange import KEPT, CropExchange
+from test.ros.messages import tracked_faces_message
 
 FRAME = Frame(np.zeros((480, 640, 3), np.uint8), 0.0, 0)
 

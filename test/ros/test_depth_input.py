@@ -14,9 +14,9 @@ from std_msgs.msg import Header
 
 from social_perception.core.errors import CalibrationError, ImageError
 from social_perception.core.types import Box, Track
-from social_perception.ros.convert import TrackedFaceArray
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode
 from social_perception.ros.support.depth_input import depth_image
+from social_perception.ros.support.messages import TrackedFaceArray
 
 FOCAL_PX = 120.0
 LEFT, RIGHT = Box(4, 6, 20, 24), Box(40, 10, 20, 24)

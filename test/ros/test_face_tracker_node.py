@@ -21,9 +21,9 @@ from social_perception.perception.detection.schedule import InlineDetection
 from social_perception.perception.pipeline import FaceTracking
 from social_perception.perception.smile.crop import crop_faces
 from social_perception.perception.tracking.tracker import Tracker
-from social_perception.ros.convert import TrackedFaceArray
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode
 from social_perception.ros.support.crop_exchange import CropExchange
+from social_perception.ros.support.messages import TrackedFaceArray
 
 BOXES = (Box(4, 6, 20, 24), Box(40, 10, 22, 28))
 

@@ -7,8 +7,9 @@ from builtin_interfaces.msg import Time
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import RegionOfInterest
 
-from social_perception.ros.convert import FaceAffect, FaceAffectArray, GroupAffectMessage
 from social_perception.ros.nodes.group_affect import GroupAffectNode
+from social_perception.ros.support.messages import FaceAffect, FaceAffectArray
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 
 RARELY_HZ = 0.1
 OFTEN_HZ = 50.0

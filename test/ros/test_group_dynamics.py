@@ -11,14 +11,11 @@ from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
 
 from social_perception.core.types import GroupDynamics, PairDynamics
-from social_perception.ros.convert import (
-    FaceAffect,
-    FaceAffectArray,
-    GroupDynamicsMessage,
-    dynamics_of,
-    group_dynamics_message,
-)
+from social_perception.ros.convert import dynamics_of
 from social_perception.ros.nodes.group_affect import GroupAffectNode
+from social_perception.ros.support.messages import FaceAffect, FaceAffectArray
+from social_perception.ros.support.messages import GroupDynamics as GroupDynamicsMessage
+from test.ros.messages import group_dynamics_message
 
 OFTEN_HZ = 10.0
 PARAMETERS = {"dynamics_rate_hz": OFTEN_HZ, "dynamics_window_s": 12.0, "stale_after_s": 60.0}

@@ -9,7 +9,8 @@ import pytest
 from std_msgs.msg import Header
 
 from social_perception.core.types import GroupAffect, SmileLevel
-from social_perception.ros.convert import group_affect_message, group_of
+from social_perception.ros.convert import group_of
+from test.ros.messages import group_affect_message
 
 AFFECT = GroupAffect(
     stamp_s=12.5,

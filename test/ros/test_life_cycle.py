@@ -16,13 +16,14 @@ from lifecycle_msgs.srv import GetState
 from std_msgs.msg import Header
 
 from social_perception.core.errors import ModelError
-from social_perception.ros.convert import FaceAffectArray, GroupAffectMessage
 from social_perception.ros.nodes.affect_dashboard import AffectDashboardNode
 from social_perception.ros.nodes.affect_markers import AffectMarkersNode
 from social_perception.ros.nodes.affect_overlay import AffectOverlayNode
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode
 from social_perception.ros.nodes.group_affect import GroupAffectNode
 from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
+from social_perception.ros.support.messages import FaceAffectArray
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 from social_perception.ros.support.resources import resident_mb
 from social_perception.ros.support.stage import Stage
 

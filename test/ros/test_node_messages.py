@@ -10,20 +10,11 @@ from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
 
 from social_perception.core.errors import ImageError
-from social_perception.core.types import Box, Frame, Position, Smile, SmileLevel, Track
-from social_perception.ros import convert as messages
-from social_perception.ros.convert import (
-    FaceAffect,
-    GroupAffectMessage,
-    TrackedFaceArray,
-    crops_of,
-    face_affect_message,
-    faces_of,
-    in_picture,
-    seconds,
-    tracked_faces_message,
-    tracks_of,
-)
+from social_perception.core.types import Box, Frame, Position, Smile, SmileLevel, Track, TrackedFaces
+from social_perception.ros.convert import crops_of, faces_of, in_image, seconds, tracks_of
+from social_perception.ros.support.messages import FaceAffect, TrackedFaceArray
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
+from test.ros.messages import face_affect_message, tracked_faces_message
 
 HEADER = Header(stamp=Time(sec=12, nanosec=345678912), frame_id="camera")
 FRAME = Frame(np.zeros((100, 200, 3), np.uint8), 12.345678912, 0)
@@ -55,7 +46,10 @@ def test_roi_is_the_box_clipped_to_the_image(box: Box, expected: tuple[int, ...]
 )
 def test_a_face_outside_the_picture_is_not_listed(box: Box) -> None:
     inside = track("inside")
-    assert in_picture([track(box=box), inside], 200, 100) == (inside,)
+    crops = np.arange(2, dtype=np.uint8)[:, None, None, None].repeat(96, 1).repeat(96, 2).repeat(3, 3)
+    shown = in_image(TrackedFaces(0.0, 0, 200, 100, (track(box=box), inside), crops))
+    assert shown.tracks == (inside,)
+    np.testing.assert_array_equal(shown.crops, crops[1:])
 
 
 def test_crops_are_one_blob_face_after_face() -> None:
@@ -99,20 +93,29 @@ def test_a_face_that_is_not_visible_has_confidence_0() -> None:
     assert tracks_of(message)[0].visible is False
 
 
+def test_a_face_that_warms_up_is_visible_and_a_hidden_one_is_not() -> None:
+    tracks = [track("warm", confidence=0.9), track("gone", confidence=0.9, visible=False)]
+    message = face_affect_message(tracked_faces_message(HEADER, FRAME, tracks, None), [Smile.unknown(1)] * 2)
+    assert [(face.visible, face.valid) for face in message.faces] == [(True, False), (False, False)]
+    warm, gone = (face.track for face in faces_of(message))
+    assert (warm.visible, gone.visible, gone.confidence) == (True, False, 0.0)
+    assert warm.confidence == pytest.approx(0.9)
+
+
 def test_smiles_survive_the_way() -> None:
     tracked = tracked_faces_message(HEADER, FRAME, [track("abc"), track("def")], None)
     message = face_affect_message(tracked, [SMILE, Smile.unknown(3)])
     first, second = faces_of(message)
     assert message.header == HEADER
     assert [face.track.id for face in (first, second)] == ["abc", "def"]
-    assert (first.smile.intensity, first.smile.level, first.smile.valid) == (0.75, SmileLevel.MEDIUM, True)
-    np.testing.assert_allclose(first.smile.probabilities, SMILE.probabilities, rtol=1e-6)
-    assert (second.smile.level, second.smile.observed_frames, second.smile.valid) == (
+    assert (first[Smile].intensity, first[Smile].level, first[Smile].valid) == (0.75, SmileLevel.MEDIUM, True)
+    np.testing.assert_allclose(first[Smile].probabilities, SMILE.probabilities, rtol=1e-6)
+    assert (second[Smile].level, second[Smile].observed_frames, second[Smile].valid) == (
         SmileLevel.UNKNOWN,
         3,
         False,
     )
-    assert np.isnan([second.smile.intensity, *second.smile.probabilities]).all()
+    assert np.isnan([second[Smile].intensity, *second[Smile].probabilities]).all()
 
 
 def test_observed_frames_stay_at_their_end() -> None:
@@ -122,7 +125,9 @@ def test_observed_frames_stay_at_their_end() -> None:
 
 
 def test_an_empty_roi_is_no_error() -> None:
-    assert messages._box(RegionOfInterest()).area == 1.0
+    message = tracked_faces_message(HEADER, FRAME, [track()], None)
+    message.faces[0].roi = RegionOfInterest()
+    assert tracks_of(message)[0].box.area == 1.0
 
 
 @pytest.mark.parametrize("kind", [FaceAffect, GroupAffectMessage])

@@ -13,11 +13,11 @@ from sensor_msgs.msg import CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
 from social_perception.core.types import Box, Smile, SmileLevel, Track
-from social_perception.ros.convert import FaceAffectArray, TrackedFaceArray
 from social_perception.ros.nodes import social_perception_all
 from social_perception.ros.nodes.affect_markers import AffectMarkersNode
 from social_perception.ros.nodes.affect_overlay import AffectOverlayNode
 from social_perception.ros.support.images import encode, image_header
+from social_perception.ros.support.messages import FaceAffectArray, TrackedFaceArray
 
 
 class FakeTracking:

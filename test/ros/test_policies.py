@@ -15,7 +15,6 @@ from sensor_msgs.msg import CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
 from social_perception.core.errors import ConfigurationError
-from social_perception.ros.convert import FaceAffect, FaceAffectArray, GroupAffectMessage
 from social_perception.ros.nodes import anonymous_group
 from social_perception.ros.nodes.affect_dashboard import AffectDashboardNode
 from social_perception.ros.nodes.affect_markers import AffectMarkersNode
@@ -36,6 +35,8 @@ from social_perception.ros.security.policies import (
     merge,
     settle,
 )
+from social_perception.ros.support.messages import FaceAffect, FaceAffectArray
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / "config" / "security" / "policies"

@@ -7,14 +7,13 @@ read and written anew by one serializer.
 import json
 import math
 
-import numpy as np
 import pytest
 from rclpy.serialization import serialize_message
 
+from social_perception.core.signals import Signals
 from social_perception.core.types import (
     Box,
     FaceAffect,
-    Frame,
     FrameAffect,
     GroupAffect,
     GroupDynamics,
@@ -24,9 +23,10 @@ from social_perception.core.types import (
     SmileLevel,
     Track,
 )
-from social_perception.ros import convert as messages
+from social_perception.ros.support import messages
+from social_perception.ros.convert import nanoseconds_of
 from social_perception.ros.support.images import image_header
-from social_perception.sinks.interfaces import DYNAMICS, FACES, GROUP, Interfaces, nanoseconds
+from social_perception.sinks.interfaces import DYNAMICS, FACES, GROUP, Interfaces
 
 pytest.importorskip("rosbags")
 
@@ -56,32 +56,29 @@ def same(interfaces):
 def header():
     from builtin_interfaces.msg import Time
 
-    sec, nanosec = divmod(nanoseconds(STAMP_S), 10**9)
+    sec, nanosec = divmod(nanoseconds_of(STAMP_S), 10**9)
     return image_header(Time(sec=sec, nanosec=nanosec), FRAME_ID)
 
 
 FACES_SEEN = (
     FaceAffect(
         Track("anna", Box(10.5, 5.5, 20.2, 21.7), 0.9, position=Position(0.1, -0.2, 1.5)),
-        Smile(0.3333333, SmileLevel.LOW, (0.2, 0.5, 0.2, 0.1), 12, True),
+        Signals(Smile(0.3333333, SmileLevel.LOW, (0.2, 0.5, 0.2, 0.1), 12, True)),
     ),
-    FaceAffect(Track("bé", Box(-8.0, 30.0, 20.0, 40.0), 0.0, visible=False), Smile.unknown(3)),
-    FaceAffect(Track("gone", Box(-50.0, 0.0, 20.0, 20.0), 0.0, visible=False), Smile.unknown()),
+    FaceAffect(Track("bé", Box(-8.0, 30.0, 20.0, 40.0), 0.0, visible=False), Signals(Smile.unknown(3))),
+    FaceAffect(Track("gone", Box(-50.0, 0.0, 20.0, 20.0), 0.0, visible=False), Signals(Smile.unknown())),
     FaceAffect(
         Track("cem", Box(60.4, 0.0, 20.0, 20.0), 1.0),
-        Smile(1.0, SmileLevel.HIGH, (0.0, 0.0, 0.0, 1.0), 10**6, True),
+        Signals(Smile(1.0, SmileLevel.HIGH, (0.0, 0.0, 0.0, 1.0), 10**6, True)),
     ),
 )
 
 
 @pytest.mark.parametrize("faces", [FACES_SEEN, FACES_SEEN[:1], ()], ids=["four", "one", "none"])
 def test_faces(interfaces, same, faces):
-    frame = Frame(np.zeros((48, 64, 3), np.uint8), STAMP_S, 0)
-    smiles = {face.track.id: face.smile for face in faces}
-    tracks = messages.in_picture([face.track for face in faces], 64, 48)
-    tracked = messages.tracked_faces_message(header(), frame, tracks, None)
-    published = messages.face_affect_message(tracked, [smiles[track.id] for track in tracks])
-    recorded = interfaces.faces(FrameAffect(STAMP_S, 0, 64, 48, faces), FRAME_ID)
+    affect = FrameAffect(STAMP_S, 0, 64, 48, faces)
+    published = messages.MESSAGES.face_affects(header(), affect)
+    recorded = interfaces.faces(affect, FRAME_ID)
     assert same(recorded, published, FACES)
 
 
@@ -91,14 +88,14 @@ def test_group(interfaces, same, ids, value):
     group = GroupAffect(
         1.0, len(ids), 0, value, 0.2, value, 0.4, SmileLevel.UNKNOWN, -value, value, 2.5, ids, bool(ids)
     )
-    published = messages.group_affect_message(header(), group)
+    published = messages.MESSAGES.group_affect(header(), group)
     assert same(interfaces.group(group, STAMP_S, FRAME_ID), published, GROUP)
 
 
 @pytest.mark.parametrize("pairs", [(), (PairDynamics("anna", "bé", 0.7, -0.3, NAN),) * 3])
 def test_dynamics(interfaces, same, pairs):
     dynamics = GroupDynamics(1.0, ("anna", "bé"), pairs, 0.3, 30.0, False)
-    published = messages.group_dynamics_message(header(), dynamics)
+    published = messages.MESSAGES.group_dynamics(header(), dynamics)
     assert same(interfaces.dynamics(dynamics, STAMP_S, FRAME_ID), published, DYNAMICS)
 
 

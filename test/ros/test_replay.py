@@ -15,10 +15,11 @@ from social_perception.msg import FaceAffectArray, GroupAffect
 from social_perception.core.config import DetectionConfig, GroupConfig, PipelineConfig
 from social_perception.perception.group.aggregator import GroupAggregator
 from social_perception.perception.pipeline import make_pipeline
-from social_perception.ros.convert import faces_of, group_affect_message, seconds
+from social_perception.ros.convert import faces_of, seconds
 from social_perception.sinks.interfaces import FACES, Interfaces
 from social_perception.sources.factory import open_source
 from social_perception.sources.sample import SampleSource
+from test.ros.messages import group_affect_message
 
 rosbag2 = pytest.importorskip("rosbags.rosbag2")
 pytest.importorskip("skimage", reason="the sample's face comes with scikit-image")

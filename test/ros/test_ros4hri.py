@@ -18,19 +18,14 @@ from hri_msgs.msg import Expression, FacialActionUnits, IdsList, NormalizedRegio
 from social_perception.core.errors import ConfigurationError, ImageError
 from social_perception.core.types import Box, Frame, Smile, SmileLevel, Track
 from social_perception.perception.smile.crop import crop_faces
-from social_perception.ros.convert import (
-    FaceAffectArray,
-    TrackedFaceArray,
-    crops_of,
-    face_affect_message,
-    tracked_faces_message,
-    tracks_of,
-)
+from social_perception.ros.convert import crops_of, tracks_of
 from social_perception.ros.nodes.ros4hri_input import Ros4HriFacesNode
 from social_perception.ros.nodes.ros4hri_publisher import Ros4HriNode
 from social_perception.ros.support import ros4hri_values as values
 from social_perception.ros.support.images import decode, encode
+from social_perception.ros.support.messages import FaceAffectArray, TrackedFaceArray
 from social_perception.ros.support.ros4hri_messages import roi_of
+from test.ros.messages import face_affect_message, tracked_faces_message
 
 WIDTH, HEIGHT = 320, 240
 BOXES = {"abcde": Box(40, 50, 60, 60), "fghij": Box(200, 80, 48, 52)}

@@ -14,11 +14,12 @@ from std_msgs.msg import Header
 from social_perception.core.config import SmileConfig
 from social_perception.core.errors import ConfigurationError
 from social_perception.core.types import Box, Frame, Smile, SmileLevel, Track
-from social_perception.ros.convert import FaceAffectArray, TrackedFaceArray, tracked_faces_message
 from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
 from social_perception.ros.support.crop_exchange import CropExchange
+from social_perception.ros.support.messages import FaceAffectArray, TrackedFaceArray
 from social_perception.ros.support.reporting import LibraryLog
 from social_perception.ros.support.tracker_inputs import CommonTime
+from test.ros.messages import tracked_faces_message
 
 
 class FakeScorer:

@@ -12,7 +12,7 @@ from pympi.Elan import Eaf
 from social_perception.core.timelines import Timeline, read_timelines
 from social_perception.core.types import SmileLevel
 from social_perception.sinks.elan import VOCABULARY, write_elan
-from social_perception.sinks.tables import FACE_COLUMNS
+from social_perception.sinks.tables import face_columns
 
 ORDER = (
     "LICENSE", "HEADER", "TIME_ORDER", "TIER", "LINGUISTIC_TYPE", "LOCALE", "LANGUAGE", "CONSTRAINT",
@@ -29,7 +29,7 @@ def write_table(path, frames=200, rate_hz=RATE_HZ):
     draw = np.random.default_rng(3)
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(FACE_COLUMNS)
+        table.writerow(face_columns())
         for index in range(frames):
             for name in NAMES:
                 if draw.random() < 0.85:

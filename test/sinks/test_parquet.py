@@ -9,7 +9,7 @@ import pytest
 from social_perception.core.errors import MissingDependencyError
 from social_perception.sinks import parquet as views_parquet
 from social_perception.sinks.parquet import write_parquet
-from social_perception.sinks.tables import FACE_COLUMNS, GROUP_COLUMNS
+from social_perception.sinks.tables import face_columns, group_columns
 
 pa = pytest.importorskip("pyarrow", reason="Parquet is optional")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -30,7 +30,7 @@ def write(path, columns, rows):
     return path
 
 
-@pytest.mark.parametrize(("columns", "rows"), [(FACE_COLUMNS, FACE_ROWS), (GROUP_COLUMNS, GROUP_ROWS)])
+@pytest.mark.parametrize(("columns", "rows"), [(face_columns(), FACE_ROWS), (group_columns(), GROUP_ROWS)])
 def test_every_cell_is_that_of_the_csv(tmp_path, columns, rows):
     table = write(tmp_path / "table.csv", columns, rows)
     write_parquet(table, tmp_path / "table.parquet", {"version": "1", "settings": json.dumps({"a": 1})})
@@ -50,8 +50,8 @@ def test_every_cell_is_that_of_the_csv(tmp_path, columns, rows):
 
 
 def test_the_columns_have_their_types(tmp_path):
-    write_parquet(write(tmp_path / "f.csv", FACE_COLUMNS, FACE_ROWS), tmp_path / "f.parquet", {})
-    write_parquet(write(tmp_path / "g.csv", GROUP_COLUMNS, GROUP_ROWS), tmp_path / "g.parquet", {})
+    write_parquet(write(tmp_path / "f.csv", face_columns(), FACE_ROWS), tmp_path / "f.parquet", {})
+    write_parquet(write(tmp_path / "g.csv", group_columns(), GROUP_ROWS), tmp_path / "g.parquet", {})
     faces, group = (parquet.read_schema(tmp_path / f"{name}.parquet") for name in "fg")
     types = {name: str(faces.field(name).type) for name in ("stamp_s", "frame", "level", "intensity")}
     assert types == {"stamp_s": "double", "frame": "int32", "level": "int8", "intensity": "double"}
@@ -64,7 +64,7 @@ def test_the_columns_have_their_types(tmp_path):
 def test_a_long_table_is_written_in_row_groups(tmp_path, monkeypatch):
     monkeypatch.setattr(views_parquet, "_BATCH_BYTES", 4096)
     rows = [[f"{n / 30:.6f}", n, f"p{n % 7}", *FACE_ROWS[0][3:]] for n in range(1000)]
-    table = write(tmp_path / "faces.csv", FACE_COLUMNS, rows)
+    table = write(tmp_path / "faces.csv", face_columns(), rows)
     write_parquet(table, tmp_path / "faces.parquet", {})
     file = parquet.ParquetFile(tmp_path / "faces.parquet")
     assert file.num_row_groups > 5
@@ -72,9 +72,9 @@ def test_a_long_table_is_written_in_row_groups(tmp_path, monkeypatch):
 
 
 def test_a_table_without_rows_is_a_file_without_rows(tmp_path):
-    write_parquet(write(tmp_path / "f.csv", FACE_COLUMNS, []), tmp_path / "f.parquet", {})
+    write_parquet(write(tmp_path / "f.csv", face_columns(), []), tmp_path / "f.parquet", {})
     read = parquet.read_table(tmp_path / "f.parquet")
-    assert (read.num_rows, read.column_names) == (0, list(FACE_COLUMNS))
+    assert (read.num_rows, read.column_names) == (0, list(face_columns()))
 
 
 def test_a_missing_pyarrow_is_said(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from social_perception.core.errors import MissingDependencyError, OutputError
+from social_perception.core.signals import Signals
 from social_perception.core.types import (
     Box,
     FaceAffect,
@@ -24,7 +25,8 @@ from social_perception.core.types import (
     SmileLevel,
     Track,
 )
-from social_perception.sinks.interfaces import interface_folder, nanoseconds
+from social_perception.ros.convert import nanoseconds_of
+from social_perception.sinks.interfaces import interface_folder
 from social_perception.sinks.recorder import Recorder
 
 highlevel = pytest.importorskip("rosbags.highlevel")
@@ -43,7 +45,7 @@ def affect(index, stamp_s=None):
     group = GroupAffect(
         0.0, 3, 1, 0.3, 0.3, 0.0, 1.0, SmileLevel.LOW, -0.01, NAN, 2.5, ("anna", "ben", "gone"), False
     )
-    faces = tuple(FaceAffect(*each) for each in zip(tracks, smiles))
+    faces = tuple(FaceAffect(track, Signals(smile)) for track, smile in zip(tracks, smiles))
     return FrameAffect(100.25 + index / 10 if stamp_s is None else stamp_s, index, 64, 48, faces, group)
 
 
@@ -66,7 +68,7 @@ def test_faces_and_group_of_each_frame_are_recorded(place):
             recorder.add(affect(index), PICTURE)
     found = read(place)
     assert [topic for topic, *_ in found] == ["/face_affect", "/group_affect"] * 30
-    assert [time_ns for _, time_ns, _ in found[::2]] == [nanoseconds(100.25 + n / 10) for n in range(30)]
+    assert [time_ns for _, time_ns, _ in found[::2]] == [nanoseconds_of(100.25 + n / 10) for n in range(30)]
     _, time_ns, faces = found[0]
     stamp = faces.header.stamp
     assert (stamp.sec * 10**9 + stamp.nanosec, faces.image_width, faces.image_height) == (time_ns, 64, 48)
@@ -140,7 +142,7 @@ STAMPS_S = [0.0, 1 / 3, 2_147_483_000.1, *np.random.default_rng(1).uniform(1.0e9
 
 @pytest.mark.parametrize("stamp_s", STAMPS_S)
 def test_a_stamp_survives_its_way_through_a_header(stamp_s):
-    sec, nanosec = divmod(nanoseconds(stamp_s), 10**9)
+    sec, nanosec = divmod(nanoseconds_of(stamp_s), 10**9)
     assert sec + nanosec * 1e-9 == pytest.approx(stamp_s, abs=1e-9)
     if stamp_s > 2**23:  # where ns are finer than a float
         assert sec + nanosec * 1e-9 == stamp_s
@@ -169,7 +171,7 @@ def test_a_killed_program_leaves_all_but_the_last_second(tmp_path):
     found = [(message.topic, message.time_ns) for message in scan_mcap(path)]
     faces = [time_ns for topic, time_ns in found if topic == "/face_affect"]
     # Ten frames a second: a chunk ends with the first frame that is a second after its first.
-    assert faces == [nanoseconds(100.25 + n / 10) for n in range(99)]
+    assert faces == [nanoseconds_of(100.25 + n / 10) for n in range(99)]
 
 
 def test_definitions_are_found_where_colcon_and_pip_put_them(tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from social_perception.core.signals import Signals
 from social_perception.core.types import Box, FaceAffect, Frame, FrameAffect, Smile, Track
 from social_perception.views import blur
 from social_perception.views.blur import CELLS, HOLD_S, HeadWatch, LookBack, head_box, hide, hide_all
@@ -19,7 +20,7 @@ def noise() -> np.ndarray:
 
 def affect(index: int, *boxes: Box, visible: bool = True, rate_hz: float = RATE_HZ) -> FrameAffect:
     faces = tuple(
-        FaceAffect(Track(f"p{n}", box, 0.5 * visible, visible), Smile.unknown())
+        FaceAffect(Track(f"p{n}", box, 0.5 * visible, visible), Signals(Smile.unknown()))
         for n, box in enumerate(boxes)
     )
     return FrameAffect(index / rate_hz, index, SIZE[1], SIZE[0], faces)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from social_perception.core.signals import Signals
 from social_perception.core.types import Box, FaceAffect, FrameAffect, GroupAffect, Smile, SmileLevel, Track
 from social_perception.views.colors import LEVEL_COLORS, level_color
 from social_perception.views.overlay import WARNING_COLOR, draw_overlay
@@ -17,7 +18,7 @@ BARE = {"header": False, "legend": False}
 
 def face(face_id, intensity, *, valid=True, visible=True, box=None):
     smile = Smile(intensity, SmileLevel.of_intensity(intensity), (0.1, 0.2, 0.3, 0.4), 9, valid)
-    return FaceAffect(Track(face_id, box or Box(100.0, 200.0, 80.0, 90.0), 0.9, visible), smile)
+    return FaceAffect(Track(face_id, box or Box(100.0, 200.0, 80.0, 90.0), 0.9, visible), Signals(smile))
 
 
 def group(*, size=2, level=SmileLevel.MEDIUM, stale=False):

@@ -10,7 +10,8 @@ import pytest
 
 from social_perception.core.config import ReportConfig
 from social_perception.core.errors import ConfigurationError, OutputError
-from social_perception.core.timelines import GroupTimeline, Timeline, read_boxes, read_group, read_timelines
+from social_perception.core.signals import Signals
+from social_perception.core.timelines import Timeline, read_boxes, read_group, read_timelines
 from social_perception.core.types import (
     Box,
     FaceAffect,
@@ -57,10 +58,9 @@ def group_of(levels, rate_hz=10.0, stamps_s=None, sizes=None, synchronies=None):
     counts = np.array(sizes if sizes is not None else [2] * count, np.int64)
     stamps_s = base.stamps_s if stamps_s is None else np.array(stamps_s, float)
     synchronies = unknown if synchronies is None else np.array(synchronies, float)
-    return GroupTimeline(
-        *("group", stamps_s, base.frames, base.intensities, base.levels),
-        *(counts, counts, base.intensities, unknown, unknown, unknown, synchronies),
-    )
+    values = {"group_size": counts, "valid_faces": counts, "mean_intensity": base.intensities}
+    values |= {"dispersion": unknown, "synchrony": synchronies}
+    return Timeline("group", stamps_s, base.frames, base.intensities, base.levels, values)
 
 
 def report(tmp_path, faces, group, **options):
@@ -351,11 +351,13 @@ def write_tables(folder, rows):
     with FaceTable(folder / "faces.csv") as faces, GroupTable(folder / "group.csv") as groups:
         for index in range(count):
             seen = tuple(
-                FaceAffect(Track(name, Box(40.0 + 60 * place, 50.0, 40.0, 50.0), 0.9), smile(levels[index]))
+                FaceAffect(
+                    Track(name, Box(40.0 + 60 * place, 50.0, 40.0, 50.0), 0.9), Signals(smile(levels[index]))
+                )
                 for place, (name, levels) in enumerate(rows.items())
                 if index < len(levels) and levels[index] is not None
             )
-            known = [each.smile.intensity for each in seen if each.smile.valid]
+            known = [each[Smile].intensity for each in seen if each[Smile].valid]
             mean = float(np.mean(known)) if known else NAN
             affect = GroupAffect(
                 index / 10, len(seen), len(known), mean, mean, 0.125, 0.5, SmileLevel.of_intensity(mean),
@@ -372,13 +374,11 @@ PARTY = {"anna": [255] * 3 + [0] * 10 + [3] * 12, "ben": [None] * 5 + [1] * 10 +
 
 def test_the_group_table_read_back_has_all_its_numbers(tmp_path):
     _, group = write_tables(tmp_path, PARTY)
-    assert group.group_sizes.tolist() == [2] * 5 + [3] * 20
-    assert group.valid_faces.tolist() == [1] * 3 + [2] * 2 + [3] * 20
-    assert group.dispersions == pytest.approx([0.125] * 25)
-    assert group.synchronies == pytest.approx([NAN] * 5 + [0.25] * 20, nan_ok=True)
-    assert group.trends == pytest.approx([0.01] * 25)
-    (plain,) = read_timelines(tmp_path / "group.csv")
-    assert plain.intensities == pytest.approx(group.intensities, nan_ok=True)
+    assert group.values["group_size"].tolist() == [2] * 5 + [3] * 20
+    assert group.values["valid_faces"].tolist() == [1] * 3 + [2] * 2 + [3] * 20
+    assert group.values["dispersion"] == pytest.approx([0.125] * 25)
+    assert group.values["synchrony"] == pytest.approx([NAN] * 5 + [0.25] * 20, nan_ok=True)
+    assert group.values["trend"] == pytest.approx([0.01] * 25)
 
 
 def test_the_report_and_the_tables_say_the_same(tmp_path):
@@ -541,5 +541,5 @@ def test_boxes_read_back_are_those_of_the_frames(tmp_path):
     found = read_boxes(tmp_path / "faces.csv", [0, 20, 999])
     assert [each.track.id for each in found[20]] == ["anna", "ben", "cleo"]
     assert found[20][1].track.box == Box(100.0, 50.0, 40.0, 50.0)
-    assert [(each.smile.valid, each.smile.level) for each in found[0]] == [(False, 255), (True, 0)]
+    assert [(each[Smile].valid, each[Smile].level) for each in found[0]] == [(False, 255), (True, 0)]
     assert found[999] == ()

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from social_perception.core.camera import Intrinsics
+from social_perception.core.signals import Signals
 from social_perception.core.types import Box, FaceAffect, GroupAffect, Position, Smile, SmileLevel, Track
 from social_perception.views.colors import level_color
 from social_perception.views.scene import figures_of, group_position, group_text, label_position
@@ -15,7 +16,7 @@ PLANE_M = 2.0
 
 def face(box: Box, position: Position | None = None, *, valid: bool = True, name: str = "a") -> FaceAffect:
     smile = Smile(0.7, SmileLevel.MEDIUM, (0.1, 0.1, 0.7, 0.1), 9, valid)
-    return FaceAffect(Track(name, box, float(valid), valid, position), smile)
+    return FaceAffect(Track(name, box, float(valid), valid, position), Signals(smile))
 
 
 def group(size: int = 2, *, stale: bool = False) -> GroupAffect:

@@ -7,6 +7,7 @@ import pytest
 from pympi.Elan import Eaf
 
 from social_perception.core.errors import OutputError
+from social_perception.core.signals import Signals
 from social_perception.core.timelines import Timeline, read_timelines
 from social_perception.core.types import (
     Box,
@@ -21,13 +22,13 @@ from social_perception.core.types import (
 from social_perception.sinks.elan import LevelRun, level_runs, write_elan
 from social_perception.sinks.tables import (
     BOX_COLUMNS,
-    FACE_COLUMNS,
-    GROUP_COLUMNS,
     SCORE_COLUMNS,
     BoxTable,
     FaceTable,
     GroupTable,
     ScoreTable,
+    face_columns,
+    group_columns,
 )
 from social_perception.sinks.video import VideoWriter
 from social_perception.views.overlay import draw_overlay
@@ -43,7 +44,7 @@ def smile(intensity, *, valid=True):
 
 def face(face_id, intensity, *, valid=True, visible=True, box=None):
     track = Track(face_id, box or Box(100.0, 200.0, 80.0, 90.0), 0.9, visible)
-    return FaceAffect(track, smile(intensity, valid=valid))
+    return FaceAffect(track, Signals(smile(intensity, valid=valid)))
 
 
 def group(stamp_s=0.0, *, size=2, level=SmileLevel.MEDIUM, stale=False):
@@ -65,10 +66,10 @@ def rows(path):
 
 def test_the_columns_are_those_that_scripts_depend_on():
     smiles = "intensity,level,p_neutral,p_low,p_medium,p_high"
-    assert ",".join(FACE_COLUMNS) == f"stamp_s,frame,face_id,x,y,width,height,{smiles}"
+    assert ",".join(face_columns()) == f"stamp_s,frame,face_id,x,y,width,height,{smiles}"
     assert ",".join(SCORE_COLUMNS) == f"name,found,x,y,width,height,{smiles}"
     assert ",".join(BOX_COLUMNS) == "image,left,top,width,height,confidence"
-    assert ",".join(GROUP_COLUMNS) == (
+    assert ",".join(group_columns()) == (
         "stamp_s,frame,group_size,valid_faces,intensity,mean_intensity,dispersion,smiling_fraction,level,"
         "trend,synchrony,window_s,face_ids,stale"
     )
@@ -83,7 +84,7 @@ def test_a_face_table_has_a_row_per_visible_face(tmp_path):
         "0.300000", "3", "a", "100.0", "200.0", "80.0", "90.0", "0.7", "2", "0.1", "0.2", "0.3", "0.4",
     ]  # fmt: skip
     assert second["face_id"] == "b"
-    assert [second[name] for name in FACE_COLUMNS[7:]] == [""] * 6
+    assert [second[name] for name in face_columns()[7:]] == [""] * 6
 
 
 def test_a_group_table_has_a_row_per_frame_and_empty_cells_for_the_unknown(tmp_path):

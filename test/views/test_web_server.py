@@ -16,6 +16,7 @@ from aiohttp import WSMsgType, WSServerHandshakeError
 from social_perception import __version__
 from social_perception.core.config import WebConfig
 from social_perception.core.errors import ConfigurationError, WebError
+from social_perception.core.signals import Signals
 from social_perception.core.types import Box, FaceAffect, FrameAffect, GroupAffect, Smile, SmileLevel, Track
 from social_perception.views.overlay import draw_overlay
 from social_perception.views.web import access, client, connection, guesses, hub, listening, server
@@ -34,7 +35,7 @@ FAST_HZ = 60.0
 
 def face(name="f1", intensity=0.5, *, visible=True, valid=True, left=0.0):
     smile = Smile(intensity, SmileLevel.of_intensity(intensity), (0.25,) * 4, 9, valid)
-    return FaceAffect(Track(name, Box(left, 36.0, 64.0, 72.0), 0.9, visible), smile)
+    return FaceAffect(Track(name, Box(left, 36.0, 64.0, 72.0), 0.9, visible), Signals(smile))
 
 
 def group(stale=False, intensity=0.5):
@@ -156,7 +157,7 @@ def raw(dashboard, request):
 
 def test_a_state_says_where_everybody_is_and_what_is_not_known_is_null(serve):
     dashboard = serve()
-    unknown = FaceAffect(Track("f2", Box(320.0, 0.0, 64.0, 72.0), 0.0, False), Smile.unknown())
+    unknown = FaceAffect(Track("f2", Box(320.0, 0.0, 64.0, 72.0), 0.0, False), Signals(Smile.unknown()))
     dashboard.show(affect(12.345, (face(intensity=0.63), unknown), group=group(intensity=NAN)))
 
     async def scenario():

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from social_perception.core.config import WebConfig
+from social_perception.core.signals import Signals
 from social_perception.core.types import Box, FaceAffect, FrameAffect, GroupAffect, Smile, SmileLevel, Track
 
 WIDTH, HEIGHT = 1280, 720
@@ -25,12 +26,12 @@ def person(name, x=0.5, y=0.5, intensity=0.0, *, size=0.08, visible=True):
         smile = Smile.unknown(3)
     else:
         smile = Smile(intensity, SmileLevel.of_intensity(intensity), (0.25, 0.25, 0.25, 0.25), 20, True)
-    return FaceAffect(Track(name, box, 0.9 if visible else 0.0, visible), smile)
+    return FaceAffect(Track(name, box, 0.9 if visible else 0.0, visible), Signals(smile))
 
 
 def affect_of(stamp_s, people, *, trend=0.0, synchrony=math.nan, stale=False):
     """A frame's affect; the group's numbers are the plain means of those known."""
-    known = [face.smile.intensity for face in people if face.smile.valid]
+    known = [face[Smile].intensity for face in people if face[Smile].valid]
     mean = sum(known) / len(known) if known else math.nan
     group = GroupAffect(
         stamp_s=stamp_s,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from social_perception.core.timelines import GroupTimeline, Timeline
+from social_perception.core.timelines import Timeline
 from social_perception.views.report import write_report
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -31,10 +31,9 @@ def path(tmp_path_factory):
         (np.isin(frames, face.frames).astype(np.int64) for face in faces), np.zeros(len(frames), np.int64)
     )
     unknown = np.full(len(frames), np.nan)
-    group = GroupTimeline(
-        *("group", frames / RATE_HZ, frames, values, levels, sizes, sizes),
-        *(values, unknown, unknown, unknown, unknown),
-    )
+    numbers = {"group_size": sizes, "valid_faces": sizes, "mean_intensity": values}
+    numbers |= {"dispersion": unknown, "synchrony": unknown}
+    group = Timeline("group", frames / RATE_HZ, frames, values, levels, numbers)
     target = tmp_path_factory.mktemp("report") / "report.html"
     write_report(target, faces, group, video="party.mp4")
     return target

@@ -9,25 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from social_perception.core.config import GroupConfig
-from social_perception.core.types import FaceAffect, GroupAffect, SmileLevel
+from social_perception.core.signals import Signals
+from social_perception.core.types import FaceAffect, GroupAffect, Smile, SmileLevel
 from social_perception.perception.group.history import History
 from social_perception.perception.group.weights import person_weights
 
-NOTHING_SEEN = GroupAffect(
-    stamp_s=0.0,
-    group_size=0,
-    valid_faces=0,
-    intensity=math.nan,
-    mean_intensity=math.nan,
-    dispersion=math.nan,
-    smiling_fraction=math.nan,
-    level=SmileLevel.UNKNOWN,
-    trend=math.nan,
-    synchrony=math.nan,
-    window_s=0.0,
-    face_ids=(),
-    stale=True,
-)
+NOTHING_SEEN = GroupAffect.unknown()
 """The group before the first image: all values are unknown."""
 
 
@@ -43,18 +30,25 @@ class GroupAggregator:
         self._history = History()
         self._latest = NOTHING_SEEN
 
-    def update(self, faces: Sequence[FaceAffect], stamp_s: float) -> GroupAffect:
+    def update(
+        self, faces: Sequence[FaceAffect], stamp_s: float, signals: Signals | None = None
+    ) -> GroupAffect:
         """Take in the faces of one frame (none is an empty room) and return the group's affect.
 
         Only faces whose smile is valid enter the numbers; all faces count in ``group_size``.
+
+        Args:
+            faces: of the frame.
+            stamp_s: time of the frame.
+            signals: the group's further signals.
         """
-        valid = [face for face in faces if face.smile.valid]
-        intensities = np.array([face.smile.intensity for face in valid], dtype=float)
+        valid = [face for face in faces if face[Smile].valid]
+        intensities = np.array([face[Smile].intensity for face in valid], dtype=float)
         weights = person_weights(valid, self.config.size_exponent, self.config.center_weight)
         intensity = float(weights @ intensities) if valid else math.nan
         ids = [face.track.id for face in valid]
         self._history.add(stamp_s, ids, intensities, intensity, self.config.window_s)
-        smiling = [face.smile.level >= self.config.smiling_level for face in valid]
+        smiling = [face[Smile].level >= self.config.smiling_level for face in valid]
         self._latest = GroupAffect(
             stamp_s=stamp_s,
             group_size=len(faces),
@@ -69,6 +63,7 @@ class GroupAggregator:
             window_s=self._history.span_s,
             face_ids=tuple(face.track.id for face in faces),
             stale=False,
+            signals=signals or Signals(),
         )
         return self._latest
 

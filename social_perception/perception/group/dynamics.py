@@ -27,7 +27,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from social_perception.core.config import DynamicsConfig
-from social_perception.core.types import FaceAffect, GroupDynamics, PairDynamics
+from social_perception.core.types import FaceAffect, GroupDynamics, PairDynamics, Smile
 from social_perception.perception.group.correlation import FloatArray, correlation_matrix
 from social_perception.perception.group.history import History
 
@@ -55,8 +55,8 @@ class DynamicsEstimator:
 
     def add(self, faces: Sequence[FaceAffect], stamp_s: float) -> None:
         """Take in the faces of one frame; only valid smiles count. A stamp that goes back begins anew."""
-        valid = [face for face in faces if face.smile.valid]
-        intensities = np.array([face.smile.intensity for face in valid], dtype=float)
+        valid = [face for face in faces if face[Smile].valid]
+        intensities = np.array([face[Smile].intensity for face in valid], dtype=float)
         ids = [face.track.id for face in valid]
         self._history.add(stamp_s, ids, intensities, math.nan, self.config.dynamics_window_s)
         self._present = tuple(sorted(face.track.id for face in faces))

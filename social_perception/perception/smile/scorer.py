@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from social_perception.core.config import SmileConfig
-from social_perception.core.types import ImageArray, Smile, Track
+from social_perception.core.config import PipelineConfig, SmileConfig
+from social_perception.core.types import ImageArray, Smile, Track, TrackedFaces
 
 
 class Scorer(Protocol):
@@ -30,3 +30,22 @@ class Scorer(Protocol):
 
     def reset(self) -> None:
         """Forget every track."""
+
+
+class SmileEstimator:
+    """Scores the smiles of a frame's faces, as a step of the pipeline."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer = scorer
+
+    def estimate(self, faces: TrackedFaces) -> tuple[Smile, ...]:
+        """Return one Smile per track; see :meth:`Scorer.score`."""
+        return self.scorer.score(faces.tracks, faces.crops, faces.stamp_s)
+
+    def configure(self, config: PipelineConfig) -> None:
+        """Apply the dynamic settings, between two frames."""
+        self.scorer.config = config.smile
+
+    def reset(self) -> None:
+        """Forget every track."""
+        self.scorer.reset()

@@ -13,7 +13,7 @@ import pandas as pd
 
 from social_perception.core.config import PipelineConfig, SmileConfig
 from social_perception.core.errors import SourceError
-from social_perception.core.types import Frame, FrameAffect, SmileLevel
+from social_perception.core.types import Frame, FrameAffect, Smile, SmileLevel
 from social_perception.perception.pipeline import make_pipeline
 from social_perception.research.evaluation.metrics import FloatArray, false_smile_rate, pearson, spearman
 from social_perception.research.training.stills import data_folder
@@ -92,10 +92,10 @@ def _timeline(clip: str, rows: pd.DataFrame, model: str) -> ClipTimeline:
 
 
 def _largest(affect: FrameAffect) -> tuple[float, float]:
-    faces = [face for face in affect.faces if face.track.visible and face.smile.level != SmileLevel.UNKNOWN]
+    faces = [face for face in affect.faces if face.track.visible and face[Smile].level != SmileLevel.UNKNOWN]
     if not faces:
         return math.nan, math.nan
-    smile = max(faces, key=lambda face: face.track.box.area).smile
+    smile = max(faces, key=lambda face: face.track.box.area)[Smile]
     return smile.intensity, float(smile.level)
 
 

@@ -139,7 +139,7 @@ def _visible_crops(video: Path) -> Iterator[dict[str, ImageArray]]:
         with VideoSource(video) as source:
             frames = tqdm(source, desc=f"faces of {video.name}", total=source.frame_count, mininterval=5)
             for frame in frames:
-                tracks = [track for track in tracking.update(frame) if track.visible]
+                tracks = [track for track in tracking.process(frame).tracks if track.visible]
                 crops = crop_faces(frame.image, [track.box for track in tracks])
                 yield {track.id: crop for track, crop in zip(tracks, crops)}
     finally:

@@ -18,8 +18,10 @@ from social_perception.core.config import WebConfig
 from social_perception.core.errors import ImageError
 from social_perception.core.secret import is_plain
 from social_perception.core.types import FrameAffect, GroupAffect
-from social_perception.ros.convert import FaceAffectArray, GroupAffectMessage, faces_of, group_of, seconds
+from social_perception.ros.convert import faces_of, group_of, seconds
 from social_perception.ros.support.config import DashboardConfig, NodeConfig
+from social_perception.ros.support.messages import FaceAffectArray
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 from social_perception.ros.support.qos import NEWEST_RESULT_QOS, image_qos
 from social_perception.ros.support.runner import run
 from social_perception.ros.support.stage import Stage

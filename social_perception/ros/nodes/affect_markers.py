@@ -17,10 +17,12 @@ from visualization_msgs.msg import Marker, MarkerArray
 from social_perception.core.camera import Intrinsics
 from social_perception.core.errors import ImageError
 from social_perception.core.types import GroupAffect
-from social_perception.ros.convert import FaceAffectArray, GroupAffectMessage, faces_of, group_of
+from social_perception.ros.convert import faces_of, group_of
 from social_perception.ros.support.calibration import intrinsics_of
 from social_perception.ros.support.config import MarkersConfig
 from social_perception.ros.support.marker_messages import MarkerStyle, Numbers, removal_of_all
+from social_perception.ros.support.messages import FaceAffectArray
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 from social_perception.ros.support.qos import NEWEST_RESULT_QOS, RESULT_QOS, image_qos
 from social_perception.ros.support.runner import run
 from social_perception.ros.support.stage import Stage

@@ -19,19 +19,13 @@ from std_msgs.msg import Header
 
 from social_perception.core.errors import ImageError
 from social_perception.core.types import FaceAffect, FrameAffect, GroupAffect, ImageArray
-from social_perception.ros.convert import (
-    FaceAffectArray,
-    GroupAffectMessage,
-    faces_of,
-    group_of,
-    nanoseconds,
-    seconds,
-)
-from social_perception.ros.support.blob import blob
+from social_perception.ros.convert import blob, faces_of, group_of, nanoseconds, seconds
 from social_perception.ros.support.camera_input import subscribe_images
 from social_perception.ros.support.config import ImageInputConfig, NodeConfig, OverlayConfig
 from social_perception.ros.support.images import decode, encode
 from social_perception.ros.support.matching import Match, StampMatcher
+from social_perception.ros.support.messages import FaceAffectArray
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 from social_perception.ros.support.qos import NEWEST_RESULT_QOS, RESULT_QOS
 from social_perception.ros.support.runner import run
 from social_perception.ros.support.stage import Stage

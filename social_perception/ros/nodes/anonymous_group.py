@@ -7,6 +7,7 @@ ids and the values of fewer than ``min_group_size`` people.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,22 +27,15 @@ from social_perception.core.config import (
     joined,
 )
 from social_perception.core.errors import ConfigurationError
-from social_perception.core.types import FaceAffect, Frame, GroupAffect
+from social_perception.core.types import Frame, FrameAffect, GroupAffect
 from social_perception.perception.group.anonymity import without_people
-from social_perception.ros.convert import (
-    GroupAffectMessage,
-    face_affect_message,
-    faces_of,
-    group_affect_message,
-    in_picture,
-    seconds,
-    tracked_faces_message,
-    tracks_of,
-)
+from social_perception.ros.convert import in_image, seconds
 from social_perception.ros.support.camera_input import subscribe_images
 from social_perception.ros.support.config import DepthConfig, ImageInputConfig
 from social_perception.ros.support.depth_input import DepthInput
 from social_perception.ros.support.images import decode
+from social_perception.ros.support.messages import MESSAGES
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 from social_perception.ros.support.qos import RESULT_QOS
 from social_perception.ros.support.resources import Equipment
 from social_perception.ros.support.runner import run
@@ -123,26 +117,24 @@ class AnonymousGroupNode(Stage):
 
     def restart(self) -> None:
         with self._lock:
-            self._pipeline.tracking.reset()
-            self._pipeline.scorer.reset()
-            self._pipeline.aggregator.reset()
+            self._pipeline.reset()
             self._header = None
         if self._depth is not None:
             self._depth.forget()
 
     def equipment(self) -> Equipment:
-        scorer = getattr(self._pipeline, "scorer", None)
-        return Equipment.of(scorer)
+        estimators = getattr(getattr(self._pipeline, "estimation", None), "estimators", {})
+        return Equipment.of(getattr(estimators.get("smile"), "scorer", None))
 
     # In the worker's thread.
 
     def process(self, message: Image | CompressedImage) -> int:
         if self._config is not self._applied:
             self._apply()
-        faces, stamp_s = self._faces(message), seconds(message.header.stamp)
+        affect = self._estimate(message)
         with self._lock:
-            before = self._pipeline.aggregator.current(0.0).face_ids if self._header is not None else None
-            group = self._pipeline.aggregator.update(faces, stamp_s)
+            before = self._pipeline.aggregation.current(0.0).face_ids if self._header is not None else None
+            group = self._pipeline.aggregation.process(affect).group
             self._header, self._told = message.header, False
             if before is None or set(before) != set(group.face_ids):
                 self._publish(group)
@@ -150,37 +142,30 @@ class AnonymousGroupNode(Stage):
 
     def _apply(self) -> None:
         self._applied = self._config
-        self._pipeline.tracking.reconfigure(self._applied)
-        self._pipeline.scorer.config = self._applied.smile
-        self._pipeline.aggregator.config = self._applied.group
+        self._pipeline.configure(self._applied)
 
-    def _faces(self, message: Image | CompressedImage) -> tuple[FaceAffect, ...]:
-        """The people with their smiles, by way of the messages: the group's weights rest on whole pixels."""
-        from social_perception.perception.smile.crop import crop_faces
-
+    def _estimate(self, message: Image | CompressedImage) -> FrameAffect:
         frame = Frame(decode(message), seconds(message.header.stamp), self._index)
         self._index += 1
-        tracks = in_picture(self._pipeline.tracking.update(frame), frame.width, frame.height)
+        faces = in_image(self._pipeline.tracking.process(frame))
         if self._depth is not None:
-            tracks = self._depth.locate(tracks, frame, message.header)
-        tracked = tracked_faces_message(message.header, frame, tracks, None)
-        crops = crop_faces(frame.image, [track.box for track in tracks])
-        smiles = self._pipeline.scorer.score(tracks_of(tracked), crops, frame.stamp_s)
-        return faces_of(face_affect_message(tracked, smiles))
+            located = self._depth.locate(faces.tracks, frame, message.header)
+            faces = dataclasses.replace(faces, tracks=located)
+        return self._pipeline.estimation.process(faces)
 
     # In either thread.
 
     def _publish_current(self) -> None:
         silence_s = self.input.silence_s() if self.input is not None else 0.0
         with self._lock:
-            self._publish(self._pipeline.aggregator.current(silence_s))
+            self._publish(self._pipeline.aggregation.current(silence_s))
 
     def _publish(self, group: GroupAffect) -> None:
         header = self._header
         if header is None:
             header = Header(stamp=self.get_clock().now().to_msg())
         told = without_people(group, self.parameters[AnonymityConfig].min_group_size)
-        self._publisher.publish(group_affect_message(header, told))
+        self._publisher.publish(MESSAGES.group_affect(header, told))
         # The same image again, because nothing newer came, is no news and has no latency.
         if self._header is not None and not self._told:
             self._told = True

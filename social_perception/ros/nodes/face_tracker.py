@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,14 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from social_perception.core.config import DetectionConfig, PipelineConfig, TrackingConfig
-from social_perception.core.types import Frame, Track
-from social_perception.ros.convert import TrackedFaceArray, in_picture, seconds, tracked_faces_message
+from social_perception.core.types import Frame, TrackedFaces
+from social_perception.ros.convert import in_image, seconds
 from social_perception.ros.support.camera_input import subscribe_images
 from social_perception.ros.support.config import DepthConfig, ImageInputConfig, TrackedFacesConfig
 from social_perception.ros.support.crop_exchange import CropExchange
 from social_perception.ros.support.depth_input import DepthInput
 from social_perception.ros.support.images import decode
+from social_perception.ros.support.messages import MESSAGES, TrackedFaceArray
 from social_perception.ros.support.qos import RESULT_QOS
 from social_perception.ros.support.resources import Equipment
 from social_perception.ros.support.runner import run
@@ -109,30 +111,23 @@ class FaceTrackerNode(Stage):
     def process(self, message: Image | CompressedImage) -> int:
         if self._config is not self._applied:
             self._applied = self._config
-            self._tracking.reconfigure(self._applied)
+            self._tracking.configure(self._applied)
         frame = Frame(decode(message), seconds(message.header.stamp), self._index)
         self._index += 1
-        tracks = in_picture(self._tracking.update(frame), frame.width, frame.height)
+        faces = in_image(self._tracking.process(frame))
         if self._depth is not None:
-            tracks = self._depth.locate(tracks, frame, message.header)
-        self._publish(message.header, frame, tracks)
+            located = self._depth.locate(faces.tracks, frame, message.header)
+            faces = dataclasses.replace(faces, tracks=located)
+        self._publish(message.header, faces)
         self.note_published(message.header.stamp)
-        return len(tracks)
+        return len(faces.tracks)
 
-    def _publish(self, header: Header, frame: Frame, tracks: Sequence[Track]) -> None:
+    def _publish(self, header: Header, faces: TrackedFaces) -> None:
         published = self.parameters[TrackedFacesConfig].publish_crops
-        handed_over = self._exchange.is_open(self._topic)
-        crops = _crop(frame, tracks) if published or handed_over else None
-        tracked = tracked_faces_message(header, frame, tracks, crops if published else None)
-        if crops is not None and handed_over:
-            self._exchange.put(self._topic, tracked, crops)
+        tracked = MESSAGES.tracked_faces(header, faces, crops=published)
+        if self._exchange.is_open(self._topic):
+            self._exchange.put(self._topic, tracked, faces.crops)
         self._publisher.publish(tracked)
-
-
-def _crop(frame: Frame, tracks: Sequence[Any]) -> Any:
-    from social_perception.perception.smile.crop import crop_faces
-
-    return crop_faces(frame.image, [track.box for track in tracks])
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -12,15 +12,10 @@ from social_perception.core.config import DynamicsConfig, GroupConfig
 from social_perception.core.types import GroupAffect
 from social_perception.perception.group.aggregator import GroupAggregator
 from social_perception.perception.group.dynamics import DynamicsEstimator
-from social_perception.ros.convert import (
-    FaceAffectArray,
-    GroupAffectMessage,
-    GroupDynamicsMessage,
-    faces_of,
-    group_affect_message,
-    group_dynamics_message,
-    seconds,
-)
+from social_perception.ros.convert import faces_of, seconds
+from social_perception.ros.support.messages import MESSAGES, FaceAffectArray
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
+from social_perception.ros.support.messages import GroupDynamics as GroupDynamicsMessage
 from social_perception.ros.support.qos import RESULT_QOS
 from social_perception.ros.support.runner import run
 from social_perception.ros.support.stage import Stage
@@ -96,7 +91,7 @@ class GroupAffectNode(Stage):
         # Once a second: 10 ms for 16 people, 40 ms for 64, half of it the message.
         stale = self._aggregator.current(self._silence_s()).stale
         dynamics = dataclasses.replace(self._dynamics.estimate(), stale=stale)
-        self._dynamics_publisher.publish(group_dynamics_message(self._newest_header(), dynamics))
+        self._dynamics_publisher.publish(MESSAGES.group_dynamics(self._newest_header(), dynamics))
 
     def _silence_s(self) -> float:
         return self.input.silence_s() if self.input is not None else 0.0
@@ -106,7 +101,7 @@ class GroupAffectNode(Stage):
 
     def _publish(self, group: GroupAffect) -> None:
         header = self._newest_header()
-        self._publisher.publish(group_affect_message(header, group))
+        self._publisher.publish(MESSAGES.group_affect(header, group))
         # The same image again, because nothing newer came, is no news and has no latency.
         if self._header is not None and not self._told:
             self._told = True

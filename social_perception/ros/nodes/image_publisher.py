@@ -70,7 +70,7 @@ class ImagePublisher(Node):
         self._answered = threading.Event()
         if heed_answers:
             # Imported here: pictures alone need none of our messages.
-            from social_perception.ros.convert import FaceAffectArray
+            from social_perception.ros.support.messages import FaceAffectArray
 
             self.create_subscription(FaceAffectArray, "face_affect", self._on_answer, RESULT_QOS)
 

@@ -18,16 +18,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from social_perception.core.errors import ImageError
-from social_perception.core.types import CROP_SIZE_PX, Box, Frame, ImageArray, Track
+from social_perception.core.types import CROP_SIZE_PX, Box, ImageArray, Track, TrackedFaces
 from social_perception.perception.smile.crop import crop_faces
-from social_perception.ros.convert import (
-    TrackedFaceArray,
-    in_picture,
-    nanoseconds,
-    seconds,
-    tracked_faces_message,
-)
-from social_perception.ros.support.checks import check_count
+from social_perception.ros.convert import check_count, nanoseconds, seconds
 from social_perception.ros.support.config import (
     HumansConfig,
     ImageInputConfig,
@@ -35,6 +28,7 @@ from social_perception.ros.support.config import (
     Ros4HriFacesConfig,
 )
 from social_perception.ros.support.images import decode
+from social_perception.ros.support.messages import MESSAGES, TrackedFaceArray
 from social_perception.ros.support.qos import RESULT_QOS, image_qos, subscribe
 from social_perception.ros.support.ros4hri_messages import IdsList, NormalizedRegionOfInterest2D, roi_of
 from social_perception.ros.support.ros4hri_values import NormalizedRoi, is_topic_name, unpadded
@@ -287,7 +281,7 @@ class Ros4HriFacesNode(Stage):
             raise ImageError(text)
 
     def _tracks(self, faces: Sequence[HriFace]) -> tuple[Track, ...]:
-        return in_picture([self._track(face) for face in faces], *self._size)
+        return tuple(self._track(face) for face in faces)
 
     def _track(self, face: HriFace) -> Track:
         # A detector that never gives a confidence does not mean that it never sees anybody.
@@ -300,9 +294,11 @@ class Ros4HriFacesNode(Stage):
         self, group: HriGroup, picture: ImageArray, tracks: Sequence[Track], crops: ImageArray | None
     ) -> None:
         header: Header = group.header
-        frame = Frame(picture, seconds(header.stamp), self._index)
+        height, width = picture.shape[:2]
+        known = np.zeros((len(tracks), CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8) if crops is None else crops
+        faces = TrackedFaces(seconds(header.stamp), self._index, width, height, tuple(tracks), known)
         self._index += 1
-        self._publisher.publish(tracked_faces_message(header, frame, tracks, crops))
+        self._publisher.publish(MESSAGES.tracked_faces(header, faces, crops=crops is not None))
         self.note_published(header.stamp)
 
     def _margin(self) -> float:

@@ -14,10 +14,11 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from social_perception.core.types import FaceAffect, ImageArray
+from social_perception.core.types import FaceAffect, ImageArray, Smile
 from social_perception.perception.smile.crop import CROP_MARGIN
-from social_perception.ros.convert import FaceAffectArray, TrackedFaceArray, crops_of, faces_of, nanoseconds
+from social_perception.ros.convert import crops_of, faces_of, nanoseconds
 from social_perception.ros.support.config import HumansConfig, NodeConfig, Ros4HriConfig
+from social_perception.ros.support.messages import FaceAffectArray, TrackedFaceArray
 from social_perception.ros.support.qos import NEWEST_RESULT_QOS, RESULT_QOS
 from social_perception.ros.support.ros4hri_messages import (
     Expression,
@@ -57,7 +58,7 @@ class FaceTopics:
 
     def publish(self, header: Header, face: FaceAffect, width: int, height: int) -> None:
         """Publish what is known of the face in an image of this size."""
-        smile = face.smile
+        smile = face[Smile]
         # While the temporal window warms up nothing is valid, but every image counts.
         seen = smile.valid or smile.observed_frames != self._observed
         self._observed = smile.observed_frames

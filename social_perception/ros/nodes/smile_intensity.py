@@ -10,19 +10,14 @@ import numpy as np
 
 from social_perception.core.config import SmileConfig
 from social_perception.core.errors import SocialPerceptionError
-from social_perception.core.types import ImageArray, Smile, Track
+from social_perception.core.signals import Signals
+from social_perception.core.types import FaceAffect, FrameAffect, ImageArray, Smile, Track
 from social_perception.perception.smile.scorer import Scorer
-from social_perception.ros.convert import (
-    FaceAffectArray,
-    TrackedFaceArray,
-    crops_of,
-    face_affect_message,
-    seconds,
-    tracks_of,
-)
+from social_perception.ros.convert import crops_of, seconds, tracks_of
 from social_perception.ros.support.clocks import StampWatch
 from social_perception.ros.support.config import TrackersConfig
 from social_perception.ros.support.crop_exchange import CropExchange
+from social_perception.ros.support.messages import MESSAGES, FaceAffectArray, TrackedFaceArray
 from social_perception.ros.support.qos import RESULT_QOS
 from social_perception.ros.support.resources import Equipment
 from social_perception.ros.support.runner import run
@@ -158,7 +153,10 @@ class SmileIntensityNode(Stage):
             return None
 
     def _publish(self, part: Part, smiles: Sequence[Smile]) -> None:
-        self._outputs[part.tracker].publish(face_affect_message(part.message, smiles))
+        message = part.message
+        faces = tuple(FaceAffect(track, Signals(smile)) for track, smile in zip(tracks_of(message), smiles))
+        affect = FrameAffect(part.stamp_s, 0, message.image_width, message.image_height, faces)
+        self._outputs[part.tracker].publish(MESSAGES.face_affects(message.header, affect))
         self.note_published(part.message.header.stamp)
         self.health.processed(len(smiles))
 

@@ -12,7 +12,9 @@ from rclpy.subscription import Subscription
 from social_perception.behaviours.blackboard import NAMESPACE, AffectWriter, Clock
 from social_perception.behaviours.trees import py_trees
 from social_perception.core.errors import MessageError
-from social_perception.ros.convert import FaceAffectArray, GroupAffectMessage, faces_of, group_of
+from social_perception.ros.convert import faces_of, group_of
+from social_perception.ros.support.messages import FaceAffectArray
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 from social_perception.ros.support.qos import NEWEST_RESULT_QOS
 
 _THROTTLE_S = 5.0

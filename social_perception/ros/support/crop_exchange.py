@@ -6,7 +6,8 @@ import threading
 from collections import OrderedDict
 
 from social_perception.core.types import ImageArray
-from social_perception.ros.convert import TrackedFaceArray, nanoseconds
+from social_perception.ros.convert import nanoseconds
+from social_perception.ros.support.messages import TrackedFaceArray
 
 KEPT = 32
 """Messages whose crops wait at most: a second of a camera, while the process has no time for callbacks."""

@@ -22,9 +22,8 @@ from social_perception.core.camera import Intrinsics
 from social_perception.core.errors import CalibrationError, ImageError, SocialPerceptionError
 from social_perception.core.types import Frame, Position, Track
 from social_perception.perception.tracking.depth import DepthImage, face_positions
-from social_perception.ros.convert import nanoseconds
+from social_perception.ros.convert import all_finite, nanoseconds
 from social_perception.ros.support.calibration import intrinsics_of
-from social_perception.ros.support.checks import all_finite
 from social_perception.ros.support.config import DepthConfig, ImageInputConfig
 from social_perception.ros.support.qos import image_qos
 from social_perception.ros.support.stage import Stage

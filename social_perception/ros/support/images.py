@@ -14,7 +14,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from social_perception.core.types import ImageArray
-from social_perception.ros.support.blob import blob
+from social_perception.ros.convert import blob
 from social_perception.sources.images import decode_image
 from social_perception.sources.raw_images import Converter, decode_raw, rosbags_converter
 

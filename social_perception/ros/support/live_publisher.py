@@ -9,16 +9,10 @@ from builtin_interfaces.msg import Time
 from rclpy.signals import SignalHandlerOptions
 
 from social_perception.core.types import Frame, FrameAffect
-from social_perception.ros.convert import (
-    FaceAffectArray,
-    GroupAffectMessage,
-    face_affect_message,
-    group_affect_message,
-    in_picture,
-    tracked_faces_message,
-)
 from social_perception.ros.nodes.image_publisher import FRAME_ID
 from social_perception.ros.support.images import image_header
+from social_perception.ros.support.messages import MESSAGES, FaceAffectArray
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 from social_perception.ros.support.qos import RESULT_QOS
 
 
@@ -52,12 +46,9 @@ class LivePublisher:
         """Publish the faces and the group of a frame; the group alone where there was no frame."""
         header = image_header(self._stamp(affect.stamp_s), FRAME_ID)
         if frame is not None and self._faces is not None:
-            smiles = {face.track.id: face.smile for face in affect.faces}
-            tracks = in_picture([face.track for face in affect.faces], affect.width, affect.height)
-            tracked = tracked_faces_message(header, frame, tracks, None)
-            self._faces.publish(face_affect_message(tracked, [smiles[track.id] for track in tracks]))
+            self._faces.publish(MESSAGES.face_affects(header, affect))
         if affect.group is not None:
-            self._group.publish(group_affect_message(header, affect.group))
+            self._group.publish(MESSAGES.group_affect(header, affect.group))
 
     def _stamp(self, stamp_s: float) -> Time:
         if self._shift_s is None:

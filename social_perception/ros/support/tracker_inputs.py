@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from rclpy.node import Node
 
-from social_perception.ros.convert import TrackedFaceArray
+from social_perception.ros.support.messages import TrackedFaceArray
 from social_perception.ros.support.qos import NEWEST_RESULT_QOS
 from social_perception.ros.support.topic_input import TopicInput
 

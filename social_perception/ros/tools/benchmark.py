@@ -36,8 +36,10 @@ from social_perception.research.benchmarks.stream import (
     StreamRequest,
 )
 from social_perception.research.benchmarks.usage import UsageWatch
-from social_perception.ros.convert import FaceAffectArray, GroupAffectMessage, nanoseconds
+from social_perception.ros.convert import nanoseconds
 from social_perception.ros.support.images import encode, image_header
+from social_perception.ros.support.messages import FaceAffectArray
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 from social_perception.ros.support.qos import NEWEST_RESULT_QOS, RESULT_QOS
 from social_perception.ros.support.runner import exit_status, running
 from social_perception.ros.support.topic_input import TopicInput

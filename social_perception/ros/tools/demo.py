@@ -13,10 +13,12 @@ from typing import Any
 from rclpy.node import Node
 
 from social_perception.core.types import FrameAffect
-from social_perception.ros.convert import FaceAffectArray, GroupAffectMessage, faces_of, group_of, seconds
+from social_perception.ros.convert import faces_of, group_of, seconds
 from social_perception.ros.nodes.affect_markers import AffectMarkersNode
 from social_perception.ros.nodes.image_publisher import ImagePublisher, Player, add_source_options, parse
 from social_perception.ros.nodes.social_perception_all import pipeline
+from social_perception.ros.support.messages import FaceAffectArray
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 from social_perception.ros.support.qos import RESULT_QOS
 from social_perception.ros.support.runner import Running, exit_status, running
 from social_perception.sources.factory import default_source, open_source

@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from social_perception.core.config import ReportConfig
-from social_perception.core.timelines import GroupTimeline, Timeline
-from social_perception.core.types import SmileLevel
+from social_perception.core.signals import Field, Subject
+from social_perception.core.timelines import Timeline, figures_of
+from social_perception.core.types import GroupAffect, Smile, SmileLevel
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -76,8 +77,7 @@ class Clock:
         kept = []
         for face in faces:
             here = np.isin(face.frames, self.frames)
-            arrays = (face.stamps_s[here], face.frames[here], face.intensities[here], face.levels[here])
-            kept.append(face if here.all() else Timeline(face.name, *arrays))
+            kept.append(face if here.all() else face.where(here))
         return tuple(sorted((face for face in kept if len(face.frames)), key=lambda face: face.frames[0]))
 
 
@@ -142,6 +142,28 @@ def shares(seconds: Sequence[float]) -> tuple[float, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """The mean over time of a value that a further signal reports; NaN for unknown."""
+
+    field: Field
+    mean: float
+
+    @property
+    def text(self) -> str:
+        return self.field.text(self.mean)
+
+
+def further_figures(subject: Subject, timeline: Timeline, lengths_s: FloatArray) -> tuple[Figure, ...]:
+    """What the signals besides those of smiles report of a subject, averaged over time."""
+    fields = figures_of(subject, without=(Smile, GroupAffect))
+    return tuple(
+        Figure(each, mean_over_time(timeline.values[each.columns[0]], lengths_s))
+        for each in fields
+        if each.columns[0] in timeline.values
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     """The figures of one followed face; times in s, shares of the time it was seen, NaN for unknown."""
 
@@ -154,6 +176,7 @@ class Person:
     maximum_at_s: float
     level_shares: tuple[float, ...]
     smiles: tuple[Stretch, ...]
+    further: tuple[Figure, ...]
 
 
 def person(face: Timeline, clock: Clock, settings: ReportConfig) -> Person:
@@ -174,6 +197,7 @@ def person(face: Timeline, clock: Clock, settings: ReportConfig) -> Person:
         maximum_at_s=float(starts_s[highest]),
         level_shares=shares(seconds_per_level(face.levels, lengths_s)),
         smiles=smiles,
+        further=further_figures(Subject.FACE, face, lengths_s),
     )
 
 
@@ -277,6 +301,7 @@ class Summary:
     synchrony: float
     dispersion: float
     level_shares: tuple[float, ...]
+    further: tuple[Figure, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -284,7 +309,7 @@ class Summary:
 
 
 def summary(
-    faces: Sequence[Timeline], group: GroupTimeline | None, clock: Clock, settings: ReportConfig
+    faces: Sequence[Timeline], group: Timeline | None, clock: Clock, settings: ReportConfig
 ) -> Summary:
     """The figures of the whole video; without a group its affect is unknown."""
     nan = float("nan")
@@ -310,12 +335,13 @@ def summary(
     highest = int(np.nanargmax(group.intensities)) if any_known else 0
     return Summary(
         **base,
-        most_at_once=int(group.group_sizes.max()),
+        most_at_once=int(group.values["group_size"].max()),
         intensity=mean_over_time(group.intensities, lengths_s),
         highest=float(group.intensities[highest]),
         highest_at_s=float(group.stamps_s[highest]),
         smiling_share=smiling_s / known_s if known_s > 0 else nan,
-        synchrony=mean_over_time(group.synchronies, lengths_s),
-        dispersion=mean_over_time(group.dispersions, lengths_s),
+        synchrony=mean_over_time(group.values["synchrony"], lengths_s),
+        dispersion=mean_over_time(group.values["dispersion"], lengths_s),
         level_shares=shares(seconds_per_level(group.levels, lengths_s)),
+        further=further_figures(Subject.GROUP, group, lengths_s),
     )

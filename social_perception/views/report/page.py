@@ -12,7 +12,7 @@ import numpy as np
 
 from social_perception.core.config import ReportConfig
 from social_perception.core.errors import MissingDependencyError, OutputError
-from social_perception.core.timelines import GroupTimeline, Timeline
+from social_perception.core.timelines import Timeline
 from social_perception.views.colors import LEVEL_COLORS, text_color
 from social_perception.views.report import charts, text
 from social_perception.views.report.measures import (
@@ -81,7 +81,7 @@ class _Card:
 def write_report(
     path: str | Path,
     faces: Sequence[Timeline],
-    group: GroupTimeline | None,
+    group: Timeline | None,
     *,
     video: str | Path,
     thumbnails: Sequence[Thumbnail] = (),
@@ -112,7 +112,7 @@ def write_report(
 
 def render(
     faces: Sequence[Timeline],
-    group: GroupTimeline | None,
+    group: Timeline | None,
     *,
     video: str | Path,
     thumbnails: Sequence[Thumbnail],
@@ -142,6 +142,7 @@ def render(
             ticks=_ticks(axis),
             axis=axis,
             levels=_levels(),
+            further=[figure.field.label for figure in rows[0].figures.further] if rows else [],
             smiling=LEVELS[settings.smiling_level].label,
             settings=settings,
             most_open=_MOST_OPEN,
@@ -159,13 +160,13 @@ def _row(face: Timeline, clock: Clock, axis: charts.Axis, columns: int, settings
 
 
 def _group_chart(
-    group: GroupTimeline | None, clock: Clock, axis: charts.Axis, moments: Sequence[Moment]
+    group: Timeline | None, clock: Clock, axis: charts.Axis, moments: Sequence[Moment]
 ) -> _GroupChart:
     if group is None:
         return _GroupChart(charts.Curve(), "", "")
     places = clock.places(group)
     sizes = np.zeros(len(clock.frames), np.int64)
-    sizes[places] = group.group_sizes
+    sizes[places] = group.values["group_size"]
     spans = tuple(Stretch(moment.start_s, moment.end_s, 0, 0) for moment in moments)
     return _GroupChart(
         curve=charts.curve(places, group.intensities, clock, axis, charts.MOST_COLUMNS),

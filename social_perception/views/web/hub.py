@@ -22,7 +22,7 @@ from social_perception.core.types import FrameAffect, ImageArray
 from social_perception.views.web.client import Client
 from social_perception.views.web.history import History
 from social_perception.views.web.picture import make_jpeg
-from social_perception.views.web.snapshot import compact, state_text
+from social_perception.views.web.snapshot import compact, fields_shown, state_text
 
 _logger = logging.getLogger(__name__)
 
@@ -124,6 +124,7 @@ class Hub:
             "picture_allowed": self._config.picture,
             "people": self._people,
             "source": self._source_name,
+            "signals": fields_shown(),
         }
         # The history is JSON already.
         return f'{compact(about)[:-1]},"history":{self._history.text()}}}'

@@ -9,7 +9,8 @@ import json
 import math
 from typing import Any
 
-from social_perception.core.types import FaceAffect, FrameAffect, GroupAffect, SmileLevel
+from social_perception.core.signals import Subject, fields_of, signals_of
+from social_perception.core.types import FaceAffect, FrameAffect, GroupAffect, Smile
 
 _DIGITS = 4
 
@@ -40,7 +41,7 @@ def state_text(affect: FrameAffect | None, fps: float, message: str) -> str:
 
 def moment_text(affect: FrameAffect) -> str:
     """One entry of the history: time in s, the group's intensity, the intensity of each face known."""
-    known = {face.track.id: _number(face.smile.intensity) for face in affect.faces if face.smile.valid}
+    known = {face.track.id: _number(face[Smile].intensity) for face in affect.faces if face[Smile].valid}
     intensity = affect.group.intensity if affect.group is not None else math.nan
     entry = [
         _number(affect.stamp_s),
@@ -63,31 +64,29 @@ def _face(face: FaceAffect, affect: FrameAffect) -> dict[str, Any]:
         "x": _number(x / width),
         "y": _number(y / height),
         "size": _number(face.track.box.width / width),
-        "intensity": _number(face.smile.intensity),
-        "level": _level(face.smile.level),
-        "valid": face.smile.valid,
         "visible": face.track.visible,
-    }
+    } | _values(Subject.FACE, face)
 
 
 def _group(group: GroupAffect) -> dict[str, Any]:
+    return _values(Subject.GROUP, group)
+
+
+def _values(subject: Subject, signals: FaceAffect | GroupAffect) -> dict[str, Any]:
+    return {key: each for one in signals_of(subject) for key, each in one.json(signals[one.kind]).items()}
+
+
+def fields_shown() -> dict[str, list[dict[str, str]]]:
+    """What the page's state holds besides smiles: for each subject the key, label and unit of its values."""
     return {
-        "size": group.group_size,
-        "valid": group.valid_faces,
-        "intensity": _number(group.intensity),
-        "mean": _number(group.mean_intensity),
-        "dispersion": _number(group.dispersion),
-        "smiling": _number(group.smiling_fraction),
-        "level": _level(group.level),
-        "trend": _number(group.trend),
-        "synchrony": _number(group.synchrony),
-        "stale": group.stale,
+        subject.value: [
+            {"key": each.key, "label": each.label, "unit": each.unit}
+            for one, each in fields_of(subject)
+            if each.key and one.kind not in (Smile, GroupAffect)
+        ]
+        for subject in (Subject.FACE, Subject.GROUP)
     }
 
 
 def _number(value: float, digits: int = _DIGITS) -> float | None:
     return round(float(value), digits) if math.isfinite(value) else None
-
-
-def _level(level: SmileLevel) -> int | None:
-    return None if level == SmileLevel.UNKNOWN else int(level)

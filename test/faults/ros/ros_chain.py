@@ -11,10 +11,10 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
 from social_perception.msg import FaceAffectArray, GroupAffect, TrackedFaceArray
 
+from social_perception.ros.convert import blob
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode
 from social_perception.ros.nodes.group_affect import GroupAffectNode
 from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
-from social_perception.ros.support.blob import blob
 from social_perception.ros.support.images import image_header
 
 PEOPLE, SIZE, RATE_HZ = 2, (360, 202), 15.0

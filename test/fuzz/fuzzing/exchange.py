@@ -19,21 +19,19 @@ from fuzzing.faces import boxes
 from fuzzing.people import faces
 from fuzzing.target import PROPERTY, may_refuse, of_property, promise
 from social_perception.core.config import GroupConfig
-from social_perception.core.types import FaceAffect, Frame, Track
+from social_perception.core.types import FaceAffect, Frame, Smile, Track
 from social_perception.perception.group.aggregator import GroupAggregator
 from social_perception.ros.convert import (
-    GroupAffectMessage,
     crops_of,
-    face_affect_message,
     faces_of,
-    group_affect_message,
     group_of,
     in_picture,
     nanoseconds,
     seconds,
-    tracked_faces_message,
     tracks_of,
 )
+from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
+from test.ros.messages import face_affect_message, group_affect_message, tracked_faces_message
 
 WIDTH, HEIGHT = 200, 150
 _IMAGE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
@@ -65,13 +63,13 @@ def check_face_messages(stamp: Time, found: list[Any], people: list[FaceAffect])
         promise(same(there.confidence, here.confidence), f"{there.confidence} for {here.confidence}")
         promise(abs(there.box.left - max(0, here.box.left)) <= 1.0, f"{there.box} for {here.box}")
     promise(bool((crops_of(message) == crops).all()) or not seen, "other crops come back")
-    smiles = [face.smile for face in people][: len(seen)]
+    smiles = [face[Smile] for face in people][: len(seen)]
     if len(smiles) < len(seen):
         return
     for face, smile in zip(faces_of(face_affect_message(message, smiles)), smiles):
-        promise(same(face.smile.intensity, smile.intensity), f"{face.smile} for {smile}")
+        promise(same(face[Smile].intensity, smile.intensity), f"{face[Smile]} for {smile}")
         promise(
-            (face.smile.level, face.smile.valid) == (smile.level, smile.valid), f"{face.smile} for {smile}"
+            (face[Smile].level, face[Smile].valid) == (smile.level, smile.valid), f"{face[Smile]} for {smile}"
         )
 
 
@@ -125,7 +123,7 @@ def check_group_messages(tracked: Any, affects: Any, group: Any, which: str) -> 
         return
     people = faces_of(affects)
     found = GroupAggregator(GroupConfig()).update(people, 1.0)
-    known = [face for face in people if face.smile.valid]
+    known = [face for face in people if face[Smile].valid]
     promise(math.isnan(found.intensity) != bool(known), f"an intensity of {found.intensity}")
     promise(not known or -0.01 <= found.intensity <= 1.01, f"an intensity of {found.intensity}")
     promise(

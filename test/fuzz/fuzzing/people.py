@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fuzzing.faces import STAMPS, boxes
 from fuzzing.target import PROPERTY, of_property, promise
 from social_perception.core.config import DynamicsConfig, GroupConfig
+from social_perception.core.signals import Signals
 from social_perception.core.types import FaceAffect, FrameAffect, Position, Smile, SmileLevel, Track
 from social_perception.perception.group.aggregator import GroupAggregator
 from social_perception.perception.group.dynamics import DynamicsEstimator
@@ -33,11 +34,11 @@ def faces(draw: Any) -> list[FaceAffect]:
 def _face(draw: Any, name: str) -> FaceAffect:
     track = Track(name, draw(boxes(1e5)), draw(_SHARES), draw(st.booleans()), draw(_POSITIONS))
     if draw(st.booleans()):
-        return FaceAffect(track, Smile.unknown())
+        return FaceAffect(track, Signals(Smile.unknown()))
     intensity = draw(_SHARES)
     level = SmileLevel.of_intensity(intensity)
     return FaceAffect(
-        track, Smile(intensity, level, (0.25,) * 4, draw(st.integers(0, 99)), draw(st.booleans()))
+        track, Signals(Smile(intensity, level, (0.25,) * 4, draw(st.integers(0, 99)), draw(st.booleans())))
     )
 
 
@@ -60,7 +61,7 @@ def check_group(config: GroupConfig, frames: list[tuple[float, list[FaceAffect]]
     for step_s, people in frames:
         stamp_s += step_s
         group = aggregator.update(people, stamp_s)
-        valid = [face for face in people if face.smile.valid]
+        valid = [face for face in people if face[Smile].valid]
         promise((group.group_size, group.valid_faces) == (len(people), len(valid)), repr(group))
         promise(0.0 <= group.window_s <= config.window_s + 1e-6, f"a window of {group.window_s}")
         numbers = {
@@ -77,7 +78,7 @@ def check_group(config: GroupConfig, frames: list[tuple[float, list[FaceAffect]]
         promise(not math.isinf(group.trend), f"a trend of {group.trend}")
         promise(math.isnan(group.synchrony) or -1.0 <= group.synchrony <= 1.0, f"{group.synchrony}")
         if valid:
-            smallest, largest = (each(face.smile.intensity for face in valid) for each in (min, max))
+            smallest, largest = (each(face[Smile].intensity for face in valid) for each in (min, max))
             promise(smallest - 1e-9 <= group.intensity <= largest + 1e-9, "beyond every single smile")
         _check_page(FrameAffect(stamp_s, 0, 640, 480, tuple(people), group))
 
@@ -131,7 +132,7 @@ _ANY = st.floats() | _SHARES
 )
 def check_state(stamp_s: float, people: list[Any], fps: float, message: str) -> None:
     shown = [
-        FaceAffect(Track(name, box, 1.0), Smile(intensity, level, (math.nan,) * 4, 1, valid))
+        FaceAffect(Track(name, box, 1.0), Signals(Smile(intensity, level, (math.nan,) * 4, 1, valid)))
         for name, box, intensity, level, valid in people
     ]
     affect = FrameAffect(stamp_s, 0, 0, 0, tuple(shown))

@@ -25,9 +25,9 @@ def frames_until_boxed(tracking, scene, empty_frames, most):
     """Show an empty wall, then the face; count the frames from its first to that with its box."""
     tracking.reset()
     for index in range(empty_frames):
-        assert tracking.update(Frame(wall(), index / RATE_HZ, index)) == ()
+        assert tracking.process(Frame(wall(), index / RATE_HZ, index)).tracks == ()
     for index in range(empty_frames, empty_frames + most + 1):
-        tracks = tracking.update(Frame(scene.image, index / RATE_HZ, index))
+        tracks = tracking.process(Frame(scene.image, index / RATE_HZ, index)).tracks
         if tracks:
             assert len(tracks) == 1, "one face, one box"
             assert tracks[0].box.iou(scene.face) > 0.5
@@ -56,7 +56,7 @@ def test_a_face_keeps_its_one_box_through_all_parts(tracking, face_px):
     tracking.reset()
     ids = set()
     for index in range(60):
-        (track,) = tracking.update(Frame(scene.image, index / RATE_HZ, index))
+        (track,) = tracking.process(Frame(scene.image, index / RATE_HZ, index)).tracks
         assert track.visible
         assert track.box.iou(scene.face) > 0.5
         ids.add(track.id)

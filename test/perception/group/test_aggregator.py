@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from social_perception.core.config import GroupConfig
+from social_perception.core.signals import Signals
 from social_perception.core.types import Box, FaceAffect, Position, Smile, SmileLevel, Track
 from social_perception.perception.group.aggregator import GroupAggregator
 from social_perception.perception.group.weights import person_weights
@@ -16,7 +17,7 @@ from social_perception.perception.group.weights import person_weights
 def person(name, intensity, *, box=Box(0, 0, 100, 100), position=None, valid=True):  # noqa: B008
     level = SmileLevel.of_intensity(intensity)
     smile = Smile(intensity, level, (0.25, 0.25, 0.25, 0.25), 20, valid)
-    return FaceAffect(Track(name, box, 1.0, True, position), smile)
+    return FaceAffect(Track(name, box, 1.0, True, position), Signals(smile))
 
 
 def test_empty_room_is_known_and_a_silent_camera_is_not():

@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from social_perception.core.signals import Signals
 from social_perception.core.types import GroupAffect, SmileLevel
 from social_perception.perception.group.anonymity import without_people
 
@@ -40,5 +41,5 @@ def test_of_fewer_only_their_number_is_told(valid: int) -> None:
         if name in KNOWN_IN_ANY_CASE:
             assert told[name] == value, name
         else:
-            unknown = told[name] in ((), SmileLevel.UNKNOWN) or math.isnan(told[name])
+            unknown = told[name] in ((), SmileLevel.UNKNOWN, Signals()) or math.isnan(told[name])
             assert unknown, f"{name} is told"

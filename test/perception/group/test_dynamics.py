@@ -9,6 +9,7 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from social_perception.core.config import DynamicsConfig
+from social_perception.core.signals import Signals
 from social_perception.core.types import Box, FaceAffect, Smile, SmileLevel, Track
 from social_perception.perception.group import dynamics
 from social_perception.perception.group.dynamics import (
@@ -24,7 +25,7 @@ STEP_S = dynamics.GRID_STEP_S
 
 def person(name, intensity, *, valid=True):
     smile = Smile(float(intensity), SmileLevel.of_intensity(float(intensity)), (0.25,) * 4, 20, valid)
-    return FaceAffect(Track(name, Box(0, 0, 100, 100), 1.0), smile)
+    return FaceAffect(Track(name, Box(0, 0, 100, 100), 1.0), Signals(smile))
 
 
 def smiling(seed, times_s, slowness_s=0.5):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from social_perception.core.config import PipelineConfig
+from social_perception.core.signals import Signals
 from social_perception.core.types import FaceAffect, FrameAffect, Smile, Track
 from social_perception.research.benchmarks import first_box
 
@@ -32,7 +33,7 @@ class FakePipeline:
         faces = ()
         if self._seen > 1:
             track = Track("a", scene.face.moved(self._shift_px, 0.0), 0.9)
-            faces = (FaceAffect(track, Smile.unknown()),)
+            faces = (FaceAffect(track, Signals(Smile.unknown())),)
         return FrameAffect(frame.stamp_s, frame.index, frame.width, frame.height, faces)
 
     def __enter__(self):

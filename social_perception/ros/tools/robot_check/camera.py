@@ -14,8 +14,8 @@ from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from social_perception.ros.convert import blob
 from social_perception.ros.nodes.image_publisher import FRAME_ID
-from social_perception.ros.support.blob import blob
 from social_perception.ros.support.images import encode, image_header
 from social_perception.ros.support.qos import NEWEST_RESULT_QOS
 from social_perception.ros.support.runner import run

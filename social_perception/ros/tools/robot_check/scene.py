@@ -92,7 +92,7 @@ def film(spec: str, frames: int) -> Scene:
         for frame in itertools.islice(source, frames):
             if (len(images) + 1) * frame.image.nbytes > _MAX_BYTES:
                 break
-            tracks = tracking.update(frame)
+            tracks = tracking.process(frame).tracks
             images.append(frame.image.copy())
             boxes.append(tuple(track.box for track in tracks if track.visible))
     if not any(boxes):
