@@ -35,7 +35,7 @@ class FakeAggregator:
 class FakePipeline:
     """Finds one face in every frame; its smile grows with the frame's index."""
 
-    aggregator = FakeAggregator()
+    aggregation = FakeAggregator()
 
     def __init__(self, fails_at=()):
         self.fails_at = fails_at

@@ -25,7 +25,7 @@ GROUP = GroupAffect(
 class Couple:
     """A pipeline that sees two people, the second of them until frame 2 only."""
 
-    aggregator = type("Aggregator", (), {"current": lambda self, silence_s: GROUP})()
+    aggregation = type("Aggregator", (), {"current": lambda self, silence_s: GROUP})()
 
     def process(self, frame):
         names = NAMES if frame.index < 3 else NAMES[:1]

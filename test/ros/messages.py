@@ -19,8 +19,15 @@ from social_perception.core.types import (
     Track,
     TrackedFaces,
 )
+from social_perception.perception.smile.crop import crop_faces
 from social_perception.ros.convert import seconds, tracks_of
 from social_perception.ros.support.messages import MESSAGES
+
+
+def tracked(frame: Frame, tracks: Sequence[Track]) -> TrackedFaces:
+    """What the tracking step returns for these tracks."""
+    crops = crop_faces(frame.image, [track.box for track in tracks])
+    return TrackedFaces(frame.stamp_s, frame.index, frame.width, frame.height, tuple(tracks), crops)
 
 
 def tracked_faces_message(

@@ -33,7 +33,7 @@ def faces(*names: str, sec: int = 100) -> FaceAffectArray:
     message = FaceAffectArray(image_width=640, image_height=480)
     message.header.stamp = Time(sec=sec, nanosec=500_000_000)
     for name in names:
-        face = FaceAffect(id=name, intensity=0.5, valid=True, level=FaceAffect.LEVEL_MEDIUM)
+        face = FaceAffect(id=name, intensity=0.5, valid=True, visible=True, level=2)
         face.roi = RegionOfInterest(x_offset=280, y_offset=200, width=80, height=80)
         message.faces.append(face)
     return message

@@ -14,6 +14,8 @@ from social_perception.core.config import DetectionConfig, GroupConfig, SmileCon
 from social_perception.core.errors import ConfigurationError
 from social_perception.core.types import Box, Smile, SmileLevel, Track
 from social_perception.perception.group.aggregator import GroupAggregator
+from social_perception.perception.pipeline import FaceEstimation, GroupAggregation, Pipeline
+from social_perception.perception.smile.scorer import SmileEstimator
 from social_perception.ros.nodes.anonymous_group import AnonymousGroupNode
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode
 from social_perception.ros.nodes.group_affect import GroupAffectNode
@@ -21,6 +23,7 @@ from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
 from social_perception.ros.support.crop_exchange import CropExchange
 from social_perception.ros.support.messages import FaceAffectArray, TrackedFaceArray
 from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
+from test.ros.messages import tracked
 
 SURELY = {"reliability": "reliable", "use_depth": False, "publish_rate_hz": 50.0}
 VALUES = ("intensity", "mean_intensity", "dispersion", "smiling_fraction", "trend", "synchrony")
@@ -32,10 +35,11 @@ class FakeTracking:
     def __init__(self, people: int) -> None:
         self.people, self.configs, self.resets = people, [], 0
 
-    def update(self, frame):
-        return tuple(Track(f"p{i}", Box(10.0 * i, 5.0, 9.0, 12.0), 0.5) for i in range(self.people))
+    def process(self, frame):
+        tracks = (Track(f"p{i}", Box(10.0 * i, 5.0, 9.0, 12.0), 0.5) for i in range(self.people))
+        return tracked(frame, tuple(tracks))
 
-    def reconfigure(self, config) -> None:
+    def configure(self, config) -> None:
         self.configs.append(config)
 
     def reset(self) -> None:
@@ -55,10 +59,13 @@ class FakeScorer:
         pass
 
 
-class FakePipeline:
+class FakePipeline(Pipeline):
     def __init__(self, people: int) -> None:
-        self.tracking, self.scorer = FakeTracking(people), FakeScorer()
-        self.aggregator = GroupAggregator(GroupConfig())
+        super().__init__(
+            FakeTracking(people),
+            FaceEstimation({"smile": SmileEstimator(FakeScorer())}),
+            GroupAggregation(GroupAggregator(GroupConfig()), {}),
+        )
         self.closed = False
 
     def close(self) -> None:

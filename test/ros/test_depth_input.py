@@ -17,6 +17,7 @@ from social_perception.core.types import Box, Track
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode
 from social_perception.ros.support.depth_input import depth_image
 from social_perception.ros.support.messages import TrackedFaceArray
+from test.ros.messages import tracked
 
 FOCAL_PX = 120.0
 LEFT, RIGHT = Box(4, 6, 20, 24), Box(40, 10, 20, 24)
@@ -29,8 +30,8 @@ class FakeTracking:
         self.tracks = tracks
         self.detection = None
 
-    def update(self, frame):
-        return self.tracks
+    def process(self, frame):
+        return tracked(frame, self.tracks)
 
     def reset(self) -> None:
         pass

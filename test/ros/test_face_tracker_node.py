@@ -24,6 +24,7 @@ from social_perception.perception.tracking.tracker import Tracker
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode
 from social_perception.ros.support.crop_exchange import CropExchange
 from social_perception.ros.support.messages import TrackedFaceArray
+from test.ros.messages import tracked
 
 BOXES = (Box(4, 6, 20, 24), Box(40, 10, 22, 28))
 
@@ -45,14 +46,14 @@ class FakeTracking:
         self.resets = 0
         self.configs = []
 
-    def update(self, frame):
+    def process(self, frame):
         self.frames.append(frame)
         assert self.may_go_on.wait(10.0)
         if self.failures:
             raise self.failures.pop()
-        return self.tracks
+        return tracked(frame, self.tracks)
 
-    def reconfigure(self, config) -> None:
+    def configure(self, config) -> None:
         self.configs.append(config)
 
     def reset(self) -> None:

@@ -18,14 +18,16 @@ from social_perception.ros.nodes.affect_markers import AffectMarkersNode
 from social_perception.ros.nodes.affect_overlay import AffectOverlayNode
 from social_perception.ros.support.images import encode, image_header
 from social_perception.ros.support.messages import FaceAffectArray, TrackedFaceArray
+from test.ros.messages import tracked
 
 
 class FakeTracking:
     def __init__(self, config) -> None:
         pass
 
-    def update(self, frame):
-        return (Track("anna", Box(60, 40, 80, 80), 0.5), Track("berta", Box(200, 60, 70, 70), 0.5))
+    def process(self, frame):
+        tracks = (Track("anna", Box(60, 40, 80, 80), 0.5), Track("berta", Box(200, 60, 70, 70), 0.5))
+        return tracked(frame, tracks)
 
     def close(self) -> None:
         pass

@@ -23,8 +23,8 @@ from social_perception.core.types import (
     SmileLevel,
     Track,
 )
-from social_perception.ros.support import messages
 from social_perception.ros.convert import nanoseconds_of
+from social_perception.ros.support import messages
 from social_perception.ros.support.images import image_header
 from social_perception.sinks.interfaces import DYNAMICS, FACES, GROUP, Interfaces
 

@@ -8,7 +8,7 @@ from pympi.Elan import Eaf
 
 from social_perception.core.errors import OutputError
 from social_perception.core.signals import Signals
-from social_perception.core.timelines import Timeline, read_timelines
+from social_perception.core.timelines import Timeline, read_group, read_timelines
 from social_perception.core.types import (
     Box,
     Face,
@@ -193,7 +193,7 @@ def test_an_elan_file_read_back_equals_the_table(tmp_path):
             seen = affect(*(face(name, levels[name][index]) for name in levels), index=index)
             faces.add(seen)
             groups.add(seen)
-    clock = read_timelines(tmp_path / "group.csv")[0]
+    clock = read_group(tmp_path / "group.csv")
     video = tmp_path / "clips" / "meeting one.mp4"
     write_elan(tmp_path / "meeting.eaf", read_timelines(tmp_path / "faces.csv"), clock, video)
     eaf = Eaf(str(tmp_path / "meeting.eaf"))

@@ -20,12 +20,12 @@ from sensor_msgs.msg import Image
 
 from social_perception.core.errors import SocialPerceptionError, SourceError, SourceTimeout
 from social_perception.core.types import Frame
+from social_perception.ros.convert import nanoseconds_of
 from social_perception.ros.support.clocks import JUMP_S
 from social_perception.ros.support.images import encode, image_header
 from social_perception.ros.support.qos import NEWEST_RESULT_QOS, RESULT_QOS
 from social_perception.ros.support.runner import exit_status, running
 from social_perception.ros.support.transport import prefer_large_images
-from social_perception.sinks.interfaces import nanoseconds
 from social_perception.sources.factory import default_source, open_source
 from social_perception.sources.source import Source
 
@@ -122,7 +122,7 @@ class ImagePublisher(Node):
 
 def stamp_message(stamp_s: float) -> Time:
     """A frame's stamp as a message."""
-    sec, nanosec = divmod(nanoseconds(stamp_s), 1_000_000_000)
+    sec, nanosec = divmod(nanoseconds_of(stamp_s), 1_000_000_000)
     return Time(sec=sec, nanosec=nanosec)
 
 

@@ -22,7 +22,7 @@ from social_perception.core.camera import Intrinsics
 from social_perception.core.errors import CalibrationError, ImageError, SocialPerceptionError
 from social_perception.core.types import Frame, Position, Track
 from social_perception.perception.tracking.depth import DepthImage, face_positions
-from social_perception.ros.convert import all_finite, nanoseconds
+from social_perception.ros.convert import nanoseconds
 from social_perception.ros.support.calibration import intrinsics_of
 from social_perception.ros.support.config import DepthConfig, ImageInputConfig
 from social_perception.ros.support.qos import image_qos
@@ -135,7 +135,7 @@ class DepthInput:
 
 def _is_somewhere(position: Position | None) -> bool:
     # A focal length next to zero is positive, and puts everybody at infinity.
-    return position is not None and all_finite((position.x, position.y, position.z))
+    return position is not None and all(map(math.isfinite, (position.x, position.y, position.z)))
 
 
 def depth_image(message: Image, header: Header) -> DepthImage:

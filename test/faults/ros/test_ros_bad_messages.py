@@ -26,6 +26,7 @@ from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
 from social_perception.ros.support.resources import resident_mb
 from test.faults.ros import ros_bad_messages as messages
 from test.faults.ros.ros_probe import Probe
+from test.ros.messages import tracked
 
 pytestmark = [pytest.mark.ros]
 
@@ -183,8 +184,8 @@ def report(ros, node):
 class OneFace:
     """A tracking that sees one face in every frame."""
 
-    def update(self, frame):
-        return (Track("abcde", Box(4, 6, 20, 24), 0.9),)
+    def process(self, frame):
+        return tracked(frame, (Track("abcde", Box(4, 6, 20, 24), 0.9),))
 
     def reset(self) -> None: ...
 

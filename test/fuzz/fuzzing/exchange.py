@@ -19,22 +19,22 @@ from fuzzing.faces import boxes
 from fuzzing.people import faces
 from fuzzing.target import PROPERTY, may_refuse, of_property, promise
 from social_perception.core.config import GroupConfig
-from social_perception.core.types import FaceAffect, Frame, Smile, Track
+from social_perception.core.signals import Signals
+from social_perception.core.types import FaceAffect, FrameAffect, Smile, Track, TrackedFaces
 from social_perception.perception.group.aggregator import GroupAggregator
 from social_perception.ros.convert import (
     crops_of,
     faces_of,
     group_of,
-    in_picture,
+    in_image,
     nanoseconds,
     seconds,
     tracks_of,
 )
+from social_perception.ros.support.messages import MESSAGES
 from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
-from test.ros.messages import face_affect_message, group_affect_message, tracked_faces_message
 
 WIDTH, HEIGHT = 200, 150
-_IMAGE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
 _TIMES = st.builds(Time, sec=st.integers(-(2**31) + 2, 2**31 - 2), nanosec=st.integers(0, 10**9 - 1))
 _PX = st.integers(0, 2**32 - 1) | st.integers(0, 250)
 _FLOATS = st.floats(width=32) | st.floats(0, 1, width=32)
@@ -52,11 +52,11 @@ def same(first: float, second: float) -> bool:
 @given(_TIMES, st.lists(st.tuples(boxes(), st.floats(0.01, 1.0)), max_size=5), faces())
 def check_face_messages(stamp: Time, found: list[Any], people: list[FaceAffect]) -> None:
     promise(abs(seconds(stamp) - nanoseconds(stamp) * 1e-9) < 1e-5, f"{stamp}")
-    frame = Frame(_IMAGE, seconds(stamp), 0)
-    tracks = [Track(f"face{index}", box, confidence) for index, (box, confidence) in enumerate(found)]
-    seen = in_picture(tracks, WIDTH, HEIGHT)
-    crops = np.full((len(seen), 96, 96, 3), 7, np.uint8)
-    message = tracked_faces_message(Header(stamp=stamp), frame, seen, crops)
+    tracks = tuple(Track(f"face{index}", box, confidence) for index, (box, confidence) in enumerate(found))
+    crops = np.full((len(tracks), 96, 96, 3), 7, np.uint8)
+    faces = in_image(TrackedFaces(seconds(stamp), 0, WIDTH, HEIGHT, tracks, crops))
+    seen, crops = faces.tracks, faces.crops
+    message = MESSAGES.tracked_faces(Header(stamp=stamp), faces, crops=True)
     back = tracks_of(message)
     promise([track.id for track in back] == [track.id for track in seen], "other faces come back")
     for there, here in zip(back, seen):
@@ -66,7 +66,9 @@ def check_face_messages(stamp: Time, found: list[Any], people: list[FaceAffect])
     smiles = [face[Smile] for face in people][: len(seen)]
     if len(smiles) < len(seen):
         return
-    for face, smile in zip(faces_of(face_affect_message(message, smiles)), smiles):
+    affected = tuple(FaceAffect(track, Signals(smile)) for track, smile in zip(back, smiles))
+    affect = FrameAffect(seconds(stamp), 0, WIDTH, HEIGHT, affected)
+    for face, smile in zip(faces_of(MESSAGES.face_affects(message.header, affect)), smiles):
         promise(same(face[Smile].intensity, smile.intensity), f"{face[Smile]} for {smile}")
         promise(
             (face[Smile].level, face[Smile].valid) == (smile.level, smile.valid), f"{face[Smile]} for {smile}"
@@ -78,6 +80,8 @@ _AFFECTS = st.builds(
     FaceAffectMessage,
     id=_NAMES,
     roi=_ROIS,
+    confidence=_FLOATS,
+    visible=st.booleans(),
     position=_POINTS,
     intensity=_FLOATS,
     level=st.sampled_from([0, 1, 2, 3, 255]) | st.integers(0, 255),
@@ -119,7 +123,7 @@ def check_group_messages(tracked: Any, affects: Any, group: Any, which: str) -> 
         return
     if which == "g":
         taken = group_of(group)
-        promise(same(group_affect_message(Header(), taken).intensity, taken.intensity), repr(taken))
+        promise(same(MESSAGES.group_affect(Header(), taken).intensity, taken.intensity), repr(taken))
         return
     people = faces_of(affects)
     found = GroupAggregator(GroupConfig()).update(people, 1.0)
@@ -127,7 +131,7 @@ def check_group_messages(tracked: Any, affects: Any, group: Any, which: str) -> 
     promise(math.isnan(found.intensity) != bool(known), f"an intensity of {found.intensity}")
     promise(not known or -0.01 <= found.intensity <= 1.01, f"an intensity of {found.intensity}")
     promise(
-        group_of(group_affect_message(Header(), found)).group_size == len(people), "another group comes back"
+        group_of(MESSAGES.group_affect(Header(), found)).group_size == len(people), "another group comes back"
     )
 
 
