@@ -47,7 +47,7 @@ def locked(python):
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_what_is_asked_for_is_locked(python):
+def test_requirements_are_locked(python):
     found, here = locked(python)
     asked = [each for each in ASKED if each.marker is None or each.marker.evaluate(here)]
     assert len(asked) > 40
@@ -94,7 +94,7 @@ ANSWER = json.dumps({
         ({"PYSEC-1": "why", "GHSA-2": "why"}, []),
     ],
 )
-def test_vulnerabilities_are_told_unless_accepted(accepted, found):
+def test_vulnerabilities_are_reported_unless_accepted(accepted, found):
     assert audit.vulnerabilities(ANSWER, accepted) == found
 
 
@@ -113,7 +113,7 @@ def test_a_vulnerability_fails_and_its_absence_does_not(monkeypatch, capsys, ans
 
 
 @pytest.mark.parametrize("failure", [ValueError("no JSON"), OSError("no pip-audit")])
-def test_what_cannot_be_audited_is_said_and_fails_nothing(monkeypatch, capsys, failure):
+def test_what_cannot_be_audited_is_reported_and_fails_nothing(monkeypatch, capsys, failure):
     def fail(*_):
         raise failure
 

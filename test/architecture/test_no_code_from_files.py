@@ -59,21 +59,21 @@ def offences(source: str) -> Iterator[tuple[int, str]]:
         name = known.get(first, first) + ("." + rest if rest else "")
         given = {word.arg: word.value for word in node.keywords}
 
-        def is_said(argument: str, value: bool, given: dict[str | None, ast.expr] = given) -> bool:
+        def is_set(argument: str, value: bool, given: dict[str | None, ast.expr] = given) -> bool:
             found = given.get(argument)
             return isinstance(found, ast.Constant) and found.value is value
 
         if name in FORBIDDEN:
             yield node.lineno, name
-        if name == "torch.load" and not is_said("weights_only", True):
+        if name == "torch.load" and not is_set("weights_only", True):
             yield node.lineno, "torch.load without weights_only=True"
-        if is_said("weights_only", False):
+        if is_set("weights_only", False):
             yield node.lineno, "weights_only=False"
-        if "allow_pickle" in given and not is_said("allow_pickle", False):
+        if "allow_pickle" in given and not is_set("allow_pickle", False):
             yield node.lineno, "allow_pickle"
-        if "shell" in given and not is_said("shell", False):
+        if "shell" in given and not is_set("shell", False):
             yield node.lineno, "shell"
-        if name in {"hashlib.md5", "hashlib.sha1"} and not is_said("usedforsecurity", False):
+        if name in {"hashlib.md5", "hashlib.sha1"} and not is_set("usedforsecurity", False):
             yield node.lineno, f"{name} without usedforsecurity=False"
 
 

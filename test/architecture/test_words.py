@@ -16,6 +16,7 @@ runs for the night | waited in vain | starts by itself | ends in good order | th
 CLEAN = """\
 dropped, reported, published, requested, enabled, image, picture, module, pipeline, invalid, received
 the file cannot be read | an empty room | toldo | recommended | amended | crowded | Roomba | words
+for word in words: | crowd_1080p.mp4
 """
 
 

@@ -56,7 +56,7 @@ def test_a_value_that_flickers_at_the_threshold_gives_one_answer() -> None:
 @pytest.mark.parametrize(
     ("times_s", "expected"),
     [([0.0, 0.5, 1.0, 1.5], "--++"), ([0.0, 5.0, 5.5, 6.0], "---+"), ([3.0, 3.5, 1.0, 2.0], "---+")],
-    ids=["steadily", "not asked for long", "time goes back"],
+    ids=["steadily", "not read for long", "time goes back"],
 )
 def test_what_nobody_saw_does_not_count(times_s, expected) -> None:
     assert answers(Hysteresis(1.0, 1.0, on_dwell_s=1.0), [1.0] * 4, times_s=times_s) == expected

@@ -69,7 +69,7 @@ def test_an_output_that_is_a_file_is_an_error(tmp_path, pipelines, capsys, write
     assert "out/.meeting.part cannot be made: " in capsys.readouterr().err
 
 
-def test_frames_that_fail_are_left_out_and_counted(
+def test_frames_that_fail_are_dropped_and_counted(
     tmp_path, monkeypatch, capsys, rows, write_video, fake_pipeline
 ):
     monkeypatch.setattr(

@@ -250,7 +250,7 @@ def test_an_ended_video_names_people_alike_in_every_run(corpus, monkeypatch, fak
     assert len({name for pair in names for name in pair}) == 4
 
 
-def test_what_ended_a_run_is_told_and_not_what_became_of_its_summary(corpus, monkeypatch, capsys):
+def test_what_ended_a_run_is_reported_and_not_what_became_of_its_summary(corpus, monkeypatch, capsys):
     def full(*_, **__):
         raise OutputError("the disk is full")
 

@@ -129,7 +129,7 @@ def test_a_killed_worker_costs_its_video_only(tmp_path, fakes, make):
     assert sum(line[0] == "hired" for line in log(tmp_path)) == 3
 
 
-def test_a_worker_that_ends_by_itself_is_told_with_its_status(tmp_path, fakes, make):
+def test_a_worker_that_ends_early_is_reported_with_its_status(tmp_path, fakes, make):
     listener = fakes.Recorder()
     run_in_processes(jobs(tmp_path, "once"), make, listener, 2)
     assert listener.said == {"once": f"{tmp_path}/once.mp4: its worker ended with status 3"}

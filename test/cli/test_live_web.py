@@ -74,14 +74,14 @@ def health(dashboard):
 
 
 def test_the_page_follows_the_pipeline(play, dashboards, pipelines, capsys):
-    told = []
+    reported = []
 
     def ask():
-        told.append(health(dashboards[0]))
+        reported.append(health(dashboards[0]))
 
     play(ask, frame(0), ask, SourceTimeout("no picture"), ask, frame(1), ask)
     assert main(["live", "--source", "x", "--no-ros", "--web", "0"]) == 0
-    assert told == ["waiting", "ok", "stale", "ok"]
+    assert reported == ["waiting", "ok", "stale", "ok"]
     (dashboard,) = dashboards
     assert dashboard._hub._newest.affect.stamp_s == 1.0
     assert f"web page: http://127.0.0.1:{dashboard.port}/\n" in capsys.readouterr().out
@@ -157,18 +157,20 @@ def test_a_token_that_was_given_is_not_repeated(play, dashboards, pipelines, cap
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reported"),
     [
         ("/home/somebody/private/meeting.mp4", "meeting.mp4"),
         ("camera 0", "camera 0"),
         ("tcp://0.0.0.0:5005", "tcp://0.0.0.0:5005"),
     ],
 )
-def test_browsers_are_not_told_where_a_recording_lies(play, dashboards, pipelines, monkeypatch, name, told):
+def test_browsers_do_not_learn_where_a_recording_lies(
+    play, dashboards, pipelines, monkeypatch, name, reported
+):
     monkeypatch.setattr(Scripted, "name", name)
     play(frame(0))
     assert main(["live", "--source", "x", "--no-ros", "--web", "0"]) == 0
-    assert dashboards[0]._hub._source_name == told
+    assert dashboards[0]._hub._source_name == reported
 
 
 @pytest.mark.parametrize("flags", [[], ["--web-picture"]])

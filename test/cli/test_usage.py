@@ -10,7 +10,7 @@ from social_perception.cli.options import add_pipeline_settings, pipeline_settin
 from social_perception.core.config import PipelineConfig, settings_of
 
 
-def test_the_version_is_told(capsys):
+def test_the_version_is_reported(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"social-perception {__version__}\n"
 

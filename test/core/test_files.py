@@ -84,6 +84,6 @@ def test_a_file_that_holds_something_else_is_refused_and_not_repeated(tmp_path, 
 
 
 @pytest.mark.parametrize("name", ["missing", "/dev/zero"])
-def test_a_secret_that_cannot_be_read_is_said(tmp_path, name):
+def test_a_secret_that_cannot_be_read_is_reported(tmp_path, name):
     with pytest.raises(ConfigurationError, match=r"the token in .* cannot be read"):
         read_secret("token", f"@{tmp_path / name}")

@@ -1,4 +1,4 @@
-"""Compares what was said about the meeting with what is known of it."""
+"""Compares what was reported of the meeting with what is known of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SeenFace:
 
 @dataclass(frozen=True)
 class SeenFrame:
-    """What was said about one frame."""
+    """What was reported of one frame."""
 
     frame: int
     faces: tuple[SeenFace, ...]

@@ -69,7 +69,7 @@ def seen_face(face) -> SeenFace:
 
 
 def play(meeting: Meeting) -> tuple[list[SeenFrame], dict[int, int]]:
-    """Return what was said about each frame, and the group's size by frame.
+    """Return what was reported of each frame, and the group's size by frame.
 
     A frame is sent when its predecessor has been answered, at most 30 times a second, so that a
     slow machine takes longer but sees the same frames.

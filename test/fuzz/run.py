@@ -124,7 +124,7 @@ def replay(target: str, file: Path) -> None:
 
 
 def main() -> int:
-    """Run the targets asked for; return the exit status."""
+    """Run the selected targets; return the exit status."""
     options = _parser().parse_args()
     unknown = sorted(set(options.targets) - set(registry.MODULES))
     if unknown:

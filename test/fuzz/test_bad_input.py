@@ -25,7 +25,7 @@ INPUTS = {
 
 @pytest.fixture(autouse=True)
 def _quiet(caplog: pytest.LogCaptureFixture) -> None:
-    """What is told of each bad file would fill pages."""
+    """What is reported of each bad file would fill pages."""
     caplog.set_level(logging.CRITICAL, "social_perception")
 
 

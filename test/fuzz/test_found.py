@@ -114,9 +114,9 @@ def test_a_chunk_is_unpacked_only_as_far_as_it_says(monkeypatch, tmp_path, compr
     monkeypatch.setattr(mcap_scan, "MAX_CHUNK_BYTES", 1 << 20)
     path = tmp_path / "bomb.mcap"
     path.write_bytes(bags.bomb(compression, 1 << 27, honest=honest))
-    told = []
-    assert list(mcap_scan.scan_mcap(path, told.append)) == []
-    assert told
+    reported = []
+    assert list(mcap_scan.scan_mcap(path, reported.append)) == []
+    assert reported
     assert sum(map(len, made)) <= 1 << 25
     assert not made if honest else made
 
@@ -140,13 +140,13 @@ def test_a_stamp_that_is_no_time_does_not_silence_those_that_follow():
         target.run.close()
 
 
-@pytest.mark.parametrize(("error", "told"), [(ConnectionResetError(), 0), (KeyError("x"), 1)])
-def test_a_browser_that_goes_before_its_answer_is_no_failure_of_the_page(caplog, error, told):
+@pytest.mark.parametrize(("error", "reported"), [(ConnectionResetError(), 0), (KeyError("x"), 1)])
+def test_a_browser_that_goes_before_its_answer_is_no_failure_of_the_page(caplog, error, reported):
     caplog.set_level(logging.ERROR)
     request = SimpleNamespace(writer=SimpleNamespace(output_size=0))
     answer = Connection.handle_error(object.__new__(Connection), request, 500, error)
     assert answer.status == 500
-    assert len(caplog.records) == told
+    assert len(caplog.records) == reported
 
 
 def test_a_video_of_more_pixels_than_an_image_may_have_is_refused(monkeypatch, tmp_path):

@@ -1,4 +1,4 @@
-"""The long run's worker: a fault that is planted is found, saved, and told once."""
+"""The long run's worker: a fault that is planted is found, saved, and reported once."""
 
 from __future__ import annotations
 

@@ -57,16 +57,16 @@ class TestWhileItPlays(unittest.TestCase):
         rclpy.shutdown()
 
     def test_group_affect_tells_the_size_of_the_group(self, test_args) -> None:
-        heard: list[GroupAffect] = []
-        self.node.create_subscription(GroupAffect, f"{NAMESPACE}/group_affect", heard.append, 10)
-        wanted = int(test_args.get("people", 1))
+        received: list[GroupAffect] = []
+        self.node.create_subscription(GroupAffect, f"{NAMESPACE}/group_affect", received.append, 10)
+        requested = int(test_args.get("people", 1))
         deadline = time.monotonic() + TIMEOUT_S
-        while not any(group.group_size == wanted and not group.stale for group in heard):
-            assert time.monotonic() < deadline, f"{len(heard)} messages, none with {wanted} people"
+        while not any(group.group_size == requested and not group.stale for group in received):
+            assert time.monotonic() < deadline, f"{len(received)} messages, none with {requested} people"
             rclpy.spin_once(self.node, timeout_sec=0.1)
-        known = next(group for group in heard if group.group_size == wanted)
+        known = next(group for group in received if group.group_size == requested)
         assert known.header.frame_id == "camera_color_optical_frame"
-        assert len(known.face_ids) == wanted
+        assert len(known.face_ids) == requested
 
 
 @launch_testing.post_shutdown_test()

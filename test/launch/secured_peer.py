@@ -22,17 +22,17 @@ def main() -> None:
     namespace, image_topic, name = remove_ros_args(sys.argv)[1:]
     rclpy.init(args=sys.argv)
     node = rclpy.create_node(name, namespace=namespace)
-    heard = {"group": 0, "people": 0, "forged": 0, "images": 0}
+    received = {"group": 0, "people": 0, "forged": 0, "images": 0}
     refused = []
 
     def on_group(message: GroupAffect) -> None:
-        heard["forged" if message.group_size == FORGED else "group"] += 1
+        received["forged" if message.group_size == FORGED else "group"] += 1
 
     def on_faces(message: FaceAffectArray) -> None:
-        heard["people"] += len(message.faces)
+        received["people"] += len(message.faces)
 
     def on_image(message: Image) -> None:
-        heard["images"] += 1
+        received["images"] += 1
 
     def attempt(what, make):
         try:
@@ -55,7 +55,7 @@ def main() -> None:
         if time.monotonic() - told_s > 0.2:
             told_s = time.monotonic()
             others = [each for each in node.get_node_names() if each != name]
-            print(json.dumps({**heard, "refused": refused, "others": others}), flush=True)
+            print(json.dumps({**received, "refused": refused, "others": others}), flush=True)
 
 
 if __name__ == "__main__":

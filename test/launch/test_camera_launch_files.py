@@ -20,7 +20,7 @@ STAND_IN = """#!{python}
 import pathlib, sys
 files = [path for option, path in zip(sys.argv, sys.argv[1:]) if option == "--params-file"]
 said = [*sys.argv[1:], "# parameters", *(pathlib.Path(file).read_text() for file in files)]
-pathlib.Path({told!r}).write_text("\\n".join(said))
+pathlib.Path({reported!r}).write_text("\\n".join(said))
 """
 
 pytestmark = [
@@ -37,13 +37,13 @@ class Prefix:
 
     def package(self, name: str, program: str) -> None:
         self.file(f"share/ament_index/resource_index/packages/{name}", "")
-        told = str(self.folder / f"{program}.told")
-        path = self.file(f"lib/{name}/{program}", STAND_IN.format(python=sys.executable, told=told))
+        reported = str(self.folder / f"{program}.reported")
+        path = self.file(f"lib/{name}/{program}", STAND_IN.format(python=sys.executable, reported=reported))
         path.chmod(0o755)
 
-    def told(self, program: str) -> str:
+    def reported(self, program: str) -> str:
         """How a program was started: its arguments and parameters; empty if it was not."""
-        path = self.folder / f"{program}.told"
+        path = self.folder / f"{program}.reported"
         return path.read_text() if path.exists() else ""
 
     def file(self, name: str, text: str) -> Path:
@@ -92,7 +92,7 @@ def ours(prefix) -> None:
         ("group_smile.launch.py", ("rviz:=true",), "rviz:=true needs the package rviz2"),
     ],
 )
-def test_a_missing_package_is_told_with_its_remedy(file, arguments, missing, launch) -> None:
+def test_a_missing_package_is_reported_with_its_remedy(file, arguments, missing, launch) -> None:
     from social_perception.ros.support.launching import is_installed
 
     package = missing.split()[-1]
@@ -127,15 +127,15 @@ def generate_launch_description():
         (("camera_name:=left", "camera_namespace:=robot"), "left", "/robot/left"),
     ],
 )
-def test_realsense_is_asked_for_aligned_depth(arguments, name, camera, launch, prefix) -> None:
+def test_aligned_depth_is_requested_of_realsense(arguments, name, camera, launch, prefix) -> None:
     prefix.package("realsense2_camera", "driver")
     prefix.file("share/realsense2_camera/launch/rs_launch.py", FAKE_RS)
     run = launch("realsense.launch.py", "respawn:=false", *arguments)
     assert run.returncode == 0, run.stdout
-    asked = prefix.told("driver")
+    asked = prefix.reported("driver")
     for text in (f"camera_name={name}", "align_depth.enable=true", "rgb_camera.color_profile=1280x720x30"):
         assert text in asked
-    nodes = prefix.told("social_perception_all")
+    nodes = prefix.reported("social_perception_all")
     assert f"image:={camera}/color/image_raw" in nodes
     assert f"camera_info:={camera}/color/camera_info" in nodes
     assert "theirs" not in nodes, "the driver's arguments stay with the driver"
@@ -168,37 +168,37 @@ def test_a_webcams_driver_is_taken_when_it_is_installed(driver, program, paramet
         "video_device:=/dev/video3",
     )
     assert run.returncode == 0, run.stdout
-    told = prefix.told(program)
-    given = yaml.safe_load(told.partition("# parameters")[2])
+    reported = prefix.reported(program)
+    given = yaml.safe_load(reported.partition("# parameters")[2])
     assert parameters.items() <= next(iter(given.values()))["ros__parameters"].items()
-    assert not prefix.told("image_publisher")
-    assert "image:=/webcam/image_raw" in prefix.told("social_perception_all")
+    assert not prefix.reported("image_publisher")
+    assert "image:=/webcam/image_raw" in prefix.reported("social_perception_all")
 
 
 @pytest.mark.usefixtures("ours")
 def test_without_a_driver_our_own_program_reads_the_webcam(launch, prefix) -> None:
     run = launch("webcam.launch.py", "respawn:=false", "driver:=image_publisher", "video_device:=/dev/video3")
     assert run.returncode == 0, run.stdout
-    started = prefix.told("image_publisher")
+    started = prefix.reported("image_publisher")
     assert started.startswith("--source\n/dev/video3\n--topic\nimage_raw\n")
     assert "image_raw:=/webcam/image_raw" in started
-    assert "image:=/webcam/image_raw" in prefix.told("social_perception_all")
+    assert "image:=/webcam/image_raw" in prefix.reported("social_perception_all")
 
 
 @pytest.mark.usefixtures("ours")
 @pytest.mark.parametrize(
-    ("arguments", "given", "left_out"),
+    ("arguments", "given", "absent"),
     [
         ((), ["--stamps", "recorded", "--clock"], ["--loop", "--lockstep"]),
         (("use_sim_time:=false",), [], ["--clock", "--stamps"]),
         (("loop:=true", "lockstep:=true", "namespace:=/left"), ["--loop", "--lockstep", "__ns:=/left"], []),
     ],
 )
-def test_the_launch_ends_with_the_recording(arguments, given, left_out, launch, prefix) -> None:
+def test_the_launch_ends_with_the_recording(arguments, given, absent, launch, prefix) -> None:
     run = launch("replay.launch.py", "source:=/some/clip.mp4", *arguments)
     assert run.returncode == 0, run.stdout
-    started = prefix.told("image_publisher").splitlines()
+    started = prefix.reported("image_publisher").splitlines()
     assert started[:2] == ["--source", "/some/clip.mp4"]
     assert set(given) <= set(started)
-    assert not set(left_out) & set(started)
+    assert not set(absent) & set(started)
     assert "shutting down launched system" in run.stdout

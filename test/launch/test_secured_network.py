@@ -27,7 +27,7 @@ PEER = Path(__file__).with_name("secured_peer.py")
 NAMESPACE, IMAGES = "/secured", "/secured_camera/image_raw"
 TIMEOUT_S = 90.0
 ENOUGH = 30
-"""Messages of group_affect, at 10 Hz, in which others would have heard something, too."""
+"""Messages of group_affect, at 10 Hz, in which others would have received something, too."""
 
 pytestmark = [
     pytest.mark.ros,
@@ -64,8 +64,8 @@ def secured(keystore) -> dict[str, str]:
     override = {"ROS_SECURITY_ENCLAVE_OVERRIDE": "/social_perception/consumer"}
     run = subprocess.run(command, env={**given, **override}, capture_output=True, text=True, check=False)
     if run.returncode:
-        told = run.stderr.strip().splitlines()[-1]
-        pytest.skip(f"the middleware is built without DDS security: {told}")
+        reported = run.stderr.strip().splitlines()[-1]
+        pytest.skip(f"the middleware is built without DDS security: {reported}")
     return given
 
 
@@ -168,11 +168,11 @@ def test_the_planner_cannot_say_how_the_group_feels(network) -> None:
     assert [each for each in planner.state["refused"] if each.startswith("write group_affect")]
 
 
-def test_a_stranger_neither_hears_nor_sees_nor_is_heard(network) -> None:
+def test_a_stranger_neither_receives_nor_sees_nor_sends(network) -> None:
     _, planner, stranger = network
     assert stranger.state["refused"] == [], "nothing keeps it from trying"
-    heard = {name: stranger.state[name] for name in ("group", "people", "images")}
-    assert heard == {"group": 0, "people": 0, "images": 0}
+    received = {name: stranger.state[name] for name in ("group", "people", "images")}
+    assert received == {"group": 0, "people": 0, "images": 0}
     assert stranger.state["others"] == []
     assert stranger.state["forged"] > 0, "it hears itself"
     assert planner.state["forged"] == 0

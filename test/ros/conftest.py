@@ -97,11 +97,11 @@ class RosHarness:
         found = self.collect(DiagnosticArray, "/diagnostics")
         name = f"{node.get_fully_qualified_name()}: {node.task}"
 
-        def told():
+        def reported():
             statuses = [status for report in found for status in report.status if status.name == name]
             return [{pair.key: pair.value for pair in status.values} for status in statuses]
 
-        return told
+        return reported
 
     def statuses(self, node):
         """A list that grows with what a node says of itself on /diagnostics."""
@@ -141,10 +141,10 @@ def ages_its_results(ros):
     """Checks that a node reports the latency of what it publishes, from the header stamp on."""
 
     def check(node, publish):
-        told = ros.reports(node)
+        reported = ros.reports(node)
         publish(ros.stamp(3.0))
         report = ros.until(
-            lambda: next((each for each in told() if latencies_ms(each)), None), "a report with a latency"
+            lambda: next((each for each in reported() if latencies_ms(each)), None), "a report with a latency"
         )
         median, p95, longest = latencies_ms(report)
         assert 3000 <= median <= p95 <= longest < 1000 * (3 + TIMEOUT_S)

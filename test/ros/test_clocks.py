@@ -25,7 +25,7 @@ NOW_S = 1000.0
 
 
 @pytest.mark.parametrize(
-    ("stamps", "left_out", "jump_s"),
+    ("stamps", "dropped", "jump_s"),
     [
         ([0.0, 0.1, 0.2, 0.2, 0.3], "     ", 0.0),
         ([0.0, 0.2, 0.1, 0.3], "  x ", 0.0),  # it overtook another one
@@ -39,14 +39,14 @@ NOW_S = 1000.0
         ([-800.0, -900.0, -899.9], "   ", -100.0),  # none of them fits the clock: a recording
     ],
 )
-def test_a_stamp_that_strays_is_left_out_until_others_follow_it(stamps, left_out, jump_s) -> None:
+def test_a_stamp_that_strays_is_dropped_until_others_follow_it(stamps, dropped, jump_s) -> None:
     watch = StampWatch()
     said, jumps = "", 0.0
     for number, stamp_s in enumerate(stamps):
         steady_s = 0.1 * number
         jumps += watch.note(NOW_S + stamp_s, NOW_S + steady_s, steady_s)
         said += "x" if watch.stray else " "
-    assert (said, jumps) == (left_out, pytest.approx(jump_s))
+    assert (said, jumps) == (dropped, pytest.approx(jump_s))
 
 
 @pytest.mark.parametrize(

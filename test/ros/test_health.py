@@ -57,8 +57,8 @@ def test_totals_grow_until_the_node_is_activated_again() -> None:
     report(health)
     health.received()
     assert health.totals == Totals(received=4, processed=1)
-    told = values(report(health, 2.0))
-    assert (told["received"], told["processed"]) == ("4", "1")
+    reported = values(report(health, 2.0))
+    assert (reported["received"], reported["processed"]) == ("4", "1")
     health.restart()
     assert health.totals == Totals()
 
@@ -74,8 +74,8 @@ def test_the_batch_is_the_largest_since_the_last_report() -> None:
 
 
 def latencies(health: Health) -> list[str]:
-    told = values(report(health))
-    return [told[f"latency {name} (ms)"] for name in ("median", "p95", "max")]
+    reported = values(report(health))
+    return [reported[f"latency {name} (ms)"] for name in ("median", "p95", "max")]
 
 
 def test_latencies_are_those_since_the_last_report() -> None:
@@ -169,7 +169,7 @@ def test_a_counter_that_begins_anew_is_no_drop_of_its_own() -> None:
     assert (status.level, status.message) == (DiagnosticStatus.OK, "running")
 
 
-def test_silence_is_told_once_and_its_end_once() -> None:
+def test_silence_is_reported_once_and_its_end_once() -> None:
     watch = SilenceWatch(10.0)
     assert [watch.fell_silent(now, 2.0) for now in (11.0, 12.0, 12.1, 13.0)] == [False, False, True, False]
     assert watch.is_silent

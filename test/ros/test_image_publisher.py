@@ -115,7 +115,7 @@ def test_each_picture_waits_for_the_answer_to_the_one_before():
     assert publisher.events == ["warm up", 0, "answer", 1, "answer", 2, "answer", 3, "answer"]
 
 
-def test_a_picture_without_an_answer_is_told_and_not_waited_for_for_ever(monkeypatch):
+def test_a_picture_without_an_answer_is_reported_and_not_waited_for_for_ever(monkeypatch):
     monkeypatch.setattr(image_publisher, "_ANSWER_S", 0.0)
     publisher = Answering(answers_from=1)
     played(publisher)

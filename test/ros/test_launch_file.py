@@ -292,23 +292,26 @@ node = rclpy.create_node("rviz_before_its_name_is_remapped")
 displays = yaml.safe_load(open(options["--display-config"]))["Visualization Manager"]["Displays"]
 names = {{each["Name"]: each["Topic"]["Value"] for each in displays if "Topic" in each}}
 topics = {{name: node.resolve_topic_name(topic) for name, topic in names.items()}}
-with open({told!r} + ".part", "w") as file:
+with open({seen!r} + ".part", "w") as file:
     json.dump({{"frame": options["--fixed-frame"], "topics": topics, "name": node.get_name()}}, file)
-os.replace({told!r} + ".part", {told!r})
+os.replace({seen!r} + ".part", {seen!r})
 """
 
 
 @pytest.fixture
 def fake_rviz(tmp_path):
     """A package rviz2 whose program tells what it was asked to show, and where that would be subscribed."""
-    prefix, told = tmp_path / "prefix", tmp_path / "told.json"
+    prefix, seen = tmp_path / "prefix", tmp_path / "seen.json"
     marker = prefix / "share" / "ament_index" / "resource_index" / "packages" / "rviz2"
     program = prefix / "lib" / "rviz2" / "rviz2"
-    for path, text in ((marker, ""), (program, FAKE_RVIZ.format(python=sys.executable, told=str(told)))):
+    for path, text in (
+        (marker, ""),
+        (program, FAKE_RVIZ.format(python=sys.executable, seen=str(seen))),
+    ):
         path.parent.mkdir(parents=True)
         path.write_text(text)
     program.chmod(0o755)
-    return told, {"AMENT_PREFIX_PATH": f"{prefix}{os.pathsep}{os.environ['AMENT_PREFIX_PATH']}"}
+    return seen, {"AMENT_PREFIX_PATH": f"{prefix}{os.pathsep}{os.environ['AMENT_PREFIX_PATH']}"}
 
 
 @pytest.mark.slow
@@ -316,7 +319,7 @@ def fake_rviz(tmp_path):
 def test_rviz_is_opened_on_the_topics_of_the_nodes_and_the_page_served_beside_them(
     ros, parameters, fake_rviz
 ) -> None:
-    told, environment = fake_rviz
+    seen, environment = fake_rviz
     given = {
         "params_file": str(parameters),
         "device": "cpu",
@@ -325,8 +328,8 @@ def test_rviz_is_opened_on_the_topics_of_the_nodes_and_the_page_served_beside_th
         "web": "0",
     }
     with launching(ros, given, **environment) as launched:
-        ros.until(told.exists, "rviz is started", TIMEOUT_S)
-        assert json.loads(told.read_text()) == {
+        ros.until(seen.exists, "rviz is started", TIMEOUT_S)
+        assert json.loads(seen.read_text()) == {
             "frame": "base_link",
             "name": "rviz",
             "topics": {

@@ -26,7 +26,7 @@ from social_perception.ros.support.load import Limits, Load, LoadWatch
         (Load(0), Limits(), ""),
     ],
 )
-def test_what_falls_behind_is_said(load: Load, limits: Limits, problem: str) -> None:
+def test_what_falls_behind_is_reported(load: Load, limits: Limits, problem: str) -> None:
     watch = LoadWatch()
     watch.add(100.0, load)
     assert watch.problem(100.0, limits) == problem
@@ -43,7 +43,7 @@ def test_the_last_seconds_count_together() -> None:
     assert "9 of the last 150" in watch.problem(15.0, Limits(dropped_share=0.05))
 
 
-def test_how_long_it_has_lasted_is_said_and_forgotten() -> None:
+def test_how_long_it_has_lasted_is_reported_and_forgotten() -> None:
     watch = LoadWatch()
     for now_s in (1.0, 2.0, 3.0):
         watch.add(now_s, Load(10, 8))

@@ -78,12 +78,12 @@ def test_enclaves_lie_elsewhere_and_policies_come_from_elsewhere(capsys, tmp_pat
         (["--policy", "gone.xml"], "gone.xml cannot be read"),
     ],
 )
-def test_what_cannot_be_is_refused_in_a_line(arguments, complaint, capsys) -> None:
+def test_invalid_arguments_are_refused_in_a_line(arguments, complaint, capsys) -> None:
     assert make_keystore.main(["unused", "--show", *arguments]) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
-    assert complaint in told
-    assert told.count("\n") == 1
+    reported = capsys.readouterr().err
+    assert reported.startswith("error: ")
+    assert complaint in reported
+    assert reported.count("\n") == 1
 
 
 def test_without_sros2_it_says_how_to_get_it(monkeypatch, capsys, tmp_path) -> None:
@@ -150,8 +150,8 @@ def test_its_permissions_are_signed_by_its_ca(keystore) -> None:
 def test_a_second_run_keeps_the_keys_and_follows_the_names(keystore, capsys) -> None:
     before = {path: path.read_bytes() for path in keystore.rglob("*.pem")}
     assert make_keystore.main([str(keystore), "--image-topic", "/other/image", "--domain-id", "7"]) == 0
-    told = capsys.readouterr().out
-    assert "made /" not in told
+    reported = capsys.readouterr().out
+    assert "made /" not in reported
     assert {path: path.read_bytes() for path in keystore.rglob("*.pem")} == before
     permissions = (keystore / "enclaves/social_perception/face_tracker/permissions.xml").read_text()
     assert "rt/other/image" in permissions

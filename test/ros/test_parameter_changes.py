@@ -137,7 +137,7 @@ def test_what_a_node_cannot_take_over_is_refused_and_taken_back(ros) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "reported"),
     [
         ({"windows_s": 9.0}, "parameter windows_s is set but unknown.*did you mean window_s?"),
         ({"zzz": 1}, "parameter zzz is set but unknown.*ros2 param list /.*group_affect"),
@@ -146,10 +146,10 @@ def test_what_a_node_cannot_take_over_is_refused_and_taken_back(ros) -> None:
         ({"qos_overrides./tf.publisher.depth": 9}, None),
     ],
 )
-def test_a_name_that_nobody_knows_is_told(given, told, ros, capfd) -> None:
+def test_a_name_that_nobody_knows_is_reported(given, reported, ros, capfd) -> None:
     ros.create(GroupAffectNode, given)
     said = capfd.readouterr().err
-    assert (re.search(told, said) is not None) if told else "unknown" not in said, said
+    assert (re.search(reported, said) is not None) if reported else "unknown" not in said, said
 
 
 def test_the_limits_of_falling_behind_can_be_changed_while_it_falls_behind(ros, image_message) -> None:

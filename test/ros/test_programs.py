@@ -119,7 +119,7 @@ def test_a_second_signal_does_not_disturb_the_cleaning_up(number) -> None:
         (("demo", "--source", "/nowhere.mp4"), "error: /nowhere.mp4 does not exist"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(arguments, problem, run) -> None:
+def test_what_is_wrong_is_reported_in_a_line(arguments, problem, run) -> None:
     program = run(*arguments)
     assert program.end() == 1, program.output
     assert re.search(problem, program.output), program.output

@@ -126,7 +126,7 @@ def test_what_has_no_enclave_is_not_started_beside_the_others(stranger, keystore
         secure([node(), stranger], security="true", keystore=str(keystore))
 
 
-def test_one_enclave_for_all_is_respected_where_ros_is_told_so(keystore) -> None:
+def test_one_enclave_for_all_is_respected_where_ros_is_set_to_it(keystore) -> None:
     os.environ[OVERRIDE] = "/social_perception/affect_overlay"
     secure([node("greeter")], security="true", keystore=str(keystore))
     os.environ[OVERRIDE] = "/nobody"
@@ -195,11 +195,11 @@ def test_ros2_launch_tells_the_reason_and_starts_nothing(ros, keystore) -> None:
         start_new_session=True,
     )  # fmt: skip
     try:
-        told, _ = run.communicate(timeout=TIMEOUT_S)
+        reported, _ = run.communicate(timeout=TIMEOUT_S)
     finally:
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
     assert run.returncode == 1
     reason = f"the keystore {keystore} has no enclave /social_perception/affect_overlay"
-    assert sum(reason in line for line in told.splitlines()) == 1, told
-    assert "process started" not in told
+    assert sum(reason in line for line in reported.splitlines()) == 1, reported
+    assert "process started" not in reported

@@ -23,7 +23,7 @@ PIPELINE = {FaceTrackerNode, SmileIntensityNode, GroupAffectNode}
         (["--overlay", "false", "--markers", "FALSE"], set()),
     ],
 )
-def test_views_can_be_left_out(arguments, views, monkeypatch) -> None:
+def test_views_can_be_disabled(arguments, views, monkeypatch) -> None:
     asked = []
     monkeypatch.setattr(social_perception_all, "run", lambda nodes, args: asked.append((nodes, args)) or 0)
     assert social_perception_all.main(arguments) == 0

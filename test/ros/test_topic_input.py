@@ -92,7 +92,7 @@ def test_without_a_reliable_profile_nothing_is_followed(ros) -> None:
     assert info.qos_profile.reliability.name == "BEST_EFFORT"
 
 
-def test_heavy_loss_is_told_once_with_the_remedy(ros, log) -> None:
+def test_heavy_loss_is_reported_once_with_the_remedy(ros, log) -> None:
     topic = subscribe(ros)
     for _ in range(29):
         topic._on_lost(1)
@@ -155,7 +155,7 @@ def test_events_count_where_messages_bear_no_numbers() -> None:
 
 @pytest.mark.parametrize("reliable", [True, False])
 def test_images_that_were_replaced_before_they_were_taken_are_counted(ros, image_message, reliable) -> None:
-    taken, told = [], []
+    taken, reported = [], []
     topic = TopicInput(
         ros.node,
         Image,
@@ -164,7 +164,7 @@ def test_images_that_were_replaced_before_they_were_taken_are_counted(ros, image
         taken.append,
         noun="images",
         origin="the camera",
-        on_replaced=told.append,
+        on_replaced=reported.append,
     )
     publisher = ros.publisher(Image, "image")
     publisher.publish(image_message(sec=0))
@@ -176,7 +176,7 @@ def test_images_that_were_replaced_before_they_were_taken_are_counted(ros, image
     numbered = hasattr(Subscription, "CallbackType") and "fastrtps" in get_rmw_implementation_identifier()
     missing = 6 - len(taken) if numbered else 0
     assert (topic.replaced, topic.lost) == ((missing, 0) if reliable else (0, missing))
-    assert sum(told) == topic.replaced
+    assert sum(reported) == topic.replaced
 
 
 def test_silence_and_its_end_are_each_told_once(ros, log, image_message) -> None:

@@ -130,7 +130,7 @@ class FullDisk:
         self.file.close()
 
 
-def test_a_full_disk_leaves_whole_records_and_is_told(tmp_path):
+def test_a_full_disk_leaves_whole_records_and_is_reported(tmp_path):
     path = tmp_path / "words.mcap"
     writer = write(path, [(1, 2)])
     whole = path.read_bytes()

@@ -57,14 +57,14 @@ def smile(intensity: float, level: SmileLevel, probabilities, *, valid: bool = T
     ],
 )
 def test_what_a_smile_tells(given: Smile, expression: Expression, unit: ActionUnit) -> None:
-    told = Expression.of_smile(given)
-    assert told.name == expression.name
-    assert (told.valence, told.confidence) == pytest.approx((expression.valence, expression.confidence))
-    assert math.isnan(told.arousal)
+    found = Expression.of_smile(given)
+    assert found.name == expression.name
+    assert (found.valence, found.confidence) == pytest.approx((expression.valence, expression.confidence))
+    assert math.isnan(found.arousal)
     (only,) = action_units_of(given)
     assert only.code == unit.code
     assert (only.intensity, only.confidence) == pytest.approx((unit.intensity, unit.confidence))
-    for value in (told.valence, told.confidence, only.intensity, only.confidence):
+    for value in (found.valence, found.confidence, only.intensity, only.confidence):
         assert 0.0 <= value <= 1.0
 
 
@@ -77,7 +77,7 @@ def test_what_a_smile_tells(given: Smile, expression: Expression, unit: ActionUn
         smile(NAN, SmileLevel.UNKNOWN, (NAN, NAN, NAN, NAN)),
     ],
 )
-def test_nothing_is_said_of_what_is_not_valid(given: Smile) -> None:
+def test_nothing_is_reported_of_what_is_not_valid(given: Smile) -> None:
     assert Expression.of_smile(given) is None
     assert action_units_of(given) == ()
 

@@ -13,7 +13,7 @@ NAMES = ("annak", "berta")
 
 @pytest.fixture
 def group_room(room):
-    """A room whose page is of the group alone, though it is told of everybody."""
+    """A room whose page is of the group alone, though the pipeline reports everybody."""
     with Dashboard(WebConfig(port=0, rate_hz=30.0), "test", silent_after_s=60.0, people=False) as dashboard:
         room.dashboard.close()
         room.dashboard = dashboard
@@ -33,8 +33,8 @@ def talk(room, page=None):
 def test_the_group_is_all_that_is_shown(viewport, group_room, open_page, tmp_path) -> None:
     talk(group_room)
     page = open_page(group_room.url, viewport=viewport)
-    heard = []
-    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: heard.append(frame)))
+    received = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(frame)))
     page.reload()
     page.wait_for_function("() => document.getElementById('group-size').textContent.includes('2')")
     talk(group_room, page)
@@ -47,8 +47,8 @@ def test_the_group_is_all_that_is_shown(viewport, group_room, open_page, tmp_pat
     assert chart["height"] > 150
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.locator(".person").count() == 0
-    everything = page.content() + "".join(map(str, heard))
-    assert "history" in everything, "what was told before is told, too"
+    everything = page.content() + "".join(map(str, received))
+    assert "history" in everything, "what was sent before is sent, too"
     assert not any(name in everything for name in NAMES)
     page.screenshot(path=tmp_path / f"page_{viewport['width']}.png")
 
@@ -68,7 +68,7 @@ def test_a_page_without_people_shows_no_picture() -> None:
         Dashboard(WebConfig(port=0, picture=True), "test", people=False)
 
 
-def test_unknown_values_are_told_as_unknown(group_room, open_page) -> None:
+def test_unknown_values_are_reported_as_unknown(group_room, open_page) -> None:
     page = open_page(group_room.url)
     group_room.say(group_room.person("annak", intensity=None))
     page.wait_for_function("() => document.getElementById('group-size').textContent.includes('1')")

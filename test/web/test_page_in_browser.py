@@ -150,7 +150,7 @@ def test_a_hidden_face_is_pale_and_a_new_one_has_no_mouth_yet(room, open_page):
     assert page.locator("[data-id=new] .dots").is_visible()
 
 
-def test_people_glide_unless_less_motion_is_wanted(room, open_page):
+def test_people_glide_unless_reduced_motion_is_requested(room, open_page):
     still, moving = open_page(room.url), open_page(room.url, reduced_motion="no-preference")
     watch = """() => {
       globalThis.seen = new Set();
@@ -181,7 +181,7 @@ def test_people_glide_unless_less_motion_is_wanted(room, open_page):
     shown(moving, 0)
 
 
-def test_a_crowd_is_drawn_small_and_leaves_nothing_behind(room, open_page):
+def test_many_people_are_drawn_small_and_leaves_nothing_behind(room, open_page):
     page = open_page(room.url)
     room.say(*(room.person(f"f{i}", i % 20 / 20, i // 20 / 15, i / 300, size=0.02) for i in range(300)))
     places = shown(page, 300)
@@ -315,7 +315,7 @@ def test_many_reconnections_leave_nothing_open(serve, open_page):
         assert page.evaluate("intervals") == timers
 
 
-def test_who_is_not_let_in_any_more_is_told(serve, open_page):
+def test_who_is_not_let_in_any_more_is_reported(serve, open_page):
     with serve(token="first-token-0123") as room:
         page = open_page(room.url, errors_expected=True)
         port = room.dashboard.port
@@ -327,7 +327,7 @@ def test_who_is_not_let_in_any_more_is_told(serve, open_page):
         assert "open the address" in text(page, "note")
 
 
-def test_stale_is_told_and_is_no_loss(serve, open_page):
+def test_stale_is_reported_and_is_no_loss(serve, open_page):
     with serve(silent_after_s=0.5) as room:
         page = open_page(room.url)
         room.say(room.person("f1", intensity=0.7))
@@ -399,11 +399,11 @@ def test_a_page_that_is_not_looked_at_is_not_drawn(room, open_page):
         f'{{"type": "hello", "history": [7, [null], [1, 2, null]], "version": "{__version__}"}}',
     ],
 )
-def test_what_cannot_be_understood_is_ignored_with_a_warning(room, open_page, message):
+def test_an_invalid_message_is_ignored_with_a_warning(room, open_page, message):
     page = open_page(room.url)
     room.say(room.person("f1"))
     shown(page, 1)
-    with page.expect_event("console", lambda heard: heard.type == "warning"):
+    with page.expect_event("console", lambda received: received.type == "warning"):
         tell(room, message)
     room.say(room.person("f2"), after_s=2e9)
     page.wait_for_selector("[data-id=f2]", state="attached")
@@ -440,7 +440,7 @@ def test_nothing_is_asked_of_anybody_else(room, open_page):
         assert addresses <= {"http://www.w3.org/2000/svg"}, path.name
 
 
-def test_the_picture_is_shown_only_where_it_is_allowed_and_wanted(serve, open_page):
+def test_the_picture_is_shown_only_where_it_is_allowed_and_requested(serve, open_page):
     image = np.full((720, 1280, 3), (200, 30, 30), np.uint8)
     with serve(picture=True) as room:
         page = open_page("about:blank", wait=False)
@@ -504,7 +504,7 @@ def test_on_a_picture_an_emoji_beside_a_large_head_does_not_change_sides(serve, 
         assert len(sides) == 1
 
 
-def test_where_the_picture_is_not_allowed_the_reason_is_told(room, open_page):
+def test_where_the_picture_is_not_allowed_the_reason_is_reported(room, open_page):
     page = open_page(room.url)
     button = page.get_by_role("button", name="Picture")
     assert button.get_attribute("aria-disabled") == "true"
@@ -563,7 +563,7 @@ def test_shortcuts_work_but_not_in_inputs_with_modifiers_or_when_switched_off(ro
 
 @pytest.fixture
 def listened(room, open_page):
-    """A page whose clock goes only when it is told to; ``said`` holds what a screen reader says."""
+    """A page whose clock advances only on request; ``said`` holds what a screen reader says."""
     page = open_page("about:blank", wait=False)
     page.clock.install()
     page.goto(room.url)
@@ -580,7 +580,7 @@ def listened(room, open_page):
     return page
 
 
-def test_changes_are_said_in_words_and_not_with_every_frame(room, listened):
+def test_changes_are_announced_and_not_with_every_frame(room, listened):
     page = listened
     assert page.locator("#speech").get_attribute("aria-live") == "polite"
     for step in range(20):
@@ -610,7 +610,7 @@ def test_changes_are_said_in_words_and_not_with_every_frame(room, listened):
     assert len(page.evaluate("said")) == 4
 
 
-def test_the_stage_is_there_in_words(room, open_page):
+def test_the_stage_is_there_as_text(room, open_page):
     page = open_page(room.url)
     room.say(room.person("f10", 0.1, intensity=None), room.person("f9", 0.5, intensity=0.52))
     assert page.locator("#stage").get_attribute("aria-labelledby") == "stage-text"

@@ -22,10 +22,10 @@ def unexpected(monkeypatch):
     from social_perception.ros.support import stage
 
     found = []
-    told = traceback.format_exc
+    reported = traceback.format_exc
 
     def note() -> str:
-        found.append(told())
+        found.append(reported())
         return found[-1]
 
     monkeypatch.setattr(stage.traceback, "format_exc", note)

@@ -1,4 +1,4 @@
-"""Messages that cannot be, by type: what another program, a broken driver or a wrong cable may send."""
+"""Invalid messages, by type: what another program, a broken driver or a wrong cable may send."""
 
 from __future__ import annotations
 

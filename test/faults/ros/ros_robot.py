@@ -39,7 +39,7 @@ SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Heard:
+class Received:
     """A message about the group or the faces, and when it came, in s of the steady clock and of the day."""
 
     at_s: float
@@ -62,8 +62,8 @@ class Outside:
         source = SampleSource(people=PEOPLE)
         pictures = [cv2.resize(source.image(i), SIZE, interpolation=cv2.INTER_AREA) for i in range(PICTURES)]
         self._pictures: list[np.ndarray] = pictures + pictures[::-1]
-        self.groups: list[Heard] = []
-        self.faces: list[Heard] = []
+        self.groups: list[Received] = []
+        self.faces: list[Received] = []
         self.shots = 0
         self.is_on = True
         self._context = rclpy.Context()
@@ -84,7 +84,7 @@ class Outside:
         self.node.destroy_node()
         self._context.try_shutdown()
 
-    def await_live(self, after_s: float = 0.0, timeout_s: float = TIMEOUT_S) -> Heard:
+    def await_live(self, after_s: float = 0.0, timeout_s: float = TIMEOUT_S) -> Received:
         """The first live word on the group that came after a time of the steady clock."""
         return until(
             lambda: next((each for each in self.groups if each.at_s > after_s and each.is_live), None),
@@ -106,7 +106,7 @@ class Outside:
 
     def _on_group(self, message: GroupAffect) -> None:
         self.groups.append(
-            Heard(
+            Received(
                 time.monotonic(),
                 time.time(),
                 seconds(message.header.stamp),
@@ -119,7 +119,7 @@ class Outside:
     def _on_faces(self, message: FaceAffectArray) -> None:
         ids = tuple(face.id for face in message.faces)
         valid = sum(face.valid for face in message.faces)
-        self.faces.append(Heard(time.monotonic(), time.time(), seconds(message.header.stamp), ids, valid))
+        self.faces.append(Received(time.monotonic(), time.time(), seconds(message.header.stamp), ids, valid))
 
 
 def until(condition, what: str, timeout_s: float = TIMEOUT_S):

@@ -21,7 +21,7 @@ pytestmark = [
 ]
 
 STALE_S = 1.0
-"""The parameter stale_after_s; a result may be older by what it takes to be made and told."""
+"""The parameter stale_after_s; a result may be older by what it takes to be made and reported."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Comeback:
         faceless_s: longest time without face_affect.
         before: the people's ids.
         after: their ids then.
-        groups: what was said of the group meanwhile.
+        groups: what was published of the group meanwhile.
     """
 
     live_s: float
@@ -55,12 +55,12 @@ def killed(outside: Outside, program, name: str) -> Comeback:
     pid = until(lambda: process_of(program, name), name)
     killed_s = kill(pid)
     until(lambda: process_of(program, name) not in (None, pid), f"{name} is started again")
-    # What is said within a moment may be of images that were taken before.
+    # What is reported within a moment may be of images that were taken before.
     live = outside.await_live(killed_s + 1.0)
     for each in outside.groups:
         age_s = each.day_s - each.stamp_s
         assert each.at_s < killed_s or each.stale or age_s < STALE_S + 0.5, (
-            f"{age_s:.1f} s old, told as fresh"
+            f"{age_s:.1f} s old, reported as fresh"
         )
     return Comeback(
         live.at_s - killed_s,
@@ -71,8 +71,8 @@ def killed(outside: Outside, program, name: str) -> Comeback:
     )
 
 
-def longest_gap(heard, since_s: float) -> float:
-    times = [each.at_s for each in heard if each.at_s > since_s - 0.5]
+def longest_gap(received, since_s: float) -> float:
+    times = [each.at_s for each in received if each.at_s > since_s - 0.5]
     return max(later - earlier for earlier, later in itertools.pairwise(times))
 
 

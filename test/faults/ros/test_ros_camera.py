@@ -20,7 +20,7 @@ def pictures():
     return drawn + drawn[::-1]
 
 
-def test_a_camera_that_stops_is_told_and_one_that_returns_is_followed(ros, pictures) -> None:
+def test_a_camera_that_stops_is_reported_and_one_that_returns_is_followed(ros, pictures) -> None:
     chain = Chain(ros)
     camera = Camera(ros, pictures)
     first_s, ids = chain.await_live()
@@ -65,15 +65,15 @@ def test_a_format_that_changes_costs_no_image_and_a_size_no_more_than_the_ids(ro
     assert chain.tracker.health.totals.failed == 0
 
 
-def test_two_cameras_on_one_topic_are_told(ros, pictures, monkeypatch) -> None:
+def test_two_cameras_on_one_topic_are_reported(ros, pictures, monkeypatch) -> None:
     monkeypatch.setattr(topic_input, "CROWD_S", 0.5)
     chain = Chain(ros)
     first = Camera(ros, pictures)
     second = Camera(ros, pictures)
     second.frame_id = "other_camera"
     name = f"{ros.namespace}/tester"
-    told = f"2 publishers send images on {ros.namespace}/image, where one is expected: {name}, {name}"
-    chain.await_status(told, DiagnosticStatus.WARN)
+    reported = f"2 publishers send images on {ros.namespace}/image, where one is expected: {name}, {name}"
+    chain.await_status(reported, DiagnosticStatus.WARN)
     second.close()
     chain.await_live()
     chain.await_status("running", DiagnosticStatus.OK)

@@ -44,7 +44,7 @@ class Simulation:
             self._faces.publish(messages.affects([messages.affect()], header=header))
             self._ros.until(lambda: self.node.health.totals.received > count, "the faces came")
 
-    def told(self, text: str) -> None:
+    def reported(self, text: str) -> None:
         self.statuses.clear()
 
         def said():
@@ -67,7 +67,7 @@ def seconds_of(message) -> float:
     return message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
 
 
-def test_a_clock_that_never_comes_is_told(ros, capfd) -> None:
+def test_a_clock_that_never_comes_is_reported(ros, capfd) -> None:
     node = ros.start(GroupAffectNode, SIMULATED)
     statuses = ros.statuses(node)
     said = "use_sim_time is set, but nothing has come on /clock for"
@@ -77,12 +77,12 @@ def test_a_clock_that_never_comes_is_told(ros, capfd) -> None:
 
 
 @pytest.mark.parametrize("jump_s", [-500.0, 500.0])
-def test_a_clock_that_stops_or_jumps_is_told_and_the_group_goes_on(jump_s, ros) -> None:
+def test_a_clock_that_stops_or_jumps_is_reported_and_the_group_goes_on(jump_s, ros) -> None:
     simulation = Simulation(ros)
     simulation.fresh()
-    simulation.told("use_sim_time is set, but /clock stands still for")
+    simulation.reported("use_sim_time is set, but /clock stands still for")
     simulation.fresh()
     simulation.advance(jump_s, seen=False)
-    simulation.told(f"the node's clock jumped {'back' if jump_s < 0.0 else 'forward'} by")
+    simulation.reported(f"the node's clock jumped {'back' if jump_s < 0.0 else 'forward'} by")
     simulation.fresh()
     assert simulation.node.health.totals.failed == 0

@@ -44,6 +44,6 @@ def test_every_node_is_started_again(name, given, expected) -> None:
     assert len(nodes) >= 5
     for node in nodes:
         # launch has no public word for it.
-        wanted, delay_s = node._ExecuteLocal__respawn, node._ExecuteLocal__respawn_delay
-        assert perform_typed_substitution(context, wanted, bool) is expected, node.node_executable
+        requested, delay_s = node._ExecuteLocal__respawn, node._ExecuteLocal__respawn_delay
+        assert perform_typed_substitution(context, requested, bool) is expected, node.node_executable
         assert delay_s > 0.0

@@ -1,4 +1,4 @@
-"""The parameter services are asked for what cannot be, for every parameter of every node."""
+"""Invalid values through the parameter services, for every parameter of every node."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ VALUES = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_parameters_that_cannot_be_are_refused_with_the_reason(kind, ros) -> None:
+def test_invalid_parameters_are_rejected_with_the_reason(kind, ros) -> None:
     node = ros.create(kind)
     client = ros.node.create_client(SetParameters, f"{node.get_name()}/set_parameters")
     ros.until(client.service_is_ready, "the parameters' service")
     names = sorted(node.parameters._settings)
     before = {name: node.get_parameter(name).value for name in names}
     for what, value in VALUES.items():
-        wanted = [Parameter(name=name, value=value) for name in names]
-        answer = client.call_async(SetParameters.Request(parameters=wanted))
+        requested = [Parameter(name=name, value=value) for name in names]
+        answer = client.call_async(SetParameters.Request(parameters=requested))
         ros.until(answer.done, f"an answer to {what}")
         for name, result in zip(names, answer.result().results):
             assert not result.successful, f"{name} = {what}"

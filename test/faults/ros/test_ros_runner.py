@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.ros]
 
 
 class Careless(Node):
-    """Raises what it is told to, and answers all else."""
+    """Raises on request, and answers all else."""
 
     def __init__(self, namespace: str) -> None:
         super().__init__("careless", namespace=namespace)
@@ -75,8 +75,8 @@ def test_a_parameter_of_no_type_leaves_the_node_as_it_is(ros) -> None:
         ros.until(client.service_is_ready, "the parameters' service")
 
         def set_to(value: ParameterValue):
-            wanted = [Parameter(name="window_s", value=value)]
-            return client.call_async(SetParameters.Request(parameters=wanted))
+            requested = [Parameter(name="window_s", value=value)]
+            return client.call_async(SetParameters.Request(parameters=requested))
 
         unanswered = set_to(ParameterValue(type=200))
         answer = set_to(ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=7.0))
@@ -88,7 +88,7 @@ def test_a_parameter_of_no_type_leaves_the_node_as_it_is(ros) -> None:
 
 
 def wrong_bytes() -> list[bytes]:
-    """What is left of a message on a bad line: cut off, nothing, lengths of lists that cannot be, noise."""
+    """What is left of a message on a bad line: cut off, nothing, invalid lengths of lists, noise."""
     good = serialize_message(messages.affects([messages.affect(valid=False, level=0)]))
     random = np.random.default_rng(1)
     found = [good[: len(good) // 2], good[:4], b"\x00", good[:4] + b"\xff" * 200]

@@ -56,7 +56,7 @@ class Chain:
         return {face.id for message in self.tracked for face in message.faces}
 
     @property
-    def left_out(self) -> int:
+    def dropped(self) -> int:
         return self.tracker.health.totals.failed
 
 
@@ -82,7 +82,7 @@ def test_stray_stamps_cost_their_images_alone(name, ros, pictures) -> None:
     for number, picture in enumerate(pictures):
         at = place(number)
         chain.see(picture, 0.0 if at is None else now_s + at * PERIOD_S)
-    assert (chain.left_out, len(chain.affects)) == (lost, IMAGES - lost)
+    assert (chain.dropped, len(chain.affects)) == (lost, IMAGES - lost)
     assert len(chain.ids) == PEOPLE, "everybody keeps the id"
     assert [group.valid_faces for group in chain.groups[5:]] == [PEOPLE] * (len(chain.groups) - 5)
     stamps = [group.stamp_s for group in chain.groups]
@@ -98,7 +98,7 @@ def test_a_clock_that_is_set_costs_two_images_and_begins_anew(jump_s, kept, ros,
     now_s = ros.node.get_clock().now().nanoseconds * 1e-9
     for number, picture in enumerate(pictures):
         chain.see(picture, now_s + number * PERIOD_S + (jump_s if number >= IMAGES // 2 else 0.0))
-    assert chain.left_out == 2
+    assert chain.dropped == 2
     assert [group.valid_faces for group in chain.groups[-5:]] == [PEOPLE] * 5, "everybody is known again"
     assert len(chain.ids) == (PEOPLE if kept else 2 * PEOPLE), "after a jump back nobody is who they were"
     assert chain.groups[-1].stamp_s == pytest.approx(now_s + (IMAGES - 1) * PERIOD_S + jump_s, abs=1e-6)
@@ -108,6 +108,6 @@ def test_a_camera_that_knows_no_time_is_followed_all_the_same(ros, pictures) -> 
     chain = Chain(ros)
     for picture in pictures[:15]:
         chain.see(picture, 0.0)
-    assert (chain.left_out, len(chain.ids)) == (0, PEOPLE)
+    assert (chain.dropped, len(chain.ids)) == (0, PEOPLE)
     assert chain.groups[-1].valid_faces == PEOPLE
     assert "behind the node's clock" in chain.tracker._stamps.problem

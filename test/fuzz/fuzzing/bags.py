@@ -188,8 +188,8 @@ def _file(name: str) -> Callable[[bytes], None]:
 def _scan(data: bytes) -> None:
     path = _PLACE / "scan.mcap"
     path.write_bytes(data)
-    told: list[str] = []
-    for each in itertools.islice(scan_mcap(path, told.append), 10_000):
+    reported: list[str] = []
+    for each in itertools.islice(scan_mcap(path, reported.append), 10_000):
         promise(isinstance(each.topic, str) and 0 <= each.time_ns < 2**64, repr(each)[:100])
 
 

@@ -1,4 +1,4 @@
-"""Images: files, ROS messages, depth, and what is said of the camera."""
+"""Images: files, ROS messages, depth, and camera calibration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The targets by name, and where each stands; its module is imported when it is asked for."""
+"""The targets by name, and where each stands; its module is imported when it is used."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class _Listening:
             self._source, self._last_s = TcpSource(Address("127.0.0.1", 0), config), -math.inf
         for peer in data.split(NEXT_PEER)[:4]:
             self._send(peer)
-        # Whatever came before, the next one is heard.
+        # Whatever came before, the next one is received.
         self._send(MAGIC + pack(JpegMessage(1000.0, self._good)))
         for frame in self._source:
             promise(math.isfinite(frame.stamp_s), f"a stamp of {frame.stamp_s}")
@@ -97,7 +97,7 @@ class _Listening:
     def _send(self, data: bytes) -> None:
         assert self._source is not None
         peer = socket.create_connection(("127.0.0.1", self._source.address.port), 10.0)
-        # Who is dropped in the middle is told so by its system.
+        # A peer that is cut off in the middle gets an error from its system.
         with peer, contextlib.suppress(OSError):
             peer.sendall(data)
             peer.shutdown(socket.SHUT_WR)
@@ -124,7 +124,7 @@ TARGETS = {
         "pictures of the length allowed, or ProtocolError", _messages, _streams, memory_mb=64
     ),
     "tcp_source": Target(
-        "after any peer the next one is heard, and time goes on", _Listening(), _streams, memory_mb=128
+        "after any peer the next one is received, and time goes on", _Listening(), _streams, memory_mb=128
     ),
     "tcp_address": of_property("a host and a port, or SourceError", check_address),
 }

@@ -22,7 +22,7 @@ class Target:
     """One target.
 
     Attributes:
-        promise: what comes out of any input, in words.
+        promise: what comes out of any input, as a sentence.
         run: takes an input; raises a SocialPerceptionError where it is refused, and nothing else.
         seeds: makes valid inputs, from which the others are bred; they come from this program alone.
         max_bytes: of the longest input tried.

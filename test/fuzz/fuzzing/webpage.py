@@ -20,7 +20,7 @@ from social_perception.views.web.server import Dashboard
 
 TOKEN = "a-token-for-the-tests"
 _SECRETS = (b"Social perception: live", b'"type":"hello"', TOKEN.encode())
-"""What is in the page, in a socket's first message, and what shall never be told."""
+"""What is in the page, in a socket's first message, and what shall never be reported."""
 _LOGGERS = ("social_perception", "aiohttp", "asyncio")
 _QUIET_S = 0.02
 _END_S = 15.0
@@ -50,8 +50,8 @@ class _Served:
         answer = self._exchange(page.port, data)
         self._inputs += 1
         if TOKEN.encode() not in data and b"social_perception_" not in data:
-            told = [each for each in _SECRETS if each in answer]
-            promise(not told, f"without a token it tells {told}")
+            reported = [each for each in _SECRETS if each in answer]
+            promise(not reported, f"without a token it tells {reported}")
         errors, self._errors.texts = self._errors.texts, []
         promise(not errors, f"the server failed: {errors[:1]}")
         if self._inputs % 16 == 0:
@@ -184,7 +184,7 @@ def _wishes() -> list[bytes]:
 
 TARGETS = {
     "web_request": Target(
-        "an answer or an end, nothing told without the token, the next request served",
+        "an answer or an end, nothing reported without the token, the next request served",
         _Served(),
         _requests,
         max_bytes=16384,

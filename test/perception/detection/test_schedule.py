@@ -40,7 +40,7 @@ class GatedDetector:
 
 
 class PartwiseDetector:
-    """Notes which parts of the search it was asked for; the parts are numbers."""
+    """Notes which parts of the search were requested; the parts are numbers."""
 
     threshold = 0.0
 
@@ -179,7 +179,7 @@ def test_a_restart_searches_the_next_frame_for_everything(kind):
         schedule.close()
 
 
-def test_what_was_running_at_a_restart_is_not_heard_of():
+def test_what_was_running_at_a_restart_is_dropped():
     detector = GatedDetector()
     schedule = BackgroundDetection(detector, 5)
     try:
@@ -231,15 +231,15 @@ def in_new_thread(function):
     return answers[0]
 
 
-@pytest.mark.parametrize(("before", "wanted"), [(1, 1), (4, 2)])
-def test_the_background_gives_way_and_leaves_others_as_they_are(before, wanted):
+@pytest.mark.parametrize(("before", "expected"), [(1, 1), (4, 2)])
+def test_the_background_gives_way_and_leaves_others_as_they_are(before, expected):
     usual = torch.get_num_threads()
     torch.set_num_threads(before)
     detector = ThreadWatcher()
     schedule = BackgroundDetection(detector, 1)
     try:
         drain(schedule, 0)
-        assert detector.torch_threads == wanted
+        assert detector.torch_threads == expected
         assert torch.get_num_threads() == in_new_thread(torch.get_num_threads) == before
         if sys.platform == "linux":
             mine = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())

@@ -59,20 +59,20 @@ def streamed(scorer: StreamingScorer, faces: ImageArray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("precision", BOUNDS)
-def test_a_stream_of_faces_is_told_as_by_float32(precision: str, faces: ImageArray) -> None:
-    exact, told = (streamed(scorer_in(each), faces) for each in ("float32", precision))
+def test_a_stream_of_faces_is_scored_as_by_float32(precision: str, faces: ImageArray) -> None:
+    exact, scored = (streamed(scorer_in(each), faces) for each in ("float32", precision))
     assert np.ptp(exact) > 0.4  # the faces do smile
-    assert 0.0 < np.abs(told - exact).max() <= BOUNDS[precision]  # not zero: it is another arithmetic
-    assert np.corrcoef(told.ravel(), exact.ravel())[0, 1] > 0.998
+    assert 0.0 < np.abs(scored - exact).max() <= BOUNDS[precision]  # not zero: it is another arithmetic
+    assert np.corrcoef(scored.ravel(), exact.ravel())[0, 1] > 0.998
 
 
 @pytest.mark.parametrize("precision", BOUNDS)
-def test_stills_are_told_as_by_float32(precision: str, faces: ImageArray) -> None:
-    exact, told = (
+def test_stills_are_scored_as_by_float32(precision: str, faces: ImageArray) -> None:
+    exact, scored = (
         np.array([smile.intensity for smile in scorer_in(each).score_still(faces)])
         for each in ("float32", precision)
     )
-    assert 0.0 < np.abs(told - exact).max() <= BOUNDS[precision]
+    assert 0.0 < np.abs(scored - exact).max() <= BOUNDS[precision]
 
 
 @pytest.mark.parametrize(("precision", "kind"), [("bfloat16", Lowered), ("int8", Int8Layers)])
@@ -97,11 +97,11 @@ def test_the_reference_network_runs_in_bfloat16(faces: ImageArray, tmp_path: Pat
     network = ReferenceNetwork(TINY_REFERENCE)
     nn.init.normal_(network.levels.weight, std=1.0)
     save_network(network, tmp_path / "reference.safetensors", {})
-    exact, told = (
+    exact, scored = (
         streamed(scorer_in(each, str(tmp_path / "reference.safetensors")), faces)
         for each in ("float32", "bfloat16")
     )
-    assert 0.0 < np.abs(told - exact).max() <= 0.02
+    assert 0.0 < np.abs(scored - exact).max() <= 0.02
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,9 @@ def test_the_expected_maxima_hold_for_faces(faces: ImageArray) -> None:
 def test_the_moments_of_a_rectified_value(mean: float, deviation: float) -> None:
     generator = torch.Generator().manual_seed(1)
     values = torch.normal(mean, deviation, (400_000,), generator=generator).relu()
-    told = int8._rectified(torch.tensor(mean), torch.tensor(deviation))
+    scored = int8._rectified(torch.tensor(mean), torch.tensor(deviation))
     torch.testing.assert_close(
-        torch.stack(told), torch.stack([values.mean(), values.var()]), atol=0.01, rtol=0.02
+        torch.stack(scored), torch.stack([values.mean(), values.var()]), atol=0.01, rtol=0.02
     )
 
 

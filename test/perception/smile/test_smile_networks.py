@@ -38,7 +38,7 @@ def test_streaming_and_window_give_the_same_numbers(network: SmileNetwork, strea
     streamed_as_windowed(network)
 
 
-def test_the_memory_changes_what_is_said_of_a_frame(network: SmileNetwork) -> None:
+def test_the_memory_changes_the_result_of_a_frame(network: SmileNetwork) -> None:
     crops = torch.rand(1, 3, 3, 96, 96) * 2 - 1
     logits, _ = network(crops)
     alone = network.still(crops[:, 2])

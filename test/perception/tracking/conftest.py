@@ -143,7 +143,7 @@ def play(stage: Stage, detector: FakeDetector, frames: int, tracker: Tracker | N
 
 
 def ids_of(moments: Sequence[Moment], name: str, *, min_seen: float = 0.9) -> list[str]:
-    """The ids that a person had while to be seen, in order, repetitions left out."""
+    """The ids that a person had while to be seen, in order, without repetitions."""
     ids: list[str] = []
     for moment in moments:
         if name in moment.truth and moment.truth[name][1] >= min_seen:

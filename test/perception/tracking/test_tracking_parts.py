@@ -186,7 +186,7 @@ def test_masked_median():
 # Snapshots and looks --------------------------------------------------------------------------
 
 
-def test_a_cut_is_told_from_a_moving_camera():
+def test_a_cut_is_distinguished_from_a_moving_camera():
     before = Snapshot.of(cv2.GaussianBlur(textured(), (0, 0), 40))
     moved = Snapshot.of(np.roll(cv2.GaussianBlur(textured(), (0, 0), 40), 12, axis=1))
     other = Snapshot.of(cv2.GaussianBlur(textured(seed=3), (0, 0), 40))

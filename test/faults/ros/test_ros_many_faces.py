@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.ros]
 QUICK = {"diagnostics_period_s": 0.1, "silent_after_s": 1000.0}
 
 
-def crowd(ros, count: int) -> TrackedFaceArray:
+def many(ros, count: int) -> TrackedFaceArray:
     """So many faces side by side, each a little wider than the one before, with crops of their own."""
     faces = [
         messages.face(id=f"f{number}", roi=messages.roi(number, 0, 20 + number, 30))
@@ -33,7 +33,7 @@ def crowd(ros, count: int) -> TrackedFaceArray:
     return message
 
 
-def test_nobody_and_a_crowd_go_the_whole_way(ros) -> None:
+def test_no_face_and_many_faces_pass_the_pipeline(ros) -> None:
     ros.start(GroupAffectNode, {**QUICK, "dynamics_rate_hz": 0.1})
     ros.start(SmileIntensityNode, {**QUICK, "device": "cpu", "warmup_frames": 1})
     affects, groups = ros.collect(FaceAffectArray, "face_affect"), ros.collect(GroupAffect, "group_affect")
@@ -41,7 +41,7 @@ def test_nobody_and_a_crowd_go_the_whole_way(ros) -> None:
     for count in (0, 300, 0):
         affects.clear()
         groups.clear()
-        publisher.publish(crowd(ros, count))
+        publisher.publish(many(ros, count))
         ros.until(lambda: affects, f"the smiles of {count}")
         assert len(affects[0].faces) == count
         valid = [number for number, face in enumerate(affects[0].faces) if face.valid]
@@ -53,7 +53,7 @@ def test_nobody_and_a_crowd_go_the_whole_way(ros) -> None:
         )
 
 
-def test_two_scorers_of_one_name_are_told(ros, monkeypatch) -> None:
+def test_two_scorers_of_one_name_are_reported(ros, monkeypatch) -> None:
     monkeypatch.setattr(topic_input, "CROWD_S", 0.3)
     group = ros.start(GroupAffectNode, QUICK)
     statuses = ros.statuses(group)
@@ -63,13 +63,13 @@ def test_two_scorers_of_one_name_are_told(ros, monkeypatch) -> None:
     publisher = ros.publisher(TrackedFaceArray, "tracked_faces")
     name = f"{ros.namespace}/smile_intensity"
     topic = f"{ros.namespace}/face_affect"
-    told = f"2 publishers send face affects on {topic}, where one is expected: {name}, {name}"
+    reported = f"2 publishers send face affects on {topic}, where one is expected: {name}, {name}"
 
     def said():
-        publisher.publish(crowd(ros, 2))
-        return any(told in each.message and each.level == DiagnosticStatus.WARN for each in statuses)
+        publisher.publish(many(ros, 2))
+        return any(reported in each.message and each.level == DiagnosticStatus.WARN for each in statuses)
 
-    ros.until(said, told)
+    ros.until(said, reported)
     ros.until(lambda: groups[-1].group_size == 2, "two people")
-    assert {each.group_size for each in groups} <= {0, 2}, "who is said twice is one person"
+    assert {each.group_size for each in groups} <= {0, 2}, "a face that is published twice is one person"
     assert groups[-1].face_ids == ["f0", "f1"]
