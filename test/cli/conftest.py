@@ -3,28 +3,16 @@ import csv
 import av
 import numpy as np
 import pytest
+from factories import affect_of, face, group, smile
 from PIL import Image
 
 from social_perception.core.errors import DetectionError
-from social_perception.core.signals import Signals
 from social_perception.core.types import (
     Box,
     Face,
-    FaceAffect,
-    FrameAffect,
-    GroupAffect,
-    Smile,
-    SmileLevel,
-    Track,
 )
 
-UNKNOWN_GROUP = GroupAffect(
-    0.0, 0, 0, *[float("nan")] * 4, SmileLevel.UNKNOWN, *[float("nan")] * 2, 0.0, (), False
-)
-
-
-def smile(intensity):
-    return Smile(intensity, SmileLevel.of_intensity(intensity), (0.25,) * 4, 9, True)
+UNKNOWN_GROUP = group(0)
 
 
 class FakeAggregator:
@@ -45,9 +33,8 @@ class FakePipeline:
     def process(self, frame):
         if frame.index in self.fails_at:
             raise DetectionError("the detector is tired")
-        track = Track("anna", Box(10, 10, 20, 20), 0.9)
-        face = FaceAffect(track, Signals(smile(min(1.0, frame.index / 20))))
-        return FrameAffect(frame.stamp_s, frame.index, frame.width, frame.height, (face,), UNKNOWN_GROUP)
+        anna = face("anna", min(1.0, frame.index / 20), box=Box(10, 10, 20, 20))
+        return affect_of(frame, anna, group=UNKNOWN_GROUP)
 
     def restart(self, new_id=None):
         self.restarts += 1

@@ -9,17 +9,15 @@ import logging
 
 import numpy as np
 import pytest
+from factories import affect_of, face, group
 from PIL import Image
 
 from social_perception.cli import live
 from social_perception.cli.main import main
-from social_perception.core.signals import Signals
-from social_perception.core.types import Box, FaceAffect, FrameAffect, GroupAffect, Smile, SmileLevel, Track
+from social_perception.core.types import Box
 
 NAMES = ("anna", "berta")
-GROUP = GroupAffect(
-    0.0, 2, 2, 0.5, 0.4, 0.1, 0.5, SmileLevel.MEDIUM, 0.01, 0.2, 5.0, NAMES, False
-)  # fmt: skip
+GROUP = group(2, mean_intensity=0.4, synchrony=0.2, face_ids=NAMES)
 
 
 class Couple:
@@ -29,12 +27,11 @@ class Couple:
 
     def process(self, frame):
         names = NAMES if frame.index < 3 else NAMES[:1]
-        smile = Smile(0.4, SmileLevel.LOW, (0.25,) * 4, 9, True)
-        faces = tuple(FaceAffect(Track(name, Box(4, 4, 8, 8), 0.9), Signals(smile)) for name in names)
+        faces = (face(name, 0.4, box=Box(4, 4, 8, 8)) for name in names)
         group = dataclasses.replace(
             GROUP, stamp_s=frame.stamp_s, group_size=len(names), valid_faces=len(names), face_ids=names
         )
-        return FrameAffect(frame.stamp_s, frame.index, frame.width, frame.height, faces, group)
+        return affect_of(frame, *faces, group=group)
 
     def restart(self, new_id=None):
         pass

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import pytest
+from factories import group
 from std_msgs.msg import Header
 
-from social_perception.core.types import GroupAffect, SmileLevel
 from social_perception.ros.convert import group_of
 from test.ros.messages import group_affect_message
 
-AFFECT = GroupAffect(
-    stamp_s=12.5,
-    group_size=3,
-    valid_faces=2,
-    intensity=0.625,
-    mean_intensity=0.5,
-    dispersion=0.25,
-    smiling_fraction=0.75,
-    level=SmileLevel.MEDIUM,
-    trend=-0.125,
-    synchrony=math.nan,
-    window_s=4.5,
-    face_ids=("abcde", "fghij", "klmno"),
-    stale=True,
+AFFECT = group(
+    3, stamp_s=12.5, valid_faces=2, intensity=0.625, trend=-0.125, synchrony=float("nan"), stale=True
 )
 
 

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from factories import smile
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
@@ -16,7 +17,7 @@ pytest.importorskip("hri_msgs.msg", reason="hri_msgs is not installed (apt insta
 from hri_msgs.msg import Expression, FacialActionUnits, IdsList, NormalizedRegionOfInterest2D
 
 from social_perception.core.errors import ConfigurationError, ImageError
-from social_perception.core.types import Box, Frame, Smile, SmileLevel, Track
+from social_perception.core.types import Box, Frame, Track
 from social_perception.perception.smile.crop import crop_faces
 from social_perception.ros.convert import crops_of, tracks_of
 from social_perception.ros.nodes.ros4hri_input import Ros4HriFacesNode
@@ -46,10 +47,6 @@ def header(sec: int) -> Header:
     return Header(stamp=Time(sec=sec, nanosec=42), frame_id="camera")
 
 
-def smile(intensity=0.7, *, observed=9, valid=True) -> Smile:
-    return Smile(intensity, SmileLevel.of_intensity(intensity), (0.1, 0.2, 0.5, 0.2), observed, valid)
-
-
 def tracked(sec: int, boxes=BOXES, image=None) -> TrackedFaceArray:
     frame = Frame(np.zeros((HEIGHT, WIDTH, 3), np.uint8) if image is None else image, sec, 0)
     tracks = [Track(name, box, 0.8) for name, box in boxes.items()]
@@ -57,7 +54,7 @@ def tracked(sec: int, boxes=BOXES, image=None) -> TrackedFaceArray:
 
 
 def affects(sec: int, boxes=BOXES, smiles=None) -> FaceAffectArray:
-    return face_affect_message(tracked(sec, boxes), smiles or [smile()] * len(boxes))
+    return face_affect_message(tracked(sec, boxes), smiles or [smile(0.7)] * len(boxes))
 
 
 class Sender:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from factories import smile
 from rcl_interfaces.msg import Log
 from std_msgs.msg import Header
 
 from social_perception.core.config import SmileConfig
 from social_perception.core.errors import ConfigurationError
-from social_perception.core.types import Box, Frame, Smile, SmileLevel, Track
+from social_perception.core.types import Box, Frame, Track
 from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
 from social_perception.ros.support.crop_exchange import CropExchange
 from social_perception.ros.support.messages import FaceAffectArray, TrackedFaceArray
@@ -40,10 +41,6 @@ class FakeScorer:
 
     def reset(self) -> None:
         self.resets += 1
-
-
-def smile(intensity: float, *, valid: bool) -> Smile:
-    return Smile(intensity, SmileLevel.of_intensity(intensity), (0.25, 0.25, 0.25, 0.25), 7, valid)
 
 
 @pytest.fixture

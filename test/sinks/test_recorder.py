@@ -7,23 +7,19 @@ import subprocess
 import sys
 import textwrap
 
+import factories
 import numpy as np
 import pytest
 import yaml
+from factories import face, group
 
 from social_perception.core.errors import MissingDependencyError, OutputError
-from social_perception.core.signals import Signals
 from social_perception.core.types import (
     Box,
-    FaceAffect,
-    FrameAffect,
-    GroupAffect,
     GroupDynamics,
     PairDynamics,
     Position,
-    Smile,
     SmileLevel,
-    Track,
 )
 from social_perception.ros.convert import nanoseconds_of
 from social_perception.sinks.interfaces import interface_folder
@@ -36,17 +32,17 @@ NAN = math.nan
 
 
 def affect(index, stamp_s=None):
-    tracks = (
-        Track("anna", Box(10.4, 5.6, 20.0, 21.0), 0.9, position=Position(0.1, -0.2, 1.5)),
-        Track("ben", Box(-8.0, 30.0, 20.0, 40.0), 0.0, visible=False),
-        Track("gone", Box(-50.0, 0.0, 20.0, 20.0), 0.0, visible=False),
+    faces = (
+        face("anna", 0.3, box=Box(10.4, 5.6, 20.0, 21.0), position=Position(0.1, -0.2, 1.5)),
+        face("ben", None, box=Box(-8.0, 30.0, 20.0, 40.0), visible=False),
+        face("gone", None, box=Box(-50.0, 0.0, 20.0, 20.0), visible=False),
     )
-    smiles = (Smile(0.3, SmileLevel.LOW, (0.2, 0.5, 0.2, 0.1), 70000, True), Smile.unknown(), Smile.unknown())
-    group = GroupAffect(
-        0.0, 3, 1, 0.3, 0.3, 0.0, 1.0, SmileLevel.LOW, -0.01, NAN, 2.5, ("anna", "ben", "gone"), False
-    )
-    faces = tuple(FaceAffect(track, Signals(smile)) for track, smile in zip(tracks, smiles))
-    return FrameAffect(100.25 + index / 10 if stamp_s is None else stamp_s, index, 64, 48, faces, group)
+    ids = tuple(each.track.id for each in faces)
+    values = {"intensity": 0.3, "level": SmileLevel.LOW, "trend": -0.01, "face_ids": ids}
+    return factories.affect(
+        *faces, stamp_s=100.25 + index / 10 if stamp_s is None else stamp_s, index=index, size=(64, 48),
+        group=group(3, valid_faces=1, **values),
+    )  # fmt: skip
 
 
 def read(path):
@@ -76,7 +72,7 @@ def test_faces_and_group_of_each_frame_are_recorded(place):
     roi = anna.roi
     assert (roi.x_offset, roi.y_offset, roi.width, roi.height) == (10, 6, 20, 21)
     assert (ben.roi.x_offset, ben.roi.y_offset, ben.roi.width, ben.roi.height) == (0, 30, 12, 18)
-    assert (anna.level, anna.observed_frames, anna.valid) == (1, 65535, True)
+    assert (anna.level, anna.observed_frames, anna.valid) == (1, 9, True)
     assert (ben.level, ben.valid, math.isnan(ben.intensity), math.isnan(ben.position.z)) == (
         255,
         False,
@@ -150,7 +146,7 @@ def test_a_stamp_survives_its_way_through_a_header(stamp_s):
 
 KILLED = """
     import os, signal, sys
-    sys.path.insert(0, {folder!r})
+    sys.path[:0] = {folders!r}
     from test_recorder import PICTURE, affect
     from pathlib import Path
     from social_perception.sinks.recorder import Recorder
@@ -165,7 +161,8 @@ def test_a_killed_program_leaves_all_but_the_last_second(tmp_path):
     from social_perception.sources.mcap_scan import scan_mcap
 
     path = tmp_path / "results.mcap"
-    code = textwrap.dedent(KILLED.format(folder=os.path.dirname(__file__), path=str(path)))
+    folders = [os.path.dirname(__file__), os.path.dirname(factories.__file__)]
+    code = textwrap.dedent(KILLED.format(folders=folders, path=str(path)))
     ended = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
     assert ended.returncode == -signal.SIGKILL
     found = [(message.topic, message.time_ns) for message in scan_mcap(path)]

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import factories
 import numpy as np
 import pytest
+from factories import face
 
-from social_perception.core.signals import Signals
-from social_perception.core.types import Box, FaceAffect, Frame, FrameAffect, Smile, Track
+from social_perception.core.types import Box, Frame, FrameAffect
 from social_perception.views import blur
 from social_perception.views.blur import CELLS, HOLD_S, HeadWatch, LookBack, head_box, hide, hide_all
 
@@ -19,11 +20,8 @@ def noise() -> np.ndarray:
 
 
 def affect(index: int, *boxes: Box, visible: bool = True, rate_hz: float = RATE_HZ) -> FrameAffect:
-    faces = tuple(
-        FaceAffect(Track(f"p{n}", box, 0.5 * visible, visible), Signals(Smile.unknown()))
-        for n, box in enumerate(boxes)
-    )
-    return FrameAffect(index / rate_hz, index, SIZE[1], SIZE[0], faces)
+    faces = (face(f"p{n}", None, box=box, visible=visible) for n, box in enumerate(boxes))
+    return factories.affect(*faces, stamp_s=index / rate_hz, index=index, size=SIZE[::-1])
 
 
 def is_hidden(image: np.ndarray, box: Box) -> bool:

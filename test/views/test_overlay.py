@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from factories import affect, face, group
 
-from social_perception.core.signals import Signals
-from social_perception.core.types import Box, FaceAffect, FrameAffect, GroupAffect, Smile, SmileLevel, Track
+from social_perception.core.types import Box, SmileLevel
 from social_perception.views.colors import LEVEL_COLORS, level_color
 from social_perception.views.overlay import WARNING_COLOR, draw_overlay
 from social_perception.views.traces import MAX_SAMPLES, Traces
@@ -14,22 +14,6 @@ from social_perception.views.traces import MAX_SAMPLES, Traces
 NAN = math.nan
 GRAY = 90
 BARE = {"header": False, "legend": False}
-
-
-def face(face_id, intensity, *, valid=True, visible=True, box=None):
-    smile = Smile(intensity, SmileLevel.of_intensity(intensity), (0.1, 0.2, 0.3, 0.4), 9, valid)
-    return FaceAffect(Track(face_id, box or Box(100.0, 200.0, 80.0, 90.0), 0.9, visible), Signals(smile))
-
-
-def group(*, size=2, level=SmileLevel.MEDIUM, stale=False):
-    intensity = NAN if level is SmileLevel.UNKNOWN else 0.5
-    return GroupAffect(
-        0.0, size, size, intensity, 0.45, 0.1, 0.5, level, 0.01, NAN, 2.5, ("a", "b")[:size], stale
-    )
-
-
-def affect(*faces, stamp_s=0.0, group_affect=None):
-    return FrameAffect(stamp_s, 0, 640, 480, faces, group_affect)
 
 
 def picture(width=640, height=480):
@@ -60,7 +44,7 @@ def test_the_overlay_is_a_copy_with_the_box_in_the_levels_colour():
 
 def test_a_picture_that_must_not_be_written_is_drawn_all_the_same():
     image = np.frombuffer(picture().tobytes(), np.uint8).reshape(480, 640, 3)
-    shown = affect(face("a", 0.5), group_affect=group(stale=True))
+    shown = affect(face("a", 0.5), group=group(stale=True))
     drawn = draw_overlay(image, shown, traces=traces_of(0.1, 0.5))
     assert not np.shares_memory(drawn, image)
     assert changed(drawn).any()
@@ -69,7 +53,7 @@ def test_a_picture_that_must_not_be_written_is_drawn_all_the_same():
 
 def test_pixels_away_from_faces_header_and_legend_stay_as_they_are():
     noise = np.random.default_rng(1).integers(0, 256, (480, 640, 3), np.uint8)
-    shown = affect(face("a", 0.5), face("b", 0.9, box=Box(400, 250, 100, 100)), group_affect=group())
+    shown = affect(face("a", 0.5), face("b", 0.9, box=Box(400, 250, 100, 100)), group=group())
     drawn = draw_overlay(noise, shown, traces=traces_of(0.1, 0.5))
     touched = (drawn != noise).any(axis=2)
     touched[:30] = False  # the header
@@ -111,7 +95,7 @@ def test_header_and_legend_can_be_left_out(part):
 
 @pytest.mark.parametrize(("size", "is_in_header"), [((1280, 720), True), ((720, 1280), False)])
 def test_the_legend_has_every_colour_and_is_in_the_header_where_there_is_room(size, is_in_header):
-    drawn = draw_overlay(picture(*size), affect(group_affect=group()))
+    drawn = draw_overlay(picture(*size), affect(group=group()))
     rows = changed(drawn).any(axis=1)
     assert rows[size[1] // 2 :].any() != is_in_header
     colors = {tuple(pixel) for pixel in drawn.reshape(-1, 3).tolist()}
@@ -143,7 +127,7 @@ def has_warning(drawn):
     ],
 )
 def test_what_is_stale_is_warned_of_in_colour_and_words(group_affect, warning, expected):
-    shown = affect(face("a", 0.5), group_affect=group_affect)
+    shown = affect(face("a", 0.5), group=group_affect)
     drawn = draw_overlay(picture(), shown, warning=warning)
     assert has_warning(drawn) == expected
     if warning:

@@ -5,22 +5,18 @@ from __future__ import annotations
 import math
 import re
 
+import factories
 import numpy as np
 import pytest
 
 from social_perception.core.config import ReportConfig
 from social_perception.core.errors import ConfigurationError, OutputError
-from social_perception.core.signals import Signals
 from social_perception.core.timelines import Timeline, read_boxes, read_group, read_timelines
 from social_perception.core.types import (
     Box,
-    FaceAffect,
     Frame,
-    FrameAffect,
-    GroupAffect,
     Smile,
     SmileLevel,
-    Track,
 )
 from social_perception.sinks.tables import FaceTable, GroupTable
 from social_perception.views.report import Thumbnail, take_thumbnails, write_report
@@ -339,31 +335,26 @@ def test_times_in_words(format_, seconds, expected):
 # --- the page
 
 
-def smile(level):
-    if level == 255:
-        return Smile.unknown()
-    return Smile(OF_LEVEL[level], SmileLevel(level), (0.1, 0.2, 0.3, 0.4), 9, True)
-
-
 def write_tables(folder, rows):
     """The tables of a video in which each face has one level per frame, None where it is away."""
     count = max(len(levels) for levels in rows.values())
     with FaceTable(folder / "faces.csv") as faces, GroupTable(folder / "group.csv") as groups:
         for index in range(count):
             seen = tuple(
-                FaceAffect(
-                    Track(name, Box(40.0 + 60 * place, 50.0, 40.0, 50.0), 0.9), Signals(smile(levels[index]))
+                factories.face(
+                    name, OF_LEVEL.get(levels[index]), box=Box(40.0 + 60 * place, 50.0, 40.0, 50.0)
                 )
                 for place, (name, levels) in enumerate(rows.items())
                 if index < len(levels) and levels[index] is not None
             )
             known = [each[Smile].intensity for each in seen if each[Smile].valid]
             mean = float(np.mean(known)) if known else NAN
-            affect = GroupAffect(
-                index / 10, len(seen), len(known), mean, mean, 0.125, 0.5, SmileLevel.of_intensity(mean),
-                0.01, NAN if index < 5 else 0.25, 2.5, tuple(each.track.id for each in seen), False,
+            affect = factories.group(
+                len(seen), stamp_s=index / 10, valid_faces=len(known), intensity=mean, mean_intensity=mean,
+                dispersion=0.125, level=SmileLevel.of_intensity(mean), synchrony=NAN if index < 5 else 0.25,
+                face_ids=tuple(each.track.id for each in seen),
             )  # fmt: skip
-            whole = FrameAffect(index / 10, index, 320, 240, seen, affect)
+            whole = factories.affect(*seen, stamp_s=index / 10, index=index, size=(320, 240), group=affect)
             faces.add(whole)
             groups.add(whole)
     return read_timelines(folder / "faces.csv"), read_group(folder / "group.csv")

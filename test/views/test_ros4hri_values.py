@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import factories
 import numpy as np
 import pytest
 
@@ -22,7 +23,7 @@ NAN = math.nan
 
 
 def smile(intensity: float, level: SmileLevel, probabilities, *, valid: bool = True) -> Smile:
-    return Smile(intensity, level, probabilities, 9, valid)
+    return factories.smile(intensity, level=level, probabilities=probabilities, valid=valid)
 
 
 @pytest.mark.parametrize(

@@ -3,26 +3,15 @@ from __future__ import annotations
 import math
 
 import pytest
+from factories import face, group
 
 from social_perception.core.camera import Intrinsics
-from social_perception.core.signals import Signals
-from social_perception.core.types import Box, FaceAffect, GroupAffect, Position, Smile, SmileLevel, Track
+from social_perception.core.types import Box, Position, SmileLevel
 from social_perception.views.colors import level_color
 from social_perception.views.scene import figures_of, group_position, group_text, label_position
 
 CAMERA = Intrinsics(fx=500.0, fy=400.0, cx=320.0, cy=240.0)
 PLANE_M = 2.0
-
-
-def face(box: Box, position: Position | None = None, *, valid: bool = True, name: str = "a") -> FaceAffect:
-    smile = Smile(0.7, SmileLevel.MEDIUM, (0.1, 0.1, 0.7, 0.1), 9, valid)
-    return FaceAffect(Track(name, box, float(valid), valid, position), Signals(smile))
-
-
-def group(size: int = 2, *, stale: bool = False) -> GroupAffect:
-    return GroupAffect(
-        1.0, size, size, 0.5, 0.5, 0.1, 1.0, SmileLevel.MEDIUM, 0.02, math.nan, 5.0, ("a", "b")[:size], stale
-    )
 
 
 @pytest.mark.parametrize(
@@ -34,13 +23,13 @@ def group(size: int = 2, *, stale: bool = False) -> GroupAffect:
     ],
 )
 def test_without_depth_a_face_is_where_its_pixel_meets_the_plane(center, expected) -> None:
-    (figure,) = figures_of([face(Box(center[0] - 20, center[1] - 20, 40, 40))], CAMERA, PLANE_M)
+    (figure,) = figures_of([face(box=Box(center[0] - 20, center[1] - 20, 40, 40))], CAMERA, PLANE_M)
     assert figure.position == expected
 
 
 def test_with_depth_a_face_is_where_it_was_measured() -> None:
     measured = Position(-0.4, 0.1, 3.0)
-    (figure,) = figures_of([face(Box(0, 0, 40, 40), measured)], CAMERA, PLANE_M)
+    (figure,) = figures_of([face(box=Box(0, 0, 40, 40), position=measured)], CAMERA, PLANE_M)
     assert figure.position == measured
 
 
@@ -48,7 +37,7 @@ def test_with_depth_a_face_is_where_it_was_measured() -> None:
     "measured", [Position(0.1, 0.1, 0.0), Position(0.1, 0.1, -1.0), Position(0, 0, math.inf)]
 )
 def test_a_depth_that_cannot_be_counts_as_none(measured) -> None:
-    (figure,) = figures_of([face(Box(300, 220, 40, 40), measured)], CAMERA, PLANE_M)
+    (figure,) = figures_of([face(box=Box(300, 220, 40, 40), position=measured)], CAMERA, PLANE_M)
     assert figure.position == Position(0.0, 0.0, PLANE_M)
 
 
@@ -61,29 +50,34 @@ def test_a_depth_that_cannot_be_counts_as_none(measured) -> None:
     ],
 )
 def test_a_ball_has_the_faces_size(box, depth_m, expected_m) -> None:
-    (figure,) = figures_of([face(box, Position(0, 0, depth_m))], CAMERA, PLANE_M)
+    (figure,) = figures_of([face(box=box, position=Position(0, 0, depth_m))], CAMERA, PLANE_M)
     assert figure.diameter_m == pytest.approx(expected_m)
 
 
 def test_text_and_colour_say_the_level() -> None:
-    (figure,) = figures_of([face(Box(0, 0, 40, 40), name="p7")], CAMERA, PLANE_M)
+    (figure,) = figures_of([face(box=Box(0, 0, 40, 40), name="p7")], CAMERA, PLANE_M)
     assert (figure.text, figure.color, figure.sure) == (
-        "p7\nMedium 0.70",
+        "p7\nMedium 0.50",
         level_color(SmileLevel.MEDIUM),
         True,
     )
 
 
 def test_a_smile_that_is_not_valid_is_gray_and_in_brackets() -> None:
-    (figure,) = figures_of([face(Box(0, 0, 40, 40), valid=False)], CAMERA, PLANE_M)
-    assert figure.text == "a\n(Medium) 0.70"
+    (figure,) = figures_of([face(box=Box(0, 0, 40, 40), valid=False)], CAMERA, PLANE_M)
+    assert figure.text == "a\n(Medium) 0.50"
     assert (figure.color, figure.sure) == (level_color(SmileLevel.UNKNOWN), False)
 
 
 def test_texts_stand_above_each_other_and_y_points_down() -> None:
     height_m = 0.05
     figures = figures_of(
-        [face(Box(300, 300, 40, 40)), face(Box(100, 100, 40, 40), Position(-1.0, -0.5, 3.0))], CAMERA, PLANE_M
+        [
+            face(box=Box(300, 300, 40, 40)),
+            face(box=Box(100, 100, 40, 40), position=Position(-1.0, -0.5, 3.0)),
+        ],
+        CAMERA,
+        PLANE_M,
     )
     tops = []
     for figure in figures:
@@ -105,7 +99,7 @@ def test_when_nobody_is_there_the_groups_text_is_straight_ahead() -> None:
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
-        (group(), "group of 2   Medium 0.50\nsmiling 100 %   trend +0.02/s   synchrony -"),
+        (group(), "group of 2   Medium 0.50\nsmiling 50 %   trend +0.01/s   synchrony -"),
         (group(0), "nobody in view"),
         (group(stale=True), "group: no images"),
         (None, "group: waiting"),

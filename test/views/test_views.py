@@ -4,20 +4,16 @@ import math
 import av
 import numpy as np
 import pytest
+from factories import affect, face, group, smile
 from pympi.Elan import Eaf
 
 from social_perception.core.errors import OutputError
-from social_perception.core.signals import Signals
 from social_perception.core.timelines import Timeline, read_group, read_timelines
 from social_perception.core.types import (
     Box,
     Face,
-    FaceAffect,
-    FrameAffect,
-    GroupAffect,
     Smile,
     SmileLevel,
-    Track,
 )
 from social_perception.sinks.elan import LevelRun, level_runs, write_elan
 from social_perception.sinks.tables import (
@@ -36,27 +32,6 @@ from social_perception.views.plots import plot_timeline
 from social_perception.views.terminal import live_line, live_table
 
 NAN = math.nan
-
-
-def smile(intensity, *, valid=True):
-    return Smile(intensity, SmileLevel.of_intensity(intensity), (0.1, 0.2, 0.3, 0.4), 9, valid)
-
-
-def face(face_id, intensity, *, valid=True, visible=True, box=None):
-    track = Track(face_id, box or Box(100.0, 200.0, 80.0, 90.0), 0.9, visible)
-    return FaceAffect(track, Signals(smile(intensity, valid=valid)))
-
-
-def group(stamp_s=0.0, *, size=2, level=SmileLevel.MEDIUM, stale=False):
-    intensity = NAN if level is SmileLevel.UNKNOWN else 0.5
-    return GroupAffect(
-        stamp_s, size, size, intensity, 0.45, 0.1, 0.5, level, 0.01, NAN, 2.5, ("a", "b")[:size], stale
-    )
-
-
-def affect(*faces, index=0, width=640, height=480):
-    stamp_s = index / 10
-    return FrameAffect(stamp_s, index, width, height, faces, group(stamp_s))
 
 
 def rows(path):
@@ -78,7 +53,8 @@ def test_the_columns_are_those_that_scripts_depend_on():
 def test_a_face_table_has_a_row_per_visible_face(tmp_path):
     path = tmp_path / "faces.csv"
     with FaceTable(path) as table:
-        table.add(affect(face("a", 0.7), face("b", 0.9, valid=False), face("c", 0.9, visible=False), index=3))
+        seen = (face("a", 0.7), face("b", 0.9, valid=False), face("c", 0.9, visible=False))
+        table.add(affect(*seen, stamp_s=0.3, index=3))
     first, second = rows(path)
     assert list(first.values()) == [
         "0.300000", "3", "a", "100.0", "200.0", "80.0", "90.0", "0.7", "2", "0.1", "0.2", "0.3", "0.4",
@@ -90,8 +66,8 @@ def test_a_face_table_has_a_row_per_visible_face(tmp_path):
 def test_a_group_table_has_a_row_per_frame_and_empty_cells_for_the_unknown(tmp_path):
     path = tmp_path / "group.csv"
     with GroupTable(path) as table:
-        table.add(affect(face("a", 0.7)))
-        table.add(FrameAffect(0.1, 1, 64, 48, (), group(0.1, size=0, level=SmileLevel.UNKNOWN)))
+        table.add(affect(face("a", 0.7), group=group()))
+        table.add(affect(stamp_s=0.1, index=1, group=group(0)))
     first, second = rows(path)
     assert list(first.values()) == [
         "0.000000", "0", "2", "2", "0.5", "0.45", "0.1", "0.5", "2", "0.01", "", "2.5", "a;b", "0",
@@ -190,7 +166,8 @@ def test_an_elan_file_read_back_equals_the_table(tmp_path):
     levels = {"a": [0.0] * 12 + [1.0] * 10, "b": [0.4] * 8 + [0.7] * 14}
     with FaceTable(tmp_path / "faces.csv") as faces, GroupTable(tmp_path / "group.csv") as groups:
         for index in range(22):
-            seen = affect(*(face(name, levels[name][index]) for name in levels), index=index)
+            people = (face(name, levels[name][index]) for name in levels)
+            seen = affect(*people, stamp_s=index / 10, index=index, group=group())
             faces.add(seen)
             groups.add(seen)
     clock = read_group(tmp_path / "group.csv")
@@ -231,11 +208,9 @@ def picture(width=640, height=480):
     return np.full((height, width, 3), 90, np.uint8)
 
 
-@pytest.mark.parametrize(
-    "group_affect", [None, group(stale=True), group(size=0, level=SmileLevel.UNKNOWN), group()]
-)
+@pytest.mark.parametrize("group_affect", [None, group(stale=True), group(0), group()])
 def test_every_state_of_the_group_can_be_shown(group_affect):
-    shown = FrameAffect(0.0, 0, 640, 480, (face("a", 0.5), face("b", NAN, valid=False)), group_affect)
+    shown = affect(face("a", 0.5), face("b", NAN, valid=False), group=group_affect)
     draw_overlay(picture(), shown)
     assert live_table(shown).row_count == 2
     assert "a Medium 0.50, b (Unknown) -" in live_line(shown)

@@ -5,10 +5,10 @@ import json
 import socket
 import time
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 
 import aiohttp
 import cv2
+import factories
 import numpy as np
 import pytest
 from aiohttp import WSMsgType, WSServerHandshakeError
@@ -16,8 +16,7 @@ from aiohttp import WSMsgType, WSServerHandshakeError
 from social_perception import __version__
 from social_perception.core.config import WebConfig
 from social_perception.core.errors import ConfigurationError, WebError
-from social_perception.core.signals import Signals
-from social_perception.core.types import Box, FaceAffect, FrameAffect, GroupAffect, Smile, SmileLevel, Track
+from social_perception.core.types import Box, SmileLevel
 from social_perception.views.overlay import draw_overlay
 from social_perception.views.web import access, client, connection, guesses, hub, listening, server
 from social_perception.views.web.access import HEADERS
@@ -34,18 +33,25 @@ FAST_HZ = 60.0
 
 
 def face(name="f1", intensity=0.5, *, visible=True, valid=True, left=0.0):
-    smile = Smile(intensity, SmileLevel.of_intensity(intensity), (0.25,) * 4, 9, valid)
-    return FaceAffect(Track(name, Box(left, 36.0, 64.0, 72.0), 0.9, visible), Signals(smile))
+    box = Box(left, 36.0, 64.0, 72.0)
+    return factories.face(name, intensity, box=box, visible=visible, valid=valid)
 
 
 def group(stale=False, intensity=0.5):
     level = SmileLevel.of_intensity(intensity)
-    return GroupAffect(0.0, 1, 1, intensity, 0.4, 0.1, 1.0, level, 0.02, NAN, 5.0, ("f1",), stale)
+    values = {
+        "mean_intensity": 0.4,
+        "smiling_fraction": 1.0,
+        "trend": 0.02,
+        "window_s": 5.0,
+        "face_ids": ("f1",),
+    }
+    return factories.group(1, intensity=intensity, level=level, stale=stale, **values)
 
 
 def affect(stamp_s=1.0, faces=None, **changes):
     faces = (face(),) if faces is None else faces
-    return replace(FrameAffect(stamp_s, 0, 640, 360, faces, group()), **changes)
+    return factories.affect(*faces, stamp_s=stamp_s, size=(640, 360), **{"group": group(), **changes})
 
 
 def run(scenario):
@@ -157,7 +163,7 @@ def raw(dashboard, request):
 
 def test_a_state_says_where_everybody_is_and_what_is_not_known_is_null(serve):
     dashboard = serve()
-    unknown = FaceAffect(Track("f2", Box(320.0, 0.0, 64.0, 72.0), 0.0, False), Signals(Smile.unknown()))
+    unknown = factories.face("f2", None, box=Box(320.0, 0.0, 64.0, 72.0), visible=False)
     dashboard.show(affect(12.345, (face(intensity=0.63), unknown), group=group(intensity=NAN)))
 
     async def scenario():

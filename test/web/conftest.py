@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import factories
 import pytest
 
 from social_perception.core.config import WebConfig
-from social_perception.core.signals import Signals
-from social_perception.core.types import Box, FaceAffect, FrameAffect, GroupAffect, Smile, SmileLevel, Track
+from social_perception.core.types import Box, Smile, SmileLevel
 
 WIDTH, HEIGHT = 1280, 720
 
@@ -22,20 +22,16 @@ def person(name, x=0.5, y=0.5, intensity=0.0, *, size=0.08, visible=True):
     """A face with its centre at a share of the picture; intensity None: not known yet."""
     width = size * WIDTH
     box = Box(x * WIDTH - width / 2, y * HEIGHT - width / 2, width, width)
-    if intensity is None:
-        smile = Smile.unknown(3)
-    else:
-        smile = Smile(intensity, SmileLevel.of_intensity(intensity), (0.25, 0.25, 0.25, 0.25), 20, True)
-    return FaceAffect(Track(name, box, 0.9 if visible else 0.0, visible), Signals(smile))
+    return factories.face(name, intensity, box=box, visible=visible)
 
 
 def affect_of(stamp_s, people, *, trend=0.0, synchrony=math.nan, stale=False):
     """A frame's affect; the group's numbers are the plain means of those known."""
     known = [face[Smile].intensity for face in people if face[Smile].valid]
     mean = sum(known) / len(known) if known else math.nan
-    group = GroupAffect(
+    group = factories.group(
+        len(people),
         stamp_s=stamp_s,
-        group_size=len(people),
         valid_faces=len(known),
         intensity=mean,
         mean_intensity=mean,
@@ -48,7 +44,9 @@ def affect_of(stamp_s, people, *, trend=0.0, synchrony=math.nan, stale=False):
         face_ids=tuple(face.track.id for face in people),
         stale=stale,
     )
-    return FrameAffect(stamp_s, round(30 * stamp_s), WIDTH, HEIGHT, tuple(people), group)
+    return factories.affect(
+        *people, stamp_s=stamp_s, index=round(30 * stamp_s), size=(WIDTH, HEIGHT), group=group
+    )
 
 
 @dataclass

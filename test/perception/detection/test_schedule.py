@@ -7,6 +7,7 @@ import sys
 import threading
 from types import SimpleNamespace
 
+import factories
 import numpy as np
 import pytest
 import torch
@@ -20,7 +21,7 @@ IMAGE = np.zeros((4, 4, 3), np.uint8)
 
 
 def frame(index):
-    return Frame(IMAGE, index / 30, index)
+    return factories.frame(index, IMAGE)
 
 
 class GatedDetector:

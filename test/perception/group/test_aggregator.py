@@ -6,18 +6,12 @@ import math
 
 import numpy as np
 import pytest
+from factories import face
 
 from social_perception.core.config import GroupConfig
-from social_perception.core.signals import Signals
-from social_perception.core.types import Box, FaceAffect, Position, Smile, SmileLevel, Track
+from social_perception.core.types import Box, Position, SmileLevel
 from social_perception.perception.group.aggregator import GroupAggregator
 from social_perception.perception.group.weights import person_weights
-
-
-def person(name, intensity, *, box=Box(0, 0, 100, 100), position=None, valid=True):  # noqa: B008
-    level = SmileLevel.of_intensity(intensity)
-    smile = Smile(intensity, level, (0.25, 0.25, 0.25, 0.25), 20, valid)
-    return FaceAffect(Track(name, box, 1.0, True, position), Signals(smile))
 
 
 def test_empty_room_is_known_and_a_silent_camera_is_not():
@@ -33,7 +27,7 @@ def test_empty_room_is_known_and_a_silent_camera_is_not():
 
 def test_only_valid_smiles_enter_the_numbers():
     group = GroupAggregator(GroupConfig()).update(
-        [person("a", 0.2), person("b", 0.6), person("c", 1.0, valid=False)], 0.0
+        [face("a", 0.2), face("b", 0.6), face("c", 1.0, valid=False)], 0.0
     )
     assert (group.group_size, group.valid_faces) == (3, 2)
     assert group.mean_intensity == pytest.approx(0.4)
@@ -46,15 +40,15 @@ def test_only_valid_smiles_enter_the_numbers():
     ("smiling_level", "fraction"), [(1, 0.75), (2, 0.5), (3, 0.25)], ids=["low", "medium", "high"]
 )
 def test_smiling_fraction_counts_from_the_chosen_level(smiling_level, fraction):
-    faces = [person(name, level / 3) for name, level in zip("abcd", range(4))]
+    faces = [face(name, level / 3) for name, level in zip("abcd", range(4))]
     group = GroupAggregator(GroupConfig(smiling_level=smiling_level)).update(faces, 0.0)
     assert group.smiling_fraction == pytest.approx(fraction)
 
 
 def test_a_face_of_twice_the_area_counts_twice():
     faces = [
-        person("near", 1.0, box=Box(0, 0, 200, 100)),
-        person("far", 0.0, box=Box(50, 0, 100, 100)),
+        face("near", 1.0, box=Box(0, 0, 200, 100)),
+        face("far", 0.0, box=Box(50, 0, 100, 100)),
     ]
     assert person_weights(faces, 1.0, 0.0) == pytest.approx([2 / 3, 1 / 3])
     assert person_weights(faces, 0.0, 0.0) == pytest.approx([0.5, 0.5])
@@ -62,15 +56,15 @@ def test_a_face_of_twice_the_area_counts_twice():
 
 def test_the_rim_counts_less_than_the_centre():
     boxes = [Box(x, 0, 10, 10) for x in (0, 100, 200)]
-    faces = [person(str(index), 0.5, box=box) for index, box in enumerate(boxes)]
+    faces = [face(str(index), 0.5, box=box) for index, box in enumerate(boxes)]
     # Rim people lose half their weight: 0.5, 1, 0.5.
     assert person_weights(faces, 1.0, 0.5) == pytest.approx([0.25, 0.5, 0.25])
     assert person_weights(faces[:2], 1.0, 1.0) == pytest.approx([0.5, 0.5]), "no centre person"
 
 
 def test_depth_replaces_size():
-    small_but_near = person("a", 1.0, box=Box(0, 0, 10, 10), position=Position(0, 0, 1.0))
-    large_but_far = person("b", 0.0, box=Box(0, 0, 90, 90), position=Position(0, 0, 2.0))
+    small_but_near = face("a", 1.0, box=Box(0, 0, 10, 10), position=Position(0, 0, 1.0))
+    large_but_far = face("b", 0.0, box=Box(0, 0, 90, 90), position=Position(0, 0, 2.0))
     assert person_weights([small_but_near, large_but_far], 1.0, 0.0) == pytest.approx([0.8, 0.2])
 
 
@@ -83,7 +77,7 @@ def seen(name, place, *, face_m=0.16, has_depth=True):
     side = face_m * FOCAL_PX / z
     u, v = CENTER_PX[0] + FOCAL_PX * x / z, CENTER_PX[1] + FOCAL_PX * y / z
     box = Box(u - side / 2, v - side / 2, side, side)
-    return person(name, 0.5, box=box, position=Position(x, y, z) if has_depth else None)
+    return face(name, 0.5, box=box, position=Position(x, y, z) if has_depth else None)
 
 
 def test_a_child_in_front_counts_more_though_the_face_is_smaller():
@@ -131,14 +125,14 @@ def test_one_odd_face_does_not_spoil_the_estimate():
 @pytest.mark.parametrize("z", [0.0, -1.0, math.nan])
 def test_a_position_behind_the_camera_is_none(z):
     known, odd = seen("a", (0.0, 0.0, 1.0)), seen("b", (0.5, 0.0, 1.0), has_depth=False)
-    other = person("b", 0.5, box=odd.track.box, position=Position(0.0, 0.0, z))
+    other = face("b", 0.5, box=odd.track.box, position=Position(0.0, 0.0, z))
     assert person_weights([known, other], 1.0, 0.5) == pytest.approx(person_weights([known, odd], 1.0, 0.5))
 
 
 def run(aggregator, curves, rate_hz=30.0):
     group = None
     for index in range(len(next(iter(curves.values())))):
-        faces = [person(name, curve[index]) for name, curve in curves.items() if not np.isnan(curve[index])]
+        faces = [face(name, curve[index]) for name, curve in curves.items() if not np.isnan(curve[index])]
         group = aggregator.update(faces, index / rate_hz)
     return group
 
@@ -173,7 +167,7 @@ def test_synchrony_equals_numpy_where_people_come_and_go():
 
 def test_what_cannot_be_known_is_nan():
     aggregator = GroupAggregator(GroupConfig())
-    group = aggregator.update([person("a", 0.5)], 0.0)
+    group = aggregator.update([face("a", 0.5)], 0.0)
     assert math.isnan(group.trend)
     assert math.isnan(group.synchrony), "one person alone is not in synchrony"
     constant = {"a": np.full(60, 0.5), "b": np.linspace(0, 1, 60)}
@@ -190,7 +184,7 @@ def test_the_window_forgets():
 def test_time_that_goes_back_or_stands_still_is_survived():
     aggregator = GroupAggregator(GroupConfig())
     run(aggregator, {"a": np.linspace(0, 1, 90)})
-    group = aggregator.update([person("a", 0.5)], 0.5)
+    group = aggregator.update([face("a", 0.5)], 0.5)
     assert group.window_s == 0.0
-    group = aggregator.update([person("a", 0.7)], 0.5)
+    group = aggregator.update([face("a", 0.7)], 0.5)
     assert (group.intensity, group.window_s) == (pytest.approx(0.7), 0.0)

@@ -3,27 +3,14 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import factories
 import pytest
 
 from social_perception.core.signals import Signals
-from social_perception.core.types import GroupAffect, SmileLevel
+from social_perception.core.types import SmileLevel
 from social_perception.perception.group.anonymity import without_people
 
-GROUP = GroupAffect(
-    stamp_s=12.5,
-    group_size=4,
-    valid_faces=3,
-    intensity=0.5,
-    mean_intensity=0.4,
-    dispersion=0.1,
-    smiling_fraction=0.75,
-    level=SmileLevel.MEDIUM,
-    trend=0.02,
-    synchrony=0.3,
-    window_s=5.0,
-    face_ids=("anna", "berta", "carla", "dora"),
-    stale=False,
-)
+GROUP = factories.group(4, stamp_s=12.5, valid_faces=3, synchrony=0.3)
 KNOWN_IN_ANY_CASE = {"stamp_s", "group_size", "valid_faces", "window_s", "stale"}
 
 

@@ -6,11 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from factories import face
 from scipy.ndimage import gaussian_filter1d
 
 from social_perception.core.config import DynamicsConfig
-from social_perception.core.signals import Signals
-from social_perception.core.types import Box, FaceAffect, Smile, SmileLevel, Track
 from social_perception.perception.group import dynamics
 from social_perception.perception.group.dynamics import (
     DynamicsEstimator,
@@ -21,11 +20,6 @@ from social_perception.perception.group.dynamics import (
 
 RATE_HZ = 30.0
 STEP_S = dynamics.GRID_STEP_S
-
-
-def person(name, intensity, *, valid=True):
-    smile = Smile(float(intensity), SmileLevel.of_intensity(float(intensity)), (0.25,) * 4, 20, valid)
-    return FaceAffect(Track(name, Box(0, 0, 100, 100), 1.0), Signals(smile))
 
 
 def smiling(seed, times_s, slowness_s=0.5):
@@ -44,7 +38,7 @@ def run(stamps_s, curves, **config):
 
 def feed(estimator, stamps_s, curves):
     for index, stamp_s in enumerate(stamps_s):
-        there = [person(name, curve[index]) for name, curve in curves.items() if not np.isnan(curve[index])]
+        there = [face(name, curve[index]) for name, curve in curves.items() if not np.isnan(curve[index])]
         estimator.add(there, float(stamp_s))
 
 
@@ -183,7 +177,7 @@ def test_who_left_is_not_listed_and_who_returns_keeps_the_past():
 def test_a_face_without_a_valid_smile_is_listed_but_unknown():
     estimator = DynamicsEstimator(DynamicsConfig())
     for stamp_s, value in zip(STAMPS_S, smiling(1, STAMPS_S)):
-        estimator.add([person("a", value), person("hidden", value, valid=False)], float(stamp_s))
+        estimator.add([face("a", value), face("hidden", value, valid=False)], float(stamp_s))
     group = estimator.estimate()
     assert group.face_ids == ("a", "hidden")
     assert math.isnan(group.pairs[0].zero_lag_correlation)
