@@ -82,7 +82,7 @@ def test_stamps_of_another_clock(offset_s, problem) -> None:
         (
             [(0.0, 0.0), (0.0, 1.0), (0.0, 3.0), (1.0, 4.0)],
             True,
-            ["", "", "nothing has come on /clock for 3.0 s", ""],
+            ["", "", "no message was received on /clock for 3.0 s", ""],
         ),
         ([(9.0, 0.0), (9.0, 2.5), (9.1, 3.5)], True, ["", "stands still for 2.5 s", ""]),
     ],

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from social_perception.ros.support.health import Health, SilenceWatch, Situation, Totals
+from social_perception.ros.support.health import Health, NodeStatus, SilenceWatch, Totals
 from social_perception.ros.support.load import Limits
 from social_perception.ros.support.resources import hardware_id
 
@@ -12,8 +12,8 @@ def values(status: DiagnosticStatus) -> dict[str, str]:
     return {pair.key: pair.value for pair in status.values}
 
 
-def report(health: Health, now_s: float = 1.0, **situation) -> DiagnosticStatus:
-    return health.report("n", now_s, Situation(**situation), Limits())
+def report(health: Health, now_s: float = 1.0, **status) -> DiagnosticStatus:
+    return health.report("n", now_s, NodeStatus(**status), Limits())
 
 
 def test_rates_are_those_since_the_last_report() -> None:
@@ -23,8 +23,8 @@ def test_rates_are_those_since_the_last_report() -> None:
     for _ in range(10):
         health.processed(3)
         health.published()
-    situation = Situation(state="active", dropped=8, lost=4, waiting=1, values={"device": "cpu"})
-    status = health.report("/face_tracker: images", 102.0, situation, Limits(), "cpu")
+    status = NodeStatus(state="active", dropped=8, lost=4, waiting=1, values={"device": "cpu"})
+    status = health.report("/face_tracker: images", 102.0, status, Limits(), "cpu")
     assert (status.level, status.message) == (DiagnosticStatus.OK, "running")
     assert (status.name, status.hardware_id) == ("/face_tracker: images", "cpu")
     assert values(status) == {
@@ -124,12 +124,12 @@ def test_silence_is_an_error() -> None:
 
 def test_a_failed_transition_is_an_error_until_one_succeeds() -> None:
     health = Health()
-    health.broke("cannot be configured: weights.dat is missing")
+    health.transition_failed("cannot be configured: weights.dat is missing")
     for now_s in (1.0, 2.0):
         status = report(health, now_s, state="unconfigured", resting="unconfigured")
         assert status.level == DiagnosticStatus.ERROR
         assert status.message == "cannot be configured: weights.dat is missing"
-    health.mended()
+    health.transition_succeeded()
     status = report(health, 3.0, state="inactive", resting="inactive")
     assert (status.level, status.message) == (DiagnosticStatus.OK, "inactive")
     assert values(status)["last error"] == "cannot be configured: weights.dat is missing"
@@ -173,8 +173,8 @@ def test_silence_is_reported_once_and_its_end_once() -> None:
     watch = SilenceWatch(10.0)
     assert [watch.fell_silent(now, 2.0) for now in (11.0, 12.0, 12.1, 13.0)] == [False, False, True, False]
     assert watch.is_silent
-    assert watch.heard(15.0) == pytest.approx(5.0)
-    assert watch.heard(15.1) is None
+    assert watch.received(15.0) == pytest.approx(5.0)
+    assert watch.received(15.1) is None
     assert not watch.is_silent
 
 

@@ -278,13 +278,13 @@ def test_cleanup_returns_the_memory(kind, ros) -> None:
 def test_freed_memory_is_given_back_to_the_system() -> None:
     # Many small blocks, with a few that stay above them, are what the C library keeps by itself.
     code = (
-        "from social_perception.ros.support.resources import give_back, resident_mb\n"
+        "from social_perception.ros.support.resources import release_memory, resident_mb\n"
         "before = resident_mb()\n"
         "blocks = [bytearray(8000) for _ in range(10000)]\n"
         "last = blocks[-1]\n"
         "del blocks\n"
         "kept = resident_mb()\n"
-        "give_back()\n"
+        "release_memory()\n"
         "print(before, kept, resident_mb())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -37,7 +37,7 @@ from social_perception.ros.support.images import decode
 from social_perception.ros.support.messages import MESSAGES
 from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 from social_perception.ros.support.qos import RESULT_QOS
-from social_perception.ros.support.resources import Equipment
+from social_perception.ros.support.resources import DeviceInfo
 from social_perception.ros.support.runner import run
 from social_perception.ros.support.stage import Stage
 
@@ -122,9 +122,9 @@ class AnonymousGroupNode(Stage):
         if self._depth is not None:
             self._depth.forget()
 
-    def equipment(self) -> Equipment:
+    def device_info(self) -> DeviceInfo:
         estimators = getattr(getattr(self._pipeline, "estimation", None), "estimators", {})
-        return Equipment.of(getattr(estimators.get("smile"), "scorer", None))
+        return DeviceInfo.of(getattr(estimators.get("smile"), "scorer", None))
 
     # In the worker's thread.
 

@@ -19,7 +19,7 @@ from social_perception.ros.support.depth_input import DepthInput
 from social_perception.ros.support.images import decode
 from social_perception.ros.support.messages import MESSAGES, TrackedFaceArray
 from social_perception.ros.support.qos import RESULT_QOS
-from social_perception.ros.support.resources import Equipment
+from social_perception.ros.support.resources import DeviceInfo
 from social_perception.ros.support.runner import run
 from social_perception.ros.support.stage import Stage
 
@@ -103,10 +103,10 @@ class FaceTrackerNode(Stage):
         if self._depth is not None:
             self._depth.forget()
 
-    def equipment(self) -> Equipment:
+    def device_info(self) -> DeviceInfo:
         # Detectors of dlib run on the CPU and have one arithmetic.
         detector = getattr(getattr(self._tracking, "detection", None), "detector", None)
-        return Equipment.of(detector)
+        return DeviceInfo.of(detector)
 
     def process(self, message: Image | CompressedImage) -> int:
         if self._config is not self._applied:

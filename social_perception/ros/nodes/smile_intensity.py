@@ -19,7 +19,7 @@ from social_perception.ros.support.config import TrackersConfig
 from social_perception.ros.support.crop_exchange import CropExchange
 from social_perception.ros.support.messages import MESSAGES, FaceAffectArray, TrackedFaceArray
 from social_perception.ros.support.qos import RESULT_QOS
-from social_perception.ros.support.resources import Equipment
+from social_perception.ros.support.resources import DeviceInfo
 from social_perception.ros.support.runner import run
 from social_perception.ros.support.stage import Stage
 from social_perception.ros.support.tracker_inputs import CommonTime, TrackerInputs, topic_of
@@ -108,8 +108,8 @@ class SmileIntensityNode(Stage):
         self._scorer.reset()
         self._common_time = CommonTime()
 
-    def equipment(self) -> Equipment:
-        return Equipment.of(self._scorer)
+    def device_info(self) -> DeviceInfo:
+        return DeviceInfo.of(self._scorer)
 
     def _take(self, tracker: str, message: TrackedFaceArray) -> None:
         self.health.received()

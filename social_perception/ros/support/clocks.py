@@ -1,23 +1,23 @@
-"""Whether the clocks of a node, its images and the machine go together; time is passed in."""
+"""Checks that header stamps, the node's clock and the machine's clock agree; the time is passed in."""
 
 from __future__ import annotations
 
 JUMP_S = 0.5
-"""A clock or a stamp that is further than this from where it should be has jumped."""
+"""A clock or a stamp that deviates by more than this has jumped."""
 AHEAD_S = 0.5
 BEHIND_S = 10.0
-"""Results of a slow pipeline are seconds old; what is older is of another clock."""
+"""Results of a slow pipeline are seconds old; older stamps were made by another clock."""
 _DAY_S = 86_400.0
 _STAMP_JUMP_S = 5.0
-"""Images may stay away for a while and come from a recording that is played faster."""
+"""Images may pause for a while, and a recording may be played faster than it was recorded."""
 _SAME_S = 1e-6
 """Stamps in s are exact to a quarter of a microsecond."""
 _STRAYS = 2
-"""So many stamps in a row may lie off those before them; one more is believed."""
+"""Number of outlying stamps in a row that are dropped; the next one is accepted."""
 
 
-def in_words(time_s: float) -> str:
-    """A length of time, in days where seconds say nothing."""
+def duration_text(time_s: float) -> str:
+    """A duration with its unit; in days from two days on."""
     return f"{time_s:.1f} s" if time_s < 2 * _DAY_S else f"{time_s / _DAY_S:.0f} days"
 
 
@@ -25,25 +25,26 @@ class StampWatch:
     """Compares the header stamps of the input with each other and with the node's clock.
 
     Attributes:
-        offset_s: by which the stamps are ahead of the node's clock.
-        stray: why the message noted last should be left out; empty: it should not.
+        offset_s: time in s by which the stamps are ahead of the node's clock.
+        stray: why the last message should be dropped; empty: it should not.
     """
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew: the next stamp is the first one."""
+        """Reset: the next stamp is the first one."""
         self._newest_s: float | None = None
         self._steady_s = self.offset_s = 0.0
         self._strays = 0
         self.stray = ""
 
     def note(self, stamp_s: float, now_s: float, steady_s: float) -> float:
-        """Note a message; return by how many s its stamp jumped, negative: back. 0: it did not.
+        """Note a message; return the jump of its stamp in s: negative for a jump back, 0 without a jump.
 
-        One that comes a little late would begin a history anew, and one whose stamp is wrong (zero, or
-        of another clock) would do so twice: both are strays, unless the next ones are like them.
+        Each jump back resets a history. A message that is a little late would reset it once, one with a
+        wrong stamp (zero, or of another clock) twice. Both are strays, unless the following messages
+        have such stamps too.
 
         Args:
             stamp_s: of the message's header.
@@ -59,7 +60,9 @@ class StampWatch:
         if (late or wrong) and self._strays < _STRAYS:
             self._strays += 1
             side = "older" if step_s < 0.0 else "newer"
-            self.stray = f"an image that is {in_words(abs(step_s))} {side} than the one before it is left out"
+            self.stray = (
+                f"an image that is {duration_text(abs(step_s))} {side} than the one before it is dropped"
+            )
             return 0.0
         self._newest_s, self._steady_s, self.offset_s = stamp_s, steady_s, offset_s
         self._strays, self.stray = 0, ""
@@ -67,12 +70,12 @@ class StampWatch:
 
     @property
     def problem(self) -> str:
-        """Why the stamps do not fit the node's clock; empty: they do."""
+        """Why the stamps do not agree with the node's clock; empty: they do."""
         if _fits(self.offset_s):
             return ""
         side = "ahead of" if self.offset_s > 0.0 else "behind"
         return (
-            f"header stamps are {in_words(abs(self.offset_s))} {side} the node's clock: synchronise the "
+            f"header stamps are {duration_text(abs(self.offset_s))} {side} the node's clock: synchronise the "
             "camera's clock, or set use_sim_time for a recording"
         )
 
@@ -82,14 +85,14 @@ def _fits(offset_s: float) -> bool:
 
 
 class ClockWatch:
-    """Compares the node's clock with one that never jumps."""
+    """Compares the node's clock with a clock that never jumps."""
 
     def __init__(self) -> None:
         self._now_s: float | None = None
         self._steady_s = self._moved_s = 0.0
 
     def check(self, now_s: float, steady_s: float, *, simulated: bool, limit_s: float) -> str:
-        """Return what the clock did since the last call; empty: it went on.
+        """Return what is wrong with the clock since the last call; empty: nothing.
 
         Args:
             now_s: by the node's clock.
@@ -101,16 +104,16 @@ class ClockWatch:
         self._now_s, self._steady_s = now_s, steady_s
         if before_s is None or now_s != before_s:
             self._moved_s = steady_s
-        if simulated and now_s <= 0.0 and steady_s - self._moved_s > limit_s:
-            return f"use_sim_time is set, but nothing has come on /clock for {steady_s - self._moved_s:.1f} s"
-        if simulated and steady_s - self._moved_s > limit_s:
-            return f"use_sim_time is set, but /clock stands still for {steady_s - self._moved_s:.1f} s"
+        still_s = steady_s - self._moved_s
+        if simulated and still_s > limit_s:
+            what = "no message was received on /clock" if now_s <= 0.0 else "/clock stands still"
+            return f"use_sim_time is set, but {what} for {still_s:.1f} s"
         if before_s is None or (simulated and before_s <= 0.0):
             return ""
         off_s = now_s - before_s - (0.0 if simulated else passed_s)
         if off_s < -JUMP_S:
-            return f"the node's clock jumped back by {in_words(-off_s)}"
-        # A simulation may go faster than the world, but hardly ten times.
+            return f"the node's clock jumped back by {duration_text(-off_s)}"
+        # A simulation may run faster than real time, but hardly ten times as fast.
         if off_s > JUMP_S + (10.0 * passed_s if simulated else 0.0):
-            return f"the node's clock jumped forward by {in_words(off_s)}"
+            return f"the node's clock jumped forward by {duration_text(off_s)}"
         return ""

@@ -1,4 +1,4 @@
-"""Qualities of service: images best effort and newest only, results reliable."""
+"""Quality of service: images best effort and the newest only, results reliable."""
 
 from __future__ import annotations
 
@@ -26,41 +26,42 @@ except ImportError:  # up to Humble
 RESULT_QOS = QoSProfile(
     history=QoSHistoryPolicy.KEEP_LAST, depth=10, reliability=QoSReliabilityPolicy.RELIABLE
 )
-"""What the nodes publish with, and take each other's results with when none may be missed."""
+"""Of publishers of results, and of subscribers that must not miss any."""
 
 NEWEST_RESULT_QOS = QoSProfile(
     history=QoSHistoryPolicy.KEEP_LAST, depth=1, reliability=QoSReliabilityPolicy.RELIABLE
 )
-"""For a subscriber that works on the newest result only."""
+"""Of subscribers that process the newest result only."""
 
 
 def image_qos(*, reliable: bool, depth: int = 1) -> QoSProfile:
-    """Sensor data, newest image only; a deeper queue for who needs each image."""
+    """Of image subscriptions: the newest image only, or a deeper queue for a node that needs every image."""
     policy = QoSReliabilityPolicy.RELIABLE if reliable else QoSReliabilityPolicy.BEST_EFFORT
     return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=depth, reliability=policy)
 
 
 def all_reliable(publishers: Sequence[Any]) -> bool:
-    """Whether there are publishers and every one of them (TopicEndpointInfo) offers reliability."""
+    """Whether there are publishers (TopicEndpointInfo) and all of them are reliable."""
     offered = [each.qos_profile.reliability for each in publishers]
     return bool(offered) and all(policy == QoSReliabilityPolicy.RELIABLE for policy in offered)
 
 
 _FOREVER_S = 1e9
-"""The middlewares write an infinite deadline as one of many years."""
+"""Middlewares represent an infinite deadline as one of many years."""
 
 
-def in_words(profile: QoSProfile) -> str:
-    """What of a profile decides whether a publisher and a subscription match."""
-    words = [f"{name} {_spoken(getattr(profile, name))}" for name in ("reliability", "durability")]
-    words.append(f"deadline {_duration(profile.deadline)}")
+def qos_description(profile: QoSProfile) -> str:
+    """The policies of a profile that decide whether a publisher and a subscription are compatible."""
+    policies = [f"{name} {_policy_name(getattr(profile, name))}" for name in ("reliability", "durability")]
+    policies.append(f"deadline {_duration(profile.deadline)}")
     lease = _duration(profile.liveliness_lease_duration)
-    words.append(f"liveliness {_spoken(profile.liveliness)}{'' if lease == 'none' else f' within {lease}'}")
-    return ", ".join(words)
+    within = "" if lease == "none" else f" within {lease}"
+    policies.append(f"liveliness {_policy_name(profile.liveliness)}{within}")
+    return ", ".join(policies)
 
 
-def _spoken(policy: Any) -> str:
-    # What the system's default is, is automatic with every middleware; of the other two we set one always.
+def _policy_name(policy: Any) -> str:
+    # Only liveliness is left at the system's default, which is automatic with every middleware.
     return "automatic" if policy.name == "SYSTEM_DEFAULT" else str(policy.name).lower().replace("_", " ")
 
 
@@ -70,13 +71,13 @@ def _duration(duration: Duration) -> str:
 
 
 def mismatches(requested: QoSProfile, publishers: Sequence[Any]) -> tuple[str, ...]:
-    """Who of the publishers (TopicEndpointInfo) cannot be heard with a profile, with theirs, in words."""
+    """The publishers (TopicEndpointInfo) that are incompatible with a profile, each with what it offers."""
     found = []
     for each in publishers:
         compatibility, _ = qos_check_compatible(each.qos_profile, requested)
         if compatibility == QoSCompatibility.ERROR:
             node = f"{each.node_namespace.rstrip('/')}/{each.node_name}"
-            found.append(f"{node} offers {in_words(each.qos_profile)}")
+            found.append(f"{node} offers {qos_description(each.qos_profile)}")
     return tuple(found)
 
 
@@ -89,18 +90,18 @@ def subscribe(
     *,
     on_incompatible: Callable[[str], None],
     on_lost: Callable[[int], None],
-) -> Subscription:
-    """Subscribe, and learn of what goes wrong below, as far as the middleware tells.
+) -> Subscription[Any]:
+    """Subscribe with callbacks for incompatible publishers and lost messages, where the middleware has them.
 
     Args:
         node: that subscribes.
         kind: message type.
         topic: relative name.
         qos: of the subscription.
-        callback: called with each message and the number that its publisher gave it, each one more than
-            the one before; None where the middleware or rclpy (up to Humble) does not tell.
-        on_incompatible: called with the policy in which a publisher does not match.
-        on_lost: called with the number of messages newly lost on the way.
+        callback: called with each message and its publication sequence number; None where the middleware
+            or rclpy (up to Humble) does not provide it.
+        on_incompatible: called with the name of the policy in which a publisher is incompatible.
+        on_lost: called with the number of messages that were lost since the last call.
     """
 
     def incompatible(event: Any) -> None:
@@ -121,7 +122,7 @@ def subscribe(
 
 
 def _numbered(callback: Callable[[Any, int | None], None]) -> Callable[..., None]:
-    """The callback as rclpy calls it: with what is known of the message, or up to Humble without."""
+    """The callback in the form that rclpy calls: with the message's info, or up to Humble without."""
 
     def take(message: Any) -> None:
         callback(message, None)

@@ -1,4 +1,4 @@
-"""A node's word on /diagnostics, once in a while, whatever else it does."""
+"""A node's status on /diagnostics, published periodically, whatever else the node does."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock, ClockType, ROSClock
 from rclpy.node import Node
 
 from social_perception.ros.support.clocks import ClockWatch
 from social_perception.ros.support.config import NodeConfig
-from social_perception.ros.support.health import Health, Situation
+from social_perception.ros.support.health import Health, NodeStatus
 from social_perception.ros.support.load import Limits
-from social_perception.ros.support.resources import Equipment, cuda_mb, hardware_id, resident_mb
+from social_perception.ros.support.resources import DeviceInfo, cuda_mb, hardware_id, resident_mb
 
 
 class LibraryLog(logging.Handler):
-    """What the library logs, such as a GPU that is given up, as a line of a node, which reaches /rosout."""
+    """Forwards warnings of the library, such as the loss of a GPU, to the log of a node and so to /rosout."""
 
     def __init__(self, node: Node) -> None:
         super().__init__(logging.WARNING)
         self._node = node
 
     def emit(self, record: logging.LogRecord) -> None:
-        # Two lines: rclpy wants each call to have one severity.
+        # Two calls: rclpy requires that each place in the code logs with one severity only.
         if record.levelno >= logging.ERROR:
             self._node.get_logger().error(self.format(record))
         else:
@@ -41,15 +41,15 @@ class LibraryLog(logging.Handler):
 
 
 class Reporter:
-    """Publishes the status of a node from its making to its end.
+    """Publishes the status of a node from its construction to its destruction.
 
     Args:
         node: whose status it is.
         task: what the node does, as a part of the status's name.
-        health: counts what happens.
-        config: tells the node's settings as they are now.
-        situation: tells what the node knows at the time of a report.
-        equipment: tells what the node computes with.
+        health: counts messages, results and errors.
+        config: returns the node's settings as they are now.
+        status: returns the node's state at the time of a report.
+        device: returns the device that the node computes on.
     """
 
     def __init__(
@@ -58,15 +58,15 @@ class Reporter:
         task: str,
         health: Health,
         config: Callable[[], NodeConfig],
-        situation: Callable[[], Situation],
-        equipment: Callable[[], Equipment],
+        status: Callable[[], NodeStatus],
+        device: Callable[[], DeviceInfo],
     ) -> None:
         self._node, self._health = node, health
-        self._config, self._situation, self._equipment = config, situation, equipment
+        self._config, self._status, self._device_info = config, status, device
         # diagnostic_aggregator sorts by the beginning of the name.
         self._name = f"{node.get_fully_qualified_name()}: {task}"
         self._clock = ClockWatch()
-        self._told_of_clock = False
+        self._warned_of_clock = False
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Steady, so that a simulation clock that stands still is reported too.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -74,37 +74,38 @@ class Reporter:
 
     def report(self) -> None:
         """Publish the status as it is now."""
-        config, equipment, steady_s = self._config(), self._equipment(), time.monotonic()
-        situation, now = self._situation(), self._node.get_clock().now()
+        config, device, steady_s = self._config(), self._device_info(), time.monotonic()
+        ros_clock = self._node.get_clock()
+        now = ros_clock.now()
         now_s = now.nanoseconds * 1e-9
-        clock = self._clock.check(
+        problem = self._clock.check(
             now_s,
             steady_s,
-            simulated=self._node.get_clock().ros_time_is_active,
+            simulated=isinstance(ros_clock, ROSClock) and ros_clock.ros_time_is_active,
             limit_s=config.silent_after_s,
         )
-        if clock and not self._told_of_clock:
-            self._node.get_logger().warning(clock)
-        self._told_of_clock = bool(clock)
-        situation = replace(
-            situation,
-            warnings=(*situation.warnings, clock, equipment.trouble),
+        if problem and not self._warned_of_clock:
+            self._node.get_logger().warning(problem)
+        self._warned_of_clock = bool(problem)
+        status = self._status()
+        status = replace(
+            status,
+            warnings=(*status.warnings, problem, device.trouble),
             time_s=now_s,
-            values=_values(equipment),
+            values=_values(device),
         )
         limits = Limits(config.warn_dropped_share, config.warn_age_s)
-        where = hardware_id(equipment.device)
-        status = self._health.report(self._name, steady_s, situation, limits, where)
-        array = DiagnosticArray(status=[status])
+        report = self._health.report(self._name, steady_s, status, limits, hardware_id(device.device))
+        array = DiagnosticArray(status=[report])
         array.header.stamp = now.to_msg()
         self._publisher.publish(array)
 
 
-def _values(equipment: Equipment) -> dict[str, str]:
+def _values(device: DeviceInfo) -> dict[str, str]:
     resident, cuda = resident_mb(), cuda_mb()
-    values = {"device": equipment.device}
-    if equipment.precision:
-        values["precision"] = equipment.precision
+    values = {"device": device.device}
+    if device.precision:
+        values["precision"] = device.precision
     values["memory of the process (MB)"] = "unknown" if resident is None else f"{resident:.0f}"
     if cuda is not None:
         values["memory on the GPU (MB)"] = f"{cuda:.0f}"

@@ -1,4 +1,4 @@
-"""The memory of the process: how much it has, how it is given back, how it stays flat."""
+"""The device that a node computes on, and the memory of the process."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _STATM = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True, slots=True)
-class Equipment:
-    """What a node computes with.
+class DeviceInfo:
+    """The device that a node computes on.
 
     Attributes:
         device: ``cpu`` or ``cuda``.
-        precision: arithmetic of its network; empty: it has none.
-        trouble: why that is not the device it began with, in one line; empty: it is.
+        precision: arithmetic of its network; empty: the node has no network.
+        trouble: why this is not the device that it started on; empty: it is.
     """
 
     device: str = "cpu"
@@ -29,8 +29,8 @@ class Equipment:
     trouble: str = ""
 
     @classmethod
-    def of(cls, owner: object) -> Equipment:
-        """What the owner of a network says of it; one that says nothing computes on the CPU."""
+    def of(cls, owner: object) -> DeviceInfo:
+        """The device of an object with a network; an object without these attributes computes on the CPU."""
         return cls(
             getattr(owner, "device", "cpu"), getattr(owner, "precision", ""), getattr(owner, "trouble", "")
         )
@@ -38,18 +38,18 @@ class Equipment:
 
 @functools.cache
 def hardware_id(device: str) -> str:
-    """The device, a GPU with its name."""
+    """The name of the device; with the model's name for a GPU."""
     torch = sys.modules.get("torch")
     if torch is None or not device.startswith("cuda"):
         return device
     try:
         return f"{device} ({torch.cuda.get_device_name(device)})"
-    except (RuntimeError, AssertionError):  # it is gone, or this torch knows none
+    except (RuntimeError, AssertionError):  # the GPU has vanished, or torch was built without CUDA
         return device
 
 
 def resident_mb() -> float | None:
-    """Resident memory of this process in MB (1e6 bytes); None where the system does not say."""
+    """Resident memory of this process in MB (1e6 bytes); None where the system does not report it."""
     try:
         pages = int(_STATM.read_text().split()[1])
     except (OSError, IndexError, ValueError):
@@ -65,12 +65,12 @@ def cuda_mb() -> float | None:
     return float(torch.cuda.memory_reserved()) * 1e-6
 
 
-def give_back() -> None:
-    """Return freed memory to the system: Python's cycles, torch's cache on the GPU, glibc's heaps."""
+def release_memory() -> None:
+    """Return freed memory to the system: reference cycles, torch's cache on the GPU, glibc's heaps."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
-        # A GPU that has vanished has nothing to give back.
+        # A GPU that has vanished holds no memory any more.
         with contextlib.suppress(RuntimeError):
             torch.cuda.empty_cache()
     trim = _glibc("malloc_trim")
@@ -79,7 +79,7 @@ def give_back() -> None:
 
 
 def _glibc(name: str) -> ctypes._NamedFuncPointer | None:
-    """A function of the C library, or None where it is another one than glibc."""
+    """A function of glibc; None with another C library."""
     try:
         return getattr(ctypes.CDLL(None), name)
     except (AttributeError, OSError, TypeError):

@@ -19,12 +19,12 @@ from rclpy.timer import Timer
 
 from social_perception.core.errors import MessageError, SocialPerceptionError
 from social_perception.ros.convert import seconds
-from social_perception.ros.support.clocks import StampWatch, in_words
+from social_perception.ros.support.clocks import StampWatch, duration_text
 from social_perception.ros.support.config import NodeConfig
-from social_perception.ros.support.health import Health, Situation
+from social_perception.ros.support.health import Health, NodeStatus
 from social_perception.ros.support.parameters import Parameters
 from social_perception.ros.support.reporting import Reporter
-from social_perception.ros.support.resources import Equipment, give_back
+from social_perception.ros.support.resources import DeviceInfo, release_memory
 from social_perception.ros.support.topic_input import TopicInput
 from social_perception.ros.support.worker import Worker
 
@@ -65,8 +65,8 @@ class Stage(LifecycleNode):
             self.task,
             self.health,
             lambda: self.parameters[NodeConfig],
-            self._situation,
-            self.equipment,
+            self._status,
+            self.device_info,
         )
 
     # What a node fills in.
@@ -93,9 +93,9 @@ class Stage(LifecycleNode):
     def restart(self) -> None:
         """Forget what was seen: time has jumped back, or the node was inactive meanwhile."""
 
-    def equipment(self) -> Equipment:
+    def device_info(self) -> DeviceInfo:
         """What the node computes with, for its reports."""
-        return Equipment()
+        return DeviceInfo()
 
     # What a node uses.
 
@@ -224,11 +224,11 @@ class Stage(LifecycleNode):
             cause = str(error) if refused else f"{type(error).__name__}: {error}"
             told = cause if refused else f"\n{traceback.format_exc()}"
             self.get_logger().error(f"{self.get_name()} cannot be {done}: {told}")
-            self.health.broke(f"cannot be {done}: {cause}")
+            self.health.transition_failed(f"cannot be {done}: {cause}")
             return (
                 TransitionCallbackReturn.FAILURE if refused and not ending else TransitionCallbackReturn.ERROR
             )
-        self.health.mended()
+        self.health.transition_succeeded()
         self.get_logger().info(f"{self.get_name()} is {done}")
         return result
 
@@ -272,7 +272,7 @@ class Stage(LifecycleNode):
         try:
             self.unload()
         finally:
-            give_back()
+            release_memory()
 
     # One message.
 
@@ -305,7 +305,9 @@ class Stage(LifecycleNode):
         if stamps.stray:
             raise MessageError(stamps.stray)
         if jump_s:
-            text = f"header stamps went {'back' if jump_s < 0.0 else 'forward'} by {in_words(abs(jump_s))}"
+            text = (
+                f"header stamps went {'back' if jump_s < 0.0 else 'forward'} by {duration_text(abs(jump_s))}"
+            )
             text += ": starting anew" if jump_s < 0.0 else ""
             self.get_logger().warning(text)
             self.health.warned(text)
@@ -319,14 +321,14 @@ class Stage(LifecycleNode):
     def _now_s(self) -> float:
         return float(self.get_clock().now().nanoseconds) * 1e-9
 
-    def _situation(self) -> Situation:
+    def _status(self) -> NodeStatus:
         silence, lost, resting, crowd = "", 0, "", ""
         if self.input is not None:
             lost, crowd = self.input.lost, self.input.crowd()
             silence = self.input.check(self.parameters[NodeConfig].silent_after_s)
         else:
             resting = "idle: nobody subscribes the results" if self._opened else self._state
-        return Situation(
+        return NodeStatus(
             state=self._state,
             resting=resting,
             silence=silence,

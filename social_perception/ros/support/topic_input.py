@@ -13,7 +13,7 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from social_perception.ros.support.health import SilenceWatch
-from social_perception.ros.support.qos import all_reliable, in_words, mismatches, subscribe
+from social_perception.ros.support.qos import all_reliable, mismatches, qos_description, subscribe
 from social_perception.ros.support.transport import PROFILE
 
 _CHANGE_S = 0.25
@@ -207,7 +207,7 @@ class TopicInput:
         return all_reliable(publishers) if publishers else self._is_reliable
 
     def _take(self, message: Any, number: int | None) -> None:
-        ended = self._watch.heard(self._now_s())
+        ended = self._watch.received(self._now_s())
         if ended is not None:
             self._node.get_logger().info(f"{self._noun} on {self.topic} come again after {ended:.1f} s")
         self._taken += 1
@@ -279,7 +279,7 @@ class TopicInput:
             return ""
         remedy = f"; set the parameter {self._parameter}, or" if self._parameter else ";"
         return (
-            f"incompatible QoS: {self._node.get_name()} asks for {in_words(asked)}; "
+            f"incompatible QoS: {self._node.get_name()} asks for {qos_description(asked)}; "
             f"{'; '.join(offers)}{remedy} change the publisher"
         )
 

@@ -70,7 +70,7 @@ def seconds_of(message) -> float:
 def test_a_clock_that_never_comes_is_reported(ros, capfd) -> None:
     node = ros.start(GroupAffectNode, SIMULATED)
     statuses = ros.statuses(node)
-    said = "use_sim_time is set, but nothing has come on /clock for"
+    said = "use_sim_time is set, but no message was received on /clock for"
     ros.until(lambda: any(said in each.message for each in statuses), said)
     ros.until(lambda: len(statuses) > 15)
     assert capfd.readouterr().err.count(said) == 1, "in the log once"
