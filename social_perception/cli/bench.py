@@ -55,9 +55,9 @@ def run(options: argparse.Namespace) -> int:
     if options.quick and (judged or options.earlier is not None):
         raise ConfigurationError("--quick goes with neither --soak nor --overload nor --from")
     # Imported here: torch takes seconds to load, and --help must not.
-    from social_perception.research.benchmarks.figure import write_figure
-    from social_perception.research.benchmarks.judged_tables import section_of
+    from social_perception.research.benchmarks.criteria_tables import section_of
     from social_perception.research.benchmarks.markdown import BENCH, check_document, fill, tables
+    from social_perception.research.benchmarks.plots import write_figure
     from social_perception.research.benchmarks.report import to_json, write_text
 
     for path in (options.json, options.figure):
@@ -93,15 +93,15 @@ def _report(options: argparse.Namespace) -> Report:
 
 
 def _status(report: Report) -> int:
-    """1 where a promise was broken or nothing could be judged, 130 where the run was interrupted."""
-    from social_perception.research.benchmarks.judged_tables import is_broken
+    """Return 1 if a criterion failed or none was checked, 130 if the run was interrupted."""
+    from social_perception.research.benchmarks.criteria_tables import has_failed
 
     streams = (*(report.soak or ()), *(report.overload or ()))
-    if any(is_broken(each) for each in streams):
+    if any(has_failed(each) for each in streams):
         return 1
     if any(each.interrupted for each in streams):
         return _INTERRUPTED
-    return 0 if any(each.promises for each in streams) else 1
+    return 0 if any(each.criteria for each in streams) else 1
 
 
 def _parts(text: str) -> tuple[str, ...]:

@@ -6,14 +6,14 @@ import pytest
 from social_perception.cli import bench
 from social_perception.cli.main import main
 from social_perception.research.benchmarks import run as benchmarks
+from social_perception.research.benchmarks.criteria import FAILED, INCONCLUSIVE, PASSED, Criterion
 from social_perception.research.benchmarks.markdown import BEGIN, END
-from social_perception.research.benchmarks.promises import BROKEN, KEPT, OPEN, Promise
 from social_perception.research.benchmarks.report import VERSION, Machine, Report, Stream, to_json
 from social_perception.research.benchmarks.run import PARTS
 
 REPORT = Report(VERSION, Machine("Some CPU", 2, 1, (), None, 8.0, 0.0, ()), True, 1.0)
-JUDGED = Stream("topics", "cpu", 8, promises=(Promise("something holds", "it does", KEPT),))
-BROKE = dataclasses.replace(JUDGED, promises=(*JUDGED.promises, Promise("another", "does not", BROKEN)))
+CHECKED = Stream("topics", "cpu", 8, criteria=(Criterion("something holds", "it does", PASSED),))
+BROKEN = dataclasses.replace(CHECKED, criteria=(*CHECKED.criteria, Criterion("another", "does not", FAILED)))
 
 
 @pytest.fixture
@@ -27,11 +27,11 @@ def runs(monkeypatch):
 
     def soak(seconds):
         asked.append(seconds)
-        return dataclasses.replace(REPORT, soak=(JUDGED,))
+        return dataclasses.replace(REPORT, soak=(CHECKED,))
 
     def overload(seconds):
         asked.append(seconds)
-        return dataclasses.replace(REPORT, overload=(JUDGED,))
+        return dataclasses.replace(REPORT, overload=(CHECKED,))
 
     monkeypatch.setattr(benchmarks, "run", run)
     monkeypatch.setattr(benchmarks, "soak", soak)
@@ -146,13 +146,13 @@ def test_a_quick_run_measures_every_part(tmp_path, capsys):
             slow, fast = sides[ratio["slow"]]["per_second"], sides[ratio["fast"]]["per_second"]
             expected = None if slow is None or fast is None else pytest.approx(fast / slow)
             assert ratio["value"] == expected
-    assert {each["way"] for each in found["pipeline"]} == {"topics", "no ROS"}
+    assert {each["mode"] for each in found["pipeline"]} == {"topics", "no ROS"}
     for stream in found["pipeline"]:
         assert (stream["per_second"] is None) == bool(stream["reason"])
-    assert next(each for each in found["pipeline"] if each["way"] == "no ROS")["per_second"] > 0
+    assert next(each for each in found["pipeline"] if each["mode"] == "no ROS")["per_second"] > 0
     assert len([each for each in found["growth"] if each["device"] == "cpu"]) == 5
     assert all(limit["matrix_product"] > 0 for limit in found["limits"])
-    assert "### Distance to the limit" in capsys.readouterr().out
+    assert "### Arithmetic efficiency" in capsys.readouterr().out
 
 
 def test_a_soak_is_reported_with_its_slope(monkeypatch, capsys):
@@ -160,7 +160,7 @@ def test_a_soak_is_reported_with_its_slope(monkeypatch, capsys):
 
     def play(request):
         asked.append(request)
-        return (Stream("topics", request.device, request.people, reason="left out"), JUDGED)
+        return (Stream("topics", request.device, request.people, reason="left out"), CHECKED)
 
     monkeypatch.setattr(benchmarks, "measure_soak", play)
     assert main(["bench", "--soak", "12"]) == 0
@@ -172,9 +172,9 @@ def test_a_soak_is_reported_with_its_slope(monkeypatch, capsys):
 def test_an_overload_is_played_in_both_ways(monkeypatch, capsys):
     asked = []
 
-    def play(request, way):
-        asked.append((request.seconds, request.parts, way))
-        return dataclasses.replace(JUDGED, way=way)
+    def play(request, mode):
+        asked.append((request.seconds, request.parts, mode))
+        return dataclasses.replace(CHECKED, mode=mode)
 
     monkeypatch.setattr(benchmarks, "measure_overload", play)
     assert main(["bench", "--overload", "7"]) == 0
@@ -183,33 +183,33 @@ def test_an_overload_is_played_in_both_ways(monkeypatch, capsys):
 
 
 def test_an_overload_that_is_interrupted_keeps_what_it_has(monkeypatch, tmp_path):
-    def play(request, way):
-        if way == "no ROS":
+    def play(request, mode):
+        if mode == "no ROS":
             raise KeyboardInterrupt
-        return JUDGED
+        return CHECKED
 
     monkeypatch.setattr(benchmarks, "measure_overload", play)
     path = tmp_path / "overload.json"
     assert main(["bench", "--overload", "--json", str(path)]) == 130
     first, second = json.loads(path.read_text())["overload"]
-    assert first["promises"]
+    assert first["criteria"]
     assert (second["reason"], second["interrupted"]) == ("interrupted", True)
 
 
-OPEN_ONE = dataclasses.replace(JUDGED, promises=(Promise("memory", "too short", OPEN),))
+OPEN_ONE = dataclasses.replace(CHECKED, criteria=(Criterion("memory", "too short", INCONCLUSIVE),))
 
 
 @pytest.mark.parametrize("what", ["soak", "overload"])
 @pytest.mark.parametrize(
     ("found", "status"),
     [
-        ([JUDGED], 0),
+        ([CHECKED], 0),
         ([OPEN_ONE], 0),
-        ([JUDGED, BROKE], 1),
-        ([dataclasses.replace(JUDGED, interrupted=True)], 130),
-        ([dataclasses.replace(BROKE, interrupted=True)], 1),
+        ([CHECKED, BROKEN], 1),
+        ([dataclasses.replace(CHECKED, interrupted=True)], 130),
+        ([dataclasses.replace(BROKEN, interrupted=True)], 1),
         ([Stream("topics", "cpu", 8, reason="left out")], 1),
-        ([Stream("topics", "cpu", 8, reason="left out"), JUDGED], 0),
+        ([Stream("topics", "cpu", 8, reason="left out"), CHECKED], 0),
     ],
 )
 def test_a_broken_promise_is_the_exit_status(what, found, status, monkeypatch, tmp_path):

@@ -1,1 +1,1 @@
-"""Measures speed: scoring, detection, the whole pipeline, and how cost grows; see docs/benchmarks.md."""
+"""Speed benchmarks: scoring, detection, the complete pipeline, and scaling; see docs/benchmarks.md."""

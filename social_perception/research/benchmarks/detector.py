@@ -1,4 +1,4 @@
-"""How long one face search takes: dlib's own against ours, exact and for video."""
+"""Time of one face search: dlib against this package, exact and for video."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from social_perception.core.types import ImageArray
 from social_perception.perception.detection.factory import make_detector
 from social_perception.perception.detection.schedule import Detector
 from social_perception.research.benchmarks.report import Comparison, Ratio, Side
-from social_perception.research.benchmarks.timing import Contender, Effort, interleaved
+from social_perception.research.benchmarks.timing import Candidate, Effort, measure_interleaved
 from social_perception.sources.sample import SampleSource
 
 DLIB, EXACT, VIDEO = "dlib", "ours, exact", "ours, for video"
 VIDEO_DEFAULT = "ours, for video, from 40 px"
 
 PEOPLE = 3
-"""In the picture; few, so that their faces are large enough for every size of picture."""
+"""People in the image; few, so that their faces are large enough for all image sizes."""
 
 FACES_FROM_PX = 80
-"""The smallest face that dlib's network sees in a picture that is not enlarged."""
+"""The smallest face that dlib's network detects without upsampling."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The size of a picture in px."""
+    """The size of an image in px."""
 
     width: int
     height: int
@@ -48,8 +48,8 @@ TARGET_SIZE, TARGET = Size(1280, 720), 30.0
 
 
 @cache
-def picture(size: Size) -> ImageArray:
-    """The sample's first picture in a size."""
+def sample_image(size: Size) -> ImageArray:
+    """Return the first image of the sample, resized."""
     image = _sample()
     method = cv2.INTER_AREA if size.width < image.shape[1] else cv2.INTER_CUBIC
     resized = cv2.resize(image, (size.width, size.height), interpolation=method)
@@ -62,7 +62,7 @@ def _sample() -> ImageArray:
 
 
 def compare_detectors(sizes: Sequence[Size], device: str, effort: Effort) -> Iterator[Comparison]:
-    """Measure the detectors at each size of picture."""
+    """Measure the detectors at each image size."""
     at_80 = DetectionConfig(device=device, min_face_px=FACES_FROM_PX)
     detectors: list[tuple[str, Detector]] = [
         (EXACT, make_detector(at_80)),
@@ -85,11 +85,12 @@ def _compare(
     device: str,
     effort: Effort,
 ) -> Comparison:
-    image = picture(size)
+    image = sample_image(size)
     searches = [_Search(detector, image) for _, detector in detectors]
-    contenders = [Contender(name, search, device) for (name, _), search in zip(detectors, searches)]
+    candidates = [Candidate(name, search, device) for (name, _), search in zip(detectors, searches)]
     measured = [
-        replace(side, faces=search.faces) for side, search in zip(interleaved(contenders, effort), searches)
+        replace(side, faces=search.faces)
+        for side, search in zip(measure_interleaved(candidates, effort), searches)
     ]
     sides = (*missing, *measured)
     dlib, exact, video = sides[:3]
@@ -102,7 +103,7 @@ def _compare(
 
 
 class _Search:
-    """A search that can be called again and again; ``faces`` is how many the last one found."""
+    """A repeatable search; ``faces`` is the number of faces detected by the last call."""
 
     def __init__(self, detector: Detector, image: ImageArray) -> None:
         self._detector, self._image = detector, image

@@ -1,4 +1,4 @@
-"""Lets Ctrl-C and SIGTERM end a measurement with the figures so far."""
+"""Stops a measurement on Ctrl-C or SIGTERM, keeping the results so far."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_ENDING = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def ended_by_signal(also: Callable[[], None] | None = None) -> Iterator[threading.Event]:
-    """Yield an event that Ctrl-C or SIGTERM sets; the handlers before are back after the block.
+def stop_on_signal(also: Callable[[], None] | None = None) -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C or SIGTERM sets; the previous handlers are restored afterwards.
 
     Args:
-        also: called then, too.
+        also: called on the signal, too.
     """
     stopping = threading.Event()
 
@@ -24,7 +24,7 @@ def ended_by_signal(also: Callable[[], None] | None = None) -> Iterator[threadin
         if also is not None:
             also()
 
-    before = {number: signal.signal(number, end) for number in _ENDING}
+    before = {number: signal.signal(number, end) for number in _SIGNALS}
     try:
         yield stopping
     finally:

@@ -1,7 +1,7 @@
-"""How long a new face waits for its box: the pipeline without ROS at camera rate, and somebody enters.
+"""Time until a new face is detected by the pipeline without ROS at camera rate.
 
-Counted from the moment at which the first picture with the face is due until the pipeline has told
-of it; the search goes on in the background meanwhile, as on a robot.
+Measured from the due time of the first image with the face until the pipeline reports it; the search runs in
+the background, as on a robot.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from social_perception.sources.portrait import BUST, FACE, load_portrait
 
 WIDTH, HEIGHT, RATE_HZ = 1280, 720, 30.0
 TARGETS_S = {45: 1.0, 90: 0.5}
-"""Widths of the faces in px, and the time in s within which each should be boxed."""
+"""Widths of the faces in px, and the target time in s until detection."""
 
 TRIES = 15
-_PATIENCE_S = 5.0
+_TIMEOUT_S = 5.0
 _EMPTY_S = (0.7, 1.1)
-"""Nobody is there for a time between these, so that the face enters at any point between two searches."""
+"""Range of the time without a face, so that the face enters at a random point between two searches."""
 
 _MARGIN_PX = 150
 _MIN_IOU = 0.5
@@ -35,14 +35,14 @@ _MIN_IOU = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The portrait before a gray wall, and where its face is."""
+    """The portrait in front of a gray wall, and the box of its face."""
 
     image: ImageArray
     face: Box
 
     @classmethod
     def with_face(cls, face_px: float, center: tuple[float, float]) -> Scene:
-        """A face of this width in px around a point."""
+        """Create a scene with a face of this width in px, centered at a point."""
         left, top, right, bottom = BUST
         scale = face_px / FACE.width
         bust = load_portrait()[top:bottom, left:right]
@@ -57,7 +57,7 @@ class Scene:
 
 
 def wall() -> ImageArray:
-    """The scene without anybody, (720, 1280, 3) RGB."""
+    """Return the empty scene, (720, 1280, 3) uint8 RGB."""
     noise = np.random.default_rng(0).integers(90, 140, (18, 32, 3), dtype=np.uint8)
     return cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
 
@@ -65,7 +65,12 @@ def wall() -> ImageArray:
 def measure_first_box(
     make: Callable[[PipelineConfig], Pipeline], config: PipelineConfig, tries: int = TRIES
 ) -> Iterator[FirstBox]:
-    """Let faces of each width enter, so many of each, at places and moments that vary.
+    """Measure faces of each width that enter at random positions and times.
+
+    Args:
+        make: creates the pipeline.
+        config: settings of the pipeline.
+        tries: faces per width.
 
     Raises:
         MissingDependencyError: the portrait's package is not installed.
@@ -73,36 +78,36 @@ def measure_first_box(
     random = np.random.default_rng(1)
     with make(config) as pipeline:
         for face_px, target_s in TARGETS_S.items():
-            waits_s = [_wait_s(pipeline, _somewhere(face_px, random), random) for _ in range(tries)]
+            waits_s = [_wait_s(pipeline, _random_scene(face_px, random), random) for _ in range(tries)]
             yield _figures(config.detection.device, face_px, waits_s, target_s)
 
 
-def _somewhere(face_px: int, random: np.random.Generator) -> Scene:
+def _random_scene(face_px: int, random: np.random.Generator) -> Scene:
     x = float(random.uniform(_MARGIN_PX, WIDTH - _MARGIN_PX))
     y = float(random.uniform(_MARGIN_PX, HEIGHT - _MARGIN_PX))
     return Scene.with_face(face_px, (x, y))
 
 
 def _wait_s(pipeline: Pipeline, scene: Scene, random: np.random.Generator) -> float | None:
-    """Time in s from the face's first picture until it is told of; None: never."""
+    """Return the time in s from the first image of the face until it is reported; None: timed out."""
     pipeline.tracking.reset()
-    empty, begun_s = wall(), time.monotonic()
+    empty, start_s = wall(), time.monotonic()
     enters = round(random.uniform(*_EMPTY_S) * RATE_HZ)
     tick = index = 0
-    while tick < enters + _PATIENCE_S * RATE_HZ:
-        time.sleep(max(0.0, begun_s + tick / RATE_HZ - time.monotonic()))
+    while tick < enters + _TIMEOUT_S * RATE_HZ:
+        time.sleep(max(0.0, start_s + tick / RATE_HZ - time.monotonic()))
         image = scene.image if tick >= enters else empty
-        affect = pipeline.process(Frame(image, begun_s + tick / RATE_HZ, index))
+        affect = pipeline.process(Frame(image, start_s + tick / RATE_HZ, index))
         if any(face.track.box.iou(scene.face) > _MIN_IOU for face in affect.faces):
-            return time.monotonic() - (begun_s + enters / RATE_HZ)
-        # The camera does not wait: pictures that were due meanwhile are lost but for the newest.
-        tick = max(tick + 1, int((time.monotonic() - begun_s) * RATE_HZ))
+            return time.monotonic() - (start_s + enters / RATE_HZ)
+        # The camera does not wait: of the images due in the meantime, only the newest is processed.
+        tick = max(tick + 1, int((time.monotonic() - start_s) * RATE_HZ))
         index += 1
     return None
 
 
 def _figures(device: str, face_px: int, waits_s: Sequence[float | None], target_s: float) -> FirstBox:
-    found = [wait_s for wait_s in waits_s if wait_s is not None]
-    median_s = statistics.median(found) if found else None
-    longest_s = max(found) if found else None
-    return FirstBox(device, face_px, len(waits_s), len(found), median_s, longest_s, target_s)
+    detected = [wait_s for wait_s in waits_s if wait_s is not None]
+    median_s = statistics.median(detected) if detected else None
+    longest_s = max(detected) if detected else None
+    return FirstBox(device, face_px, len(waits_s), len(detected), median_s, longest_s, target_s)

@@ -1,4 +1,4 @@
-"""On what is measured: processor, memory, GPU, versions."""
+"""Describes the machine: CPU, memory, GPU, versions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from social_perception import __version__
 from social_perception.research.benchmarks.report import Machine
 
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "bf16")
-"""What decides about the speed of products: those of x86 and of ARM that a processor has are recorded."""
+"""CPU features (x86 and ARM) that determine the speed of matrix products."""
 
 _PACKAGES = ("torch", "numpy", "opencv-python-headless", "dlib-bin", "dlib")
 
 
 def this_machine() -> Machine:
-    """Look at the machine that this process runs on."""
+    """Describe the machine that this process runs on."""
     info = _read("/proc/cpuinfo")
     has_gpu = torch.cuda.is_available()
     return Machine(
@@ -35,22 +35,22 @@ def this_machine() -> Machine:
 
 
 def usable_cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores available to this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def available_bytes(device: str) -> float:
-    """Free memory of the machine, or of the GPU, in bytes; infinite where it cannot be known."""
+    """Return the free memory of the machine or the GPU in bytes; infinite if unknown."""
     if device == "cuda":
         return float(torch.cuda.mem_get_info()[0])
     return _meminfo_bytes("MemAvailable") or float("inf")
 
 
 def _flags(info: str) -> tuple[str, ...]:
-    words = set((_field(info, "flags") or _field(info, "Features")).split())
-    return tuple(flag for flag in FLAGS if flag in words)
+    features = set((_field(info, "flags") or _field(info, "Features")).split())
+    return tuple(flag for flag in FLAGS if flag in features)
 
 
 def _versions() -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The tables of docs/benchmarks.md, made of a report."""
+"""Formats a report as the Markdown tables of docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from social_perception.core.errors import ConfigurationError
-from social_perception.research.benchmarks.judged_tables import judged
+from social_perception.research.benchmarks.criteria_tables import criteria_tables
 from social_perception.research.benchmarks.report import (
     Comparison,
     FirstBox,
@@ -22,63 +22,67 @@ from social_perception.research.benchmarks.report import (
     WebRun,
     write_text,
 )
-from social_perception.research.benchmarks.streams import topics_to_no_ros
+from social_perception.research.benchmarks.stream_processes import topics_to_no_ros
 
 BENCH = "bench"
-"""Name of the place in a document where the tables stand; soak and overload have their own."""
+"""Name of the document section of the tables; soak and overload have their own."""
 
 
-def marks(section: str) -> tuple[str, str]:
-    """The lines of a document between which the command writes."""
+def markers(section: str) -> tuple[str, str]:
+    """Return the lines of a document between which the tables are written."""
     return f"<!-- {section}: begin -->", f"<!-- {section}: end -->"
 
 
-BEGIN, END = marks(BENCH)
+BEGIN, END = markers(BENCH)
 
 _UNKNOWN = "–"
-_BUSY_LOAD = 0.5
+_MAX_IDLE_LOAD = 0.5
 
 
 def tables(report: Report) -> str:
-    """All parts of a report that were measured, as Markdown."""
+    """Format all measured parts of a report as Markdown."""
     parts = [
         ("Scoring", _comparisons(report.scoring or ())),
         ("Detector", _comparisons(report.detector or ())),
         ("Pipeline", _streams(report.pipeline or ())),
-        ("Soak", judged(report.soak or (), _streams)),
-        ("Overload", judged(report.overload or (), _streams)),
+        ("Soak", criteria_tables(report.soak or (), _streams)),
+        ("Overload", criteria_tables(report.overload or (), _streams)),
         ("Time to the first box", _first_boxes(report.first_box or ())),
         ("Live page", _webs(report.web or ())),
-        ("Growth", _lines(report.growth or ())),
-        ("Distance to the limit", _limits(report.limits or ())),
+        ("Scaling", _lines(report.growth or ())),
+        ("Arithmetic efficiency", _limits(report.limits or ())),
     ]
     blocks = [_machine(report.machine, report)]
-    for title, found in parts:
-        written = list(found)
-        if written:
-            blocks += [f"### {title}", *written]
+    for title, part in parts:
+        content = list(part)
+        if content:
+            blocks += [f"### {title}", *content]
     return "\n\n".join(blocks) + "\n"
 
 
 def check_document(path: Path, section: str = BENCH) -> None:
-    """Raise ConfigurationError if a document has no place for the tables."""
+    """Check that a document has a section for the tables.
+
+    Raises:
+        ConfigurationError: the document cannot be read or lacks a marker line.
+    """
     _parts(path, section)
 
 
 def fill(path: Path, report: Report, section: str = BENCH) -> None:
-    """Write the tables into a document, between the marks of a section.
+    """Write the tables into a document, between the markers of a section.
 
     Raises:
-        ConfigurationError: the document cannot be read or lacks one of the two lines.
-        OutputError: it cannot be written.
+        ConfigurationError: the document cannot be read or lacks a marker line.
+        OutputError: the document cannot be written.
     """
     before, after = _parts(path, section)
-    begin, end = marks(section)
+    begin, end = markers(section)
     write_text(path, f"{before}{begin}\n\n{tables(report)}\n{end}{after}")
 
 
 def _parts(path: Path, section: str) -> tuple[str, str]:
-    first, last = marks(section)
+    first, last = markers(section)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -86,18 +90,16 @@ def _parts(path: Path, section: str) -> tuple[str, str]:
     before, begin, rest = text.partition(first)
     _, end, after = rest.partition(last)
     if not begin or not end:
-        raise ConfigurationError(
-            f"{path} has no lines {first} and {last} between which the tables could stand"
-        )
+        raise ConfigurationError(f"{path} has no lines {first} and {last} for the tables")
     return before, after
 
 
 def _machine(machine: Machine, report: Report) -> str:
     notes = ""
     if report.quick:
-        notes += " A quick run: it shows that the parts work, not how fast they are."
-    if machine.load > _BUSY_LOAD:
-        notes += " **Other programs were running: these figures are provisional.**"
+        notes += " A quick run: it tests the benchmark, its times are not meaningful."
+    if machine.load > _MAX_IDLE_LOAD:
+        notes += " **The machine was busy: these figures are provisional.**"
     return (
         f"{machine.cpu}, {machine.cores} core{'s' * (machine.cores != 1)}, {machine.threads} torch threads "
         f"({', '.join(machine.flags) or 'no flags known'}), {machine.memory_gb:.0f} GB; "
@@ -107,7 +109,7 @@ def _machine(machine: Machine, report: Report) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Format a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -118,7 +120,7 @@ def _comparisons(found: Sequence[Comparison]) -> Iterator[str]:
         names = [side.name for side in rows[0].sides]
         yield f"On {device}, seconds per call (median) and calls per second:"
         yield table(["", *names], [[each.what, *(_seconds(each, name) for name in names)] for each in rows])
-        yield f"On {device}, times as fast:"
+        yield f"On {device}, speedup:"
         yield table(
             ["", *(ratio.name for ratio in rows[0].ratios)],
             [[each.what, *map(_ratio, each.ratios)] for each in rows],
@@ -147,12 +149,12 @@ def _ratio(ratio: Ratio) -> str:
     if ratio.target is None:
         return number(ratio.value)
     word = "reached" if ratio.value >= ratio.target else "missed"
-    return f"**{number(ratio.value)}** (aim {ratio.target:g}: {word})"
+    return f"**{number(ratio.value)}** (target {ratio.target:g}: {word})"
 
 
 _STREAM_HEAD = (
-    "people", "way", "images per s", "sent", "answered", "unprocessed", "faces (ids)", "to faces, ms",
-    "to group, ms", "pipeline: cores", "memory, MB", "MB per min", "sender: cores",
+    "people", "mode", "images per s", "sent", "answered", "dropped", "faces (ids)", "delay to faces, ms",
+    "delay to group, ms", "pipeline: cores", "memory, MB", "MB per min", "sender: cores",
 )  # fmt: skip
 
 
@@ -163,7 +165,7 @@ def _streams(found: Sequence[Stream]) -> Iterator[str]:
         here = [each for each in found if each.device == device]
         yield f"Setting `device: {device}`:"
         yield table(_STREAM_HEAD, [_stream(each) for each in here])
-        reasons = dict.fromkeys(f"- {each.way}: {each.reason}" for each in here if each.reason)
+        reasons = dict.fromkeys(f"- {each.mode}: {each.reason}" for each in here if each.reason)
         if reasons:
             yield "\n".join(reasons)
         ratios = [
@@ -176,17 +178,17 @@ def _streams(found: Sequence[Stream]) -> Iterator[str]:
 
 
 def _stream(each: Stream) -> list[str]:
-    unprocessed = _UNKNOWN if each.unprocessed is None else f"{100 * each.unprocessed:.1f} %"
+    dropped = _UNKNOWN if each.dropped_share is None else f"{100 * each.dropped_share:.1f} %"
     people = _UNKNOWN if each.faces is None else f"{each.faces:g} ({each.ids})"
     counts = [str(each.sent), str(each.answered)] if not each.reason else [_UNKNOWN, _UNKNOWN]
     group = "with the faces" if each.to_faces and not each.to_group else _delays(each.to_group)
     used, sender = each.pipeline, each.sender
     return [
         str(each.people),
-        each.way,
+        each.mode,
         _UNKNOWN if each.per_second is None else f"{each.per_second:.1f}",
         *counts,
-        unprocessed,
+        dropped,
         people,
         _delays(each.to_faces),
         group,
@@ -210,7 +212,7 @@ def _delays(latency: Latency | None) -> str:
 
 
 _WEB_HEAD = (
-    "browsers", "not reading", "images per s", "relative", "sent", "answered", "to faces, ms",
+    "browsers", "not reading", "images per s", "relative", "sent", "answered", "delay to faces, ms",
     "process: cores", "server: cores", "browsers: cores", "states per s each", "slowest",
 )  # fmt: skip
 
@@ -218,7 +220,7 @@ _WEB_HEAD = (
 def _webs(found: Sequence[WebRun]) -> Iterator[str]:
     for each in found:
         yield f"Setting `device: {each.device}`, {each.people} people; delays are median / 95 % / 99 %."
-        yield f"- left out: {each.reason}" if each.reason else table(_WEB_HEAD, [*map(_web, each.loads)])
+        yield f"- skipped: {each.reason}" if each.reason else table(_WEB_HEAD, [*map(_web, each.loads)])
 
 
 def _web(load: WebLoad) -> list[str]:
@@ -242,7 +244,7 @@ def _first_boxes(found: Sequence[FirstBox]) -> Iterator[str]:
     if not found:
         return
     yield table(
-        ["face", "device", "boxed", "median", "longest", "aim"],
+        ["face", "device", "detected", "median", "longest", "target"],
         [
             [
                 f"{each.face_px} px",
@@ -302,7 +304,7 @@ def _limits(found: Sequence[Limit]) -> Iterator[str]:
 
 
 def number(value: float | None) -> str:
-    """Three significant digits, without an exponent."""
+    """Format a number with three significant digits, without an exponent."""
     if value is None:
         return _UNKNOWN
     if abs(value) >= 100:

@@ -1,6 +1,6 @@
-"""What a benchmark says: frozen figures, written to JSON and read back from it.
+"""The results of a benchmark as frozen dataclasses, written to and read from JSON.
 
-A figure that could not be had is None (``null`` in JSON), and ``reason`` beside it says why.
+A missing value is None (``null`` in JSON), and ``reason`` explains why.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from typing import Any, TypeVar
 
 from social_perception.core.errors import ConfigurationError, OutputError
 from social_perception.core.files import read_limited
-from social_perception.research.benchmarks.course import Course
-from social_perception.research.benchmarks.promises import Promise
+from social_perception.research.benchmarks.criteria import Criterion
+from social_perception.research.benchmarks.stability import Stability
 
 Kind = TypeVar("Kind")
 
-VERSION = 1
-"""Of the JSON's layout."""
+VERSION = 2
+"""Version of the JSON layout."""
 
 _MAX_BYTES = 2**24
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """On what was measured. ``load`` is the one-minute load average before the first measurement."""
+    """The machine of the measurement; ``load`` is the one-minute load average before it."""
 
     cpu: str
     cores: int
@@ -47,14 +47,14 @@ class Side:
     """One side of a comparison.
 
     Attributes:
-        name: what was done.
-        seconds: median over the rounds of the time of one call, in s.
+        name: name of the measured call.
+        seconds: median over the rounds of the time per call, in s.
         per_second: calls per second, 1 / seconds.
-        fastest_s: the fastest round's time of one call, in s.
-        slowest_s: the slowest round's.
-        calls: how many calls were timed.
-        faces: faces that a detector found; None where nothing was looked for.
-        reason: why there are no figures.
+        fastest_s: time per call of the fastest round, in s.
+        slowest_s: time per call of the slowest round, in s.
+        calls: number of timed calls.
+        faces: number of detected faces; None if the call is not a detection.
+        reason: why there are no values.
     """
 
     name: str
@@ -68,20 +68,20 @@ class Side:
 
     @classmethod
     def missing(cls, name: str, reason: str) -> Side:
-        """A side that was not measured."""
+        """Create a side that was not measured."""
         return cls(name, None, None, None, None, 0, None, reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """How many times as fast ``fast`` is as ``slow``: the quotient of their calls per second.
+    """The speedup of ``fast`` over ``slow``: the quotient of their calls per second.
 
     Attributes:
-        name: the two in short.
-        slow: name of a side.
-        fast: name of another.
-        value: the quotient; None where one side was not measured.
-        target: what is aimed at, if anything.
+        name: short name of the ratio.
+        slow: name of the slower side.
+        fast: name of the faster side.
+        value: the quotient; None if one side was not measured.
+        target: target value, if any.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Ratio:
 
     @classmethod
     def of(cls, name: str, slow: Side, fast: Side, target: float | None = None) -> Ratio:
-        """The ratio of two sides."""
+        """Compute the ratio of two sides."""
         if slow.per_second is None or fast.per_second is None:
             return cls(name, slow.name, fast.name, None, target)
         return cls(name, slow.name, fast.name, fast.per_second / slow.per_second, target)
@@ -100,14 +100,14 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Sides measured in turns in one run, at one size of the task.
+    """Sides measured interleaved in one run, at one problem size.
 
     Attributes:
-        device: where torch worked: cpu or cuda.
-        what: the size in words, for example ``8 faces``.
-        size: the size as a number: faces, or pixels of the picture.
-        sides: what was measured.
-        ratios: between them.
+        device: the torch device: cpu or cuda.
+        what: the size as text, for example ``8 faces``.
+        size: the size as a number: faces, or pixels of the image.
+        sides: the measured sides.
+        ratios: their ratios.
     """
 
     device: str
@@ -117,13 +117,13 @@ class Comparison:
     ratios: tuple[Ratio, ...]
 
     def side(self, name: str) -> Side:
-        """The side of a name."""
+        """Return the side with this name."""
         return next(side for side in self.sides if side.name == name)
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Quantiles of a delay in ms, over so many images."""
+    """Quantiles of a delay in ms, over ``count`` images."""
 
     median_ms: float
     p95_ms: float
@@ -133,13 +133,13 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a process needed.
+    """CPU and memory usage of a process.
 
     Attributes:
-        cores: CPU time per time, 1.0 is one core kept busy.
-        memory_start_mb: resident memory at the first image measured, in MB (10^6 bytes).
-        memory_end_mb: at the last.
-        memory_slope_mb_per_min: least squares over the second half of the time; None if too short.
+        cores: CPU time per wall time; 1.0 is one fully used core.
+        memory_start_mb: resident memory at the first measured image, in MB (10^6 bytes).
+        memory_end_mb: resident memory at the last measured image.
+        memory_slope_mb_per_min: least-squares slope of the second half; None if it is too short.
     """
 
     cores: float
@@ -150,38 +150,38 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A paced stream of pictures through the whole pipeline.
+    """A paced stream of images through the complete pipeline.
 
     Attributes:
-        way: ``topics`` (ROS nodes in a process of their own) or ``no ROS`` (the pipeline alone).
+        mode: ``topics`` (ROS nodes in a process of their own) or ``no ROS`` (the pipeline alone).
         device: the setting ``device`` of detector and network.
-        people: in the pictures.
-        seconds: for how long images were sent and counted.
+        people: number of people in the images.
+        seconds: duration of the measurement.
         sent: images sent.
-        answered: of these, images whose faces were told.
+        answered: sent images with reported faces.
         per_second: answered / seconds.
-        unprocessed: share of the images without an answer.
-        faces: median of the people told of per image.
-        ids: different ids that were given.
-        to_faces: from the sending of an image to the arrival of its faces.
-        to_group: to the arrival of the first group affect that bears its stamp; None without ROS,
-            where faces and group come together.
-        pipeline: the process with the nodes, or the one with the pipeline and its pictures.
-        sender: the process that sends and listens; None without ROS, where it is the same one.
-        reason: why there are no figures.
-        course: how it went over time; None: it was not followed.
-        interrupted: whether it was ended before its time.
-        promises: what it must keep, and whether it did.
+        dropped_share: share of the sent images without a result.
+        faces: median number of reported people per image.
+        ids: number of different ids.
+        to_faces: delay from sending an image to receiving its faces.
+        to_group: delay to receiving the first group affect with its stamp; None without ROS, where faces and
+            group are reported together.
+        pipeline: usage of the process with the nodes, or with the pipeline and its images.
+        sender: usage of the process that sends and receives; None without ROS, where it is the same process.
+        reason: why there are no values.
+        stability: behavior over time; None: not measured.
+        interrupted: whether the stream was interrupted.
+        criteria: the acceptance criteria with their results.
     """
 
-    way: str
+    mode: str
     device: str
     people: int
     seconds: float | None = None
     sent: int = 0
     answered: int = 0
     per_second: float | None = None
-    unprocessed: float | None = None
+    dropped_share: float | None = None
     faces: float | None = None
     ids: int | None = None
     to_faces: Latency | None = None
@@ -189,23 +189,23 @@ class Stream:
     pipeline: Usage | None = None
     sender: Usage | None = None
     reason: str = ""
-    course: Course | None = None
+    stability: Stability | None = None
     interrupted: bool = False
-    promises: tuple[Promise, ...] = ()
+    criteria: tuple[Criterion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class FirstBox:
-    """How long new faces of one width waited for their box, from their first picture on.
+    """Time from the first image of new faces of one width until their detection.
 
     Attributes:
         device: the setting ``device`` of detector and network.
-        face_px: width of the faces in px, in pictures of 1280x720.
-        tries: faces that entered, at places and moments that vary.
-        found: of these, faces that were boxed.
-        median_s: of the times until then, in s; None if nobody was boxed.
-        longest_s: the longest of them.
-        target_s: what is aimed at.
+        face_px: width of the faces in px, in images of 1280x720.
+        tries: faces that entered, at random positions and times.
+        found: detected faces.
+        median_s: median time in s; None if no face was detected.
+        longest_s: longest time in s.
+        target_s: target of the longest time.
     """
 
     device: str
@@ -219,22 +219,22 @@ class FirstBox:
 
 @dataclass(frozen=True, slots=True)
 class WebLoad:
-    """The pipeline without ROS at camera rate, while browsers follow the live page.
+    """The pipeline without ROS at camera rate, with browsers connected to the live page.
 
     Attributes:
-        clients: WebSockets connected, in a process of their own.
-        not_reading: of these, such as never read what they are sent.
-        seconds: for how long was measured, all turns together.
+        clients: connected WebSockets, in a separate process.
+        not_reading: clients that never read.
+        seconds: duration of the measurement, all rounds together.
         sent: images sent.
-        answered: of these, images whose faces were told.
+        answered: sent images with reported faces.
         per_second: answered / seconds.
-        relative: per_second divided by that without clients.
-        to_faces: from an image's time to the end of its way.
-        cores: processor time per time of the process with pipeline and server.
-        server_cores: of the server's thread alone.
-        client_cores: of the process with the clients; it runs on the same machine.
-        states_per_second: that a client received, the median of those that read.
-        slowest_per_second: that the client with the fewest of them received.
+        relative: per_second relative to that without clients.
+        to_faces: delay from an image's stamp until its faces are reported.
+        cores: CPU time per wall time of the process with pipeline and server.
+        server_cores: CPU time per wall time of the server thread.
+        client_cores: CPU time per wall time of the process with the clients, on the same machine.
+        states_per_second: states received per second, the median over the reading clients.
+        slowest_per_second: states received per second by the slowest client.
     """
 
     clients: int
@@ -254,7 +254,7 @@ class WebLoad:
 
 @dataclass(frozen=True, slots=True)
 class WebRun:
-    """The same pipeline with several loads in turns; ``reason`` says why there are no figures."""
+    """The same pipeline with several loads, interleaved; ``reason`` explains missing values."""
 
     device: str
     people: int
@@ -264,7 +264,7 @@ class WebRun:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How a cost grows: time in ms = slope * x + intercept, by least squares over the points (x, ms)."""
+    """Scaling of a cost: time in ms = slope * x + intercept, by least squares over the points (x, ms)."""
 
     name: str
     device: str
@@ -277,10 +277,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How near a step comes to what the machine can do: both in 10^9 operations per second.
+    """The arithmetic efficiency of a step, in 10^9 operations per second.
 
-    A multiply-add counts as two operations. ``share`` is achieved / matrix_product, None where the
-    operations could not be counted.
+    A multiply-add counts as two operations. ``share`` is achieved / matrix_product, None if the operations
+    could not be counted.
     """
 
     name: str
@@ -293,7 +293,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that one run measured; None: that part was not asked for."""
+    """All results of one run; None: the part was not requested."""
 
     version: int
     machine: Machine
@@ -311,20 +311,25 @@ class Report:
 
 
 def to_json(report: object) -> str:
-    """A dataclass as JSON; numbers that are not finite become null."""
+    """Format a dataclass as JSON; numbers that are not finite become null."""
     return json.dumps(_plain(dataclasses.asdict(report)), indent=2, allow_nan=False)  # type: ignore[call-overload]
 
 
 def to_line(report: object) -> str:
-    """The same in one line. It leaves no garbage behind, as the indented form does."""
+    """Format a dataclass as JSON in one line; unlike the indented form this creates no garbage."""
     return json.dumps(_plain(dataclasses.asdict(report)), allow_nan=False)  # type: ignore[call-overload]
 
 
 def from_json(kind: type[Kind], text: str, origin: str) -> Kind:
-    """Read a dataclass back from its JSON.
+    """Read a dataclass from its JSON.
+
+    Args:
+        kind: the dataclass.
+        text: the JSON.
+        origin: name of the source, for the error message.
 
     Raises:
-        ConfigurationError: the text of ``origin`` is something else.
+        ConfigurationError: the text is not valid.
     """
     try:
         return typing.cast("Kind", _read(kind, json.loads(text)))
@@ -333,10 +338,10 @@ def from_json(kind: type[Kind], text: str, origin: str) -> Kind:
 
 
 def read_report(path: Path) -> Report:
-    """Read the JSON that an earlier run has written.
+    """Read the JSON file of an earlier run.
 
     Raises:
-        ConfigurationError: the file cannot be read or is something else.
+        ConfigurationError: the file cannot be read or is not a report.
     """
     try:
         text = read_limited(path, _MAX_BYTES).decode("utf-8")
@@ -349,10 +354,10 @@ def read_report(path: Path) -> Report:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file as a whole, or not at all; what is no file, such as /dev/stdout, as it comes.
+    """Write a file atomically; paths that are not regular files, such as /dev/stdout, are written directly.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     part = path.with_name(f".{path.name}.part")
     try:
@@ -374,7 +379,7 @@ def _plain(value: Any) -> Any:
 
 
 def _read(kind: Any, value: Any) -> Any:
-    """A JSON value as the annotated type: a dataclass, a tuple, a union with None, or a plain one."""
+    """Convert a JSON value to the annotated type: a dataclass, tuple, union with None, or plain type."""
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return (

@@ -1,4 +1,4 @@
-"""Runs the parts that were asked for, one after the other, and says what it is at."""
+"""Runs the requested parts of the benchmark and prints the progress."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import torch
 from social_perception.perception.pipeline import make_pipeline
 from social_perception.research.benchmarks.detector import SIZES, Size, compare_detectors
 from social_perception.research.benchmarks.first_box import TRIES, measure_first_box
-from social_perception.research.benchmarks.growth import MATRIX_SIDE_QUICK, Growth, measure_growth
-from social_perception.research.benchmarks.live import config_on
-from social_perception.research.benchmarks.loop import FRAMES
+from social_perception.research.benchmarks.image_loop import FRAMES
 from social_perception.research.benchmarks.machine import this_machine
+from social_perception.research.benchmarks.recording import NO_ROS, TOPICS, WARM_UP_S, StreamRequest
 from social_perception.research.benchmarks.report import (
     VERSION,
     Comparison,
@@ -26,9 +25,10 @@ from social_perception.research.benchmarks.report import (
     Stream,
     WebRun,
 )
+from social_perception.research.benchmarks.scaling import MATRIX_SIDE_QUICK, ScalingPlan, measure_scaling
 from social_perception.research.benchmarks.scoring import FACES, FACES_GPU, compare_scoring
-from social_perception.research.benchmarks.stream import NO_ROS, TOPICS, WARM_UP_S, StreamRequest
-from social_perception.research.benchmarks.streams import measure, measure_overload, measure_soak
+from social_perception.research.benchmarks.stream_processes import measure, measure_overload, measure_soak
+from social_perception.research.benchmarks.stream_without_ros import config_on
 from social_perception.research.benchmarks.timing import QUICK, Effort
 from social_perception.research.benchmarks.web import WebRequest, measure_web
 
@@ -44,7 +44,7 @@ PARTS = ("scoring", "detector", "pipeline", "growth", "first_box", "web")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Sizes and effort of a run."""
+    """Problem sizes and effort of a run."""
 
     faces: tuple[int, ...] = FACES
     faces_gpu: tuple[int, ...] = FACES_GPU
@@ -56,7 +56,7 @@ class Plan:
     tries: int = TRIES
     web: WebRequest = field(default_factory=WebRequest)
     effort: Effort = field(default_factory=Effort)
-    growth: Growth = field(default_factory=lambda: Growth((1, 2, 4, 8, 16, 32), PEOPLE, SIZES))
+    scaling: ScalingPlan = field(default_factory=lambda: ScalingPlan((1, 2, 4, 8, 16, 32), PEOPLE, SIZES))
 
 
 QUICK_PLAN = Plan(
@@ -70,15 +70,15 @@ QUICK_PLAN = Plan(
     tries=1,
     web=WebRequest(people=2, clients=5, not_reading=1, rounds=1, turn_s=1.5, frames=20, warm_up_s=1.0),
     effort=QUICK,
-    growth=Growth((1, 2), (1, 2), (Size(320, 180), Size(480, 270)), MATRIX_SIDE_QUICK),
+    scaling=ScalingPlan((1, 2), (1, 2), (Size(320, 180), Size(480, 270)), MATRIX_SIDE_QUICK),
 )
-"""A few repetitions at small sizes: shows that all parts work, not how fast they are."""
+"""A few repetitions at small sizes: tests all parts, but its times are not meaningful."""
 
 
 def run(parts: Sequence[str], *, quick: bool = False) -> Report:
-    """Measure these parts, some of PARTS."""
+    """Measure the given parts, a subset of PARTS."""
     plan = QUICK_PLAN if quick else Plan()
-    machine, begun_s = this_machine(), time.monotonic()
+    machine, start_s = this_machine(), time.monotonic()
     devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
     scoring = detector = pipeline = lines = limits = first_box = web = None
     if "scoring" in parts:
@@ -86,89 +86,95 @@ def run(parts: Sequence[str], *, quick: bool = False) -> Report:
     if "detector" in parts:
         detector = tuple(each for device in devices for each in _detector(plan, device))
     if "growth" in parts:
-        both = [_grow(plan, device) for device in devices]
-        lines = tuple(line for found, _ in both for line in found)
-        limits = tuple(limit for _, found in both for limit in found)
+        both = [_scaling(plan, device) for device in devices]
+        lines = tuple(line for each, _ in both for line in each)
+        limits = tuple(limit for _, each in both for limit in each)
     if "first_box" in parts:
         first_box = tuple(each for device in devices for each in _first_box(plan, device))
     if "web" in parts:
         web = tuple(_web(plan, device) for device in devices)
     if "pipeline" in parts:
         pipeline = tuple(each for device in devices for each in _pipeline(plan, device))
-    passed_s = time.monotonic() - begun_s
+    passed_s = time.monotonic() - start_s
     streams = (scoring, detector, pipeline, None)
     return Report(VERSION, machine, quick, passed_s, *streams, lines, limits, first_box, web)
 
 
 def soak(seconds: float) -> Report:
-    """Run the pipeline alone, for a long time, with people who come and go."""
-    machine, begun_s = this_machine(), time.monotonic()
-    _tell(f"pipeline with {SOAK_PEOPLE} people who come and go, {seconds:g} s")
+    """Run the pipeline for a long time with people who come and go."""
+    machine, start_s = this_machine(), time.monotonic()
+    _print_progress(f"pipeline with {SOAK_PEOPLE} people who come and go, {seconds:g} s")
     streams = measure_soak(StreamRequest(SOAK_PEOPLE, seconds, coming_and_going=True, parts=SOAK_PARTS))
-    return Report(VERSION, machine, False, time.monotonic() - begun_s, soak=streams)
+    return Report(VERSION, machine, False, time.monotonic() - start_s, soak=streams)
 
 
 def overload(seconds: float) -> Report:
-    """Send twice as many images as can be answered, through topics and without ROS, for so many s each."""
-    machine, begun_s = this_machine(), time.monotonic()
-    found: list[Stream] = []
-    _tell(f"twice as many images with {OVERLOAD_PEOPLE} people as can be answered, {seconds:g} s")
+    """Send at least twice as many images as can be processed, through topics and without ROS.
+
+    Args:
+        seconds: duration of each of both streams.
+    """
+    machine, start_s = this_machine(), time.monotonic()
+    streams: list[Stream] = []
+    _print_progress(f"overload with {OVERLOAD_PEOPLE} people, {seconds:g} s")
     request = StreamRequest(OVERLOAD_PEOPLE, seconds, parts=OVERLOAD_PARTS)
-    for way in (TOPICS, NO_ROS):
+    for mode in (TOPICS, NO_ROS):
         try:
-            found.append(measure_overload(request, way))
+            streams.append(measure_overload(request, mode))
         except KeyboardInterrupt:
-            if not found:
+            if not streams:
                 raise
-            found.append(Stream(way, request.device, request.people, reason="interrupted", interrupted=True))
-        _tell(f"  {way}: {found[-1].reason or 'done'}")
-        if found[-1].interrupted:
+            streams.append(
+                Stream(mode, request.device, request.people, reason="interrupted", interrupted=True)
+            )
+        _print_progress(f"  {mode}: {streams[-1].reason or 'done'}")
+        if streams[-1].interrupted:
             break
-    return Report(VERSION, machine, False, time.monotonic() - begun_s, overload=tuple(found))
+    return Report(VERSION, machine, False, time.monotonic() - start_s, overload=tuple(streams))
 
 
 def _scoring(plan: Plan, device: str) -> Iterator[Comparison]:
-    _tell(f"scoring on {device}")
+    _print_progress(f"scoring on {device}")
     faces = plan.faces_gpu if device == "cuda" else plan.faces
     for each in compare_scoring(faces, device, plan.effort):
-        _tell(f"  {each.what} done")
+        _print_progress(f"  {each.what} done")
         yield each
 
 
 def _detector(plan: Plan, device: str) -> Iterator[Comparison]:
-    _tell(f"detector on {device}")
+    _print_progress(f"detector on {device}")
     for each in compare_detectors(plan.sizes, device, plan.effort):
-        _tell(f"  {each.what} done")
+        _print_progress(f"  {each.what} done")
         yield each
 
 
-def _grow(plan: Plan, device: str) -> tuple[tuple[Line, ...], tuple[Limit, ...]]:
-    _tell(f"growth on {device}")
-    return measure_growth(plan.growth, device, plan.effort)
+def _scaling(plan: Plan, device: str) -> tuple[tuple[Line, ...], tuple[Limit, ...]]:
+    _print_progress(f"scaling on {device}")
+    return measure_scaling(plan.scaling, device, plan.effort)
 
 
 def _first_box(plan: Plan, device: str) -> Iterator[FirstBox]:
-    _tell(f"time to the first box on {device}")
+    _print_progress(f"time to the first box on {device}")
     for each in measure_first_box(
-        lambda given: make_pipeline(given, live=True), config_on(device), plan.tries
+        lambda config: make_pipeline(config, live=True), config_on(device), plan.tries
     ):
-        _tell(f"  {each.face_px} px: {each.found} of {each.tries} boxed")
+        _print_progress(f"  {each.face_px} px: {each.found} of {each.tries} detected")
         yield each
 
 
 def _pipeline(plan: Plan, device: str) -> Iterator[Stream]:
-    _tell(f"pipeline on {device}")
+    _print_progress(f"pipeline on {device}")
     loop = (plan.loop_frames, plan.warm_up_s)
     requests = [StreamRequest(people, plan.stream_s, device, *loop) for people in plan.people]
     for each in measure(requests):
-        _tell(f"  {each.people} people, {each.way}: {each.reason or 'done'}")
+        _print_progress(f"  {each.people} people, {each.mode}: {each.reason or 'done'}")
         yield each
 
 
 def _web(plan: Plan, device: str) -> WebRun:
-    _tell(f"live page on {device}")
+    _print_progress(f"live page on {device}")
     return measure_web(replace(plan.web, device=device))
 
 
-def _tell(text: str) -> None:
+def _print_progress(text: str) -> None:
     print(f"measuring: {text}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Takes times in turns, so that whatever else the machine does meets all sides alike."""
+"""Measures several calls interleaved, so that other load on the machine affects all of them equally."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from social_perception.research.benchmarks.report import Side
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
-    """One side of a comparison: its name, one call of it, and the device that must then have finished."""
+class Candidate:
+    """One side of a comparison: its name, the call, and the device to synchronize with."""
 
     name: str
     call: Callable[[], object]
@@ -22,14 +22,14 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is spent on a side.
+    """The effort per side.
 
     Attributes:
-        rounds: how often everybody's turn comes.
-        slice_s: for how long a side is called in its turn, in s; at least once.
-        budget_s: time in s after which a side gets no further turn. One whose first call, the
-            warm-up, has used it up is measured by that call.
-        limit_s: calls expected to take longer than this, in s, are left out.
+        rounds: number of rounds.
+        slice_s: duration in s for which a side is called per round; at least one call.
+        budget_s: time in s after which a side is not called any more. If the first call, the warm-up, uses
+            it up, that call is the measurement.
+        limit_s: calls expected to take longer than this, in s, are skipped.
     """
 
     rounds: int = 5
@@ -42,8 +42,8 @@ QUICK = Effort(rounds=2, slice_s=0.02, budget_s=0.5, limit_s=6.0)
 
 
 @dataclass(slots=True)
-class _Turns:
-    """What was measured of one side; a time per call for every turn."""
+class _Measured:
+    """The measurements of one side; a time per call for every round."""
 
     times_s: list[float] = field(default_factory=list)
     calls: int = 0
@@ -51,51 +51,58 @@ class _Turns:
     failure: str = ""
 
 
-def finish(device: str) -> None:
-    """Wait until a GPU has done what it was given; nothing to wait for on a CPU."""
+def synchronize(device: str) -> None:
+    """Wait for the pending work of a GPU; does nothing on a CPU."""
     if device == "cuda":
         import torch
 
         torch.cuda.synchronize()
 
 
-def interleaved(
-    contenders: Sequence[Contender], effort: Effort, clock: Callable[[], float] = time.perf_counter
+def measure_interleaved(
+    candidates: Sequence[Candidate], effort: Effort, clock: Callable[[], float] = time.perf_counter
 ) -> tuple[Side, ...]:
-    """Measure all contenders in turns; each gets one call to warm up first.
+    """Measure all candidates interleaved, after one warm-up call each.
 
-    A contender that fails (SocialPerceptionError) is a side without figures and with the reason.
+    A candidate that fails (SocialPerceptionError) becomes a side without values and with the reason.
+
+    Args:
+        candidates: the calls to measure.
+        effort: rounds and time limits.
+        clock: monotonic clock in s.
     """
-    turns = [_Turns() for _ in contenders]
-    for contender, mine in zip(contenders, turns):
-        _take_turn(contender, mine, 0.0, clock)
-        if mine.spent_s < effort.budget_s:
-            mine.times_s, mine.calls = [], 0
+    all_measured = [_Measured() for _ in candidates]
+    for candidate, measured in zip(candidates, all_measured):
+        _measure_round(candidate, measured, 0.0, clock)
+        if measured.spent_s < effort.budget_s:
+            measured.times_s, measured.calls = [], 0
     for _ in range(effort.rounds):
-        for contender, mine in zip(contenders, turns):
-            if not mine.failure and (not mine.times_s or mine.spent_s < effort.budget_s):
-                _take_turn(contender, mine, effort.slice_s, clock)
-    return tuple(_side(contender.name, mine) for contender, mine in zip(contenders, turns))
+        for candidate, measured in zip(candidates, all_measured):
+            if not measured.failure and (not measured.times_s or measured.spent_s < effort.budget_s):
+                _measure_round(candidate, measured, effort.slice_s, clock)
+    return tuple(_side(candidate.name, measured) for candidate, measured in zip(candidates, all_measured))
 
 
-def _take_turn(contender: Contender, mine: _Turns, slice_s: float, clock: Callable[[], float]) -> None:
-    begun_s, calls, passed_s = clock(), 0, 0.0
+def _measure_round(
+    candidate: Candidate, measured: _Measured, slice_s: float, clock: Callable[[], float]
+) -> None:
+    start_s, calls, passed_s = clock(), 0, 0.0
     try:
         while not calls or passed_s < slice_s:
-            contender.call()
-            finish(contender.device)
+            candidate.call()
+            synchronize(candidate.device)
             calls += 1
-            passed_s = clock() - begun_s
+            passed_s = clock() - start_s
     except SocialPerceptionError as error:
-        mine.failure = str(error)
+        measured.failure = str(error)
         return
-    mine.times_s.append(passed_s / calls)
-    mine.calls += calls
-    mine.spent_s += passed_s
+    measured.times_s.append(passed_s / calls)
+    measured.calls += calls
+    measured.spent_s += passed_s
 
 
-def _side(name: str, mine: _Turns) -> Side:
-    if mine.failure:
-        return Side.missing(name, mine.failure)
-    median_s = statistics.median(mine.times_s)
-    return Side(name, median_s, 1.0 / median_s, min(mine.times_s), max(mine.times_s), mine.calls)
+def _side(name: str, measured: _Measured) -> Side:
+    if measured.failure:
+        return Side.missing(name, measured.failure)
+    median_s = statistics.median(measured.times_s)
+    return Side(name, median_s, 1.0 / median_s, min(measured.times_s), max(measured.times_s), measured.calls)

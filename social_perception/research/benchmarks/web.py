@@ -1,7 +1,7 @@
-"""The pipeline without ROS while browsers follow the live page, in a process of its own.
+"""Measures the pipeline without ROS with browsers connected to the live page, in a separate process.
 
-Without browsers, with many, and with many of whom some never read take turns in one run, so that
-whatever else the machine does meets them alike.
+The loads (no browsers, many browsers, many browsers of which some never read) alternate in one run, so that
+other load on the machine affects all of them equally.
 """
 
 from __future__ import annotations
@@ -17,31 +17,36 @@ from dataclasses import dataclass, field
 from social_perception.core.config import DEVICES, WebConfig
 from social_perception.core.errors import SocialPerceptionError
 from social_perception.perception.pipeline import make_pipeline
-from social_perception.research.benchmarks.live import Camera, Shot, Walk, config_on
-from social_perception.research.benchmarks.loop import FRAMES, Loop
+from social_perception.research.benchmarks.image_loop import FRAMES, Loop
+from social_perception.research.benchmarks.recording import NO_ROS, START_S, WARM_UP_S, Record, StreamRequest
 from social_perception.research.benchmarks.report import WebLoad, WebRun, to_json
-from social_perception.research.benchmarks.stream import NO_ROS, START_S, WARM_UP_S, Record, StreamRequest
-from social_perception.research.benchmarks.streams import play_program
+from social_perception.research.benchmarks.stream_processes import run_program
+from social_perception.research.benchmarks.stream_without_ros import (
+    Camera,
+    PipelineRunner,
+    StampedImage,
+    config_on,
+)
 from social_perception.research.benchmarks.web_clients import Clients
 from social_perception.sources.mailbox import Mailbox
 from social_perception.views.web.server import Dashboard
 
-_SETTLING_S = 1.0
+_SETTLE_S = 1.0
 _STEP_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class WebRequest:
-    """What is to be measured; handed to the process that does it as arguments.
+    """The parameters of the measurement, passed as arguments to the process.
 
     Attributes:
-        people: in the pictures.
-        clients: browsers, where there are any.
-        not_reading: of these that never read, in the last of the loads.
-        rounds: how often each load has its turn.
-        turn_s: for how long.
-        frames: pictures of the loop.
-        warm_up_s: for how long images are sent before that.
+        people: number of people in the images.
+        clients: number of browsers, except in the first load.
+        not_reading: number of browsers that never read, in the last load.
+        rounds: number of rounds over the loads.
+        turn_s: duration of each load per round.
+        frames: images of the loop.
+        warm_up_s: duration of the warm-up.
         device: the setting ``device`` of detector and network.
     """
 
@@ -55,13 +60,13 @@ class WebRequest:
     device: str = "auto"
 
     def arguments(self) -> list[str]:
-        """The command line that :meth:`parse` reads."""
+        """Return the command line for :meth:`parse`."""
         values = dataclasses.asdict(self)
         return [text for name, value in values.items() for text in (_flag(name), str(value))]
 
     @classmethod
     def parse(cls, arguments: Sequence[str] | None) -> WebRequest:
-        """Read the command line of the process; ends it if that is wrong."""
+        """Parse the command line of the process; exits if it is invalid."""
         parser = argparse.ArgumentParser(
             prog="benchmarks.web", description="Part of social-perception bench."
         )
@@ -73,7 +78,7 @@ class WebRequest:
         return cls(**vars(parser.parse_args(arguments)))
 
     def loads(self) -> tuple[tuple[int, int], ...]:
-        """Clients, and those of them that do not read."""
+        """Return for each load the number of clients and of those that do not read."""
         return (0, 0), (self.clients, 0), (self.clients, self.not_reading)
 
 
@@ -82,16 +87,16 @@ def _flag(name: str) -> str:
 
 
 def measure_web(request: WebRequest) -> WebRun:
-    """Measure in a process of its own; one that fails gives its reason instead of figures."""
-    answer = play_program(
+    """Measure in a separate process; if it fails, the result holds the reason."""
+    answer = run_program(
         "social_perception.research.benchmarks.web", request.arguments(), WebRun, "live page"
     )
     return WebRun(request.device, request.people, reason=answer) if isinstance(answer, str) else answer
 
 
 @dataclass(slots=True)
-class _Account:
-    """What was measured with one load so far."""
+class _LoadTotals:
+    """The measurements with one load so far."""
 
     clients: int
     not_reading: int
@@ -103,19 +108,19 @@ class _Account:
     rates: list[float] = field(default_factory=list)
 
     def load(self, request: WebRequest, alone_per_second: float | None) -> WebLoad:
-        """The figures; alone_per_second is the rate without clients."""
+        """Return the figures; ``alone_per_second`` is the rate without clients."""
         stream = StreamRequest(request.people, self.seconds, request.device)
-        found = self.record.figures(NO_ROS, stream, self.seconds, None, None)
-        per_second = found.per_second or 0.0
+        figures = self.record.figures(NO_ROS, stream, self.seconds, None, None)
+        per_second = figures.per_second or 0.0
         return WebLoad(
             clients=self.clients,
             not_reading=self.not_reading,
             seconds=self.seconds,
-            sent=found.sent,
-            answered=found.answered,
+            sent=figures.sent,
+            answered=figures.answered,
             per_second=per_second,
             relative=per_second / alone_per_second if alone_per_second else None,
-            to_faces=found.to_faces,
+            to_faces=figures.to_faces,
             cores=self.process_s / self.seconds,
             server_cores=self.server_s / self.seconds,
             client_cores=self.clients_s / self.seconds if self.clients else None,
@@ -125,60 +130,62 @@ class _Account:
 
 
 def play(request: WebRequest) -> WebRun:
-    """Play the loop with each load in turns.
+    """Play the loop with alternating loads.
 
     Raises:
-        SocialPerceptionError: the pipeline or the page cannot be made, or the browsers do not come.
+        SocialPerceptionError: the pipeline or the page cannot be created, or the browsers do not connect.
     """
-    loop, mailbox = Loop(request.people, request.frames), Mailbox[Shot]()
-    accounts = [_Account(*load) for load in request.loads()]
+    loop, mailbox = Loop(request.people, request.frames), Mailbox[StampedImage]()
+    all_totals = [_LoadTotals(*load) for load in request.loads()]
     config = WebConfig(port=0, max_clients=max(1, request.clients))
     with (
         make_pipeline(config_on(request.device), live=True) as pipeline,
         Dashboard(config, "the loop") as dashboard,
     ):
         camera = Camera(loop, mailbox, Record())
-        walk = Walk(pipeline, mailbox, Record(), dashboard.show)
+        runner = PipelineRunner(pipeline, mailbox, Record(), dashboard.show)
         camera.start()
         try:
-            walk.warm_up(request.warm_up_s)
+            runner.warm_up(request.warm_up_s)
             for number in range(request.rounds):
-                for account in accounts:
-                    _take_turn(account, request.turn_s, walk, camera, dashboard)
+                for totals in all_totals:
+                    _take_turn(totals, request.turn_s, runner, camera, dashboard)
                 print(f"round {number + 1} of {request.rounds} done", flush=True)
         finally:
             camera.stop()
-    alone = accounts[0].load(request, None)
-    loads = [account.load(request, alone.per_second) for account in accounts]
+    alone = all_totals[0].load(request, None)
+    loads = [totals.load(request, alone.per_second) for totals in all_totals]
     return WebRun(request.device, request.people, tuple(loads))
 
 
-def _take_turn(account: _Account, seconds: float, walk: Walk, camera: Camera, dashboard: Dashboard) -> None:
-    with Clients(dashboard.url, account.clients, account.not_reading) as clients:
-        _await_clients(account.clients, walk, dashboard)
-        walk.until(time.monotonic() + _SETTLING_S)
-        walk.record = camera.record = account.record
+def _take_turn(
+    totals: _LoadTotals, seconds: float, runner: PipelineRunner, camera: Camera, dashboard: Dashboard
+) -> None:
+    with Clients(dashboard.url, totals.clients, totals.not_reading) as clients:
+        _await_clients(totals.clients, runner, dashboard)
+        runner.until(time.monotonic() + _SETTLE_S)
+        runner.record = camera.record = totals.record
         clients.begin()
         begun = (time.monotonic(), time.process_time(), dashboard.cpu_s())
         camera.measuring.set()
-        walk.until(begun[0] + seconds)
+        runner.until(begun[0] + seconds)
         camera.measuring.clear()
         passed = (time.monotonic() - begun[0], time.process_time() - begun[1], dashboard.cpu_s() - begun[2])
         counts = clients.end()
-        walk.until(time.monotonic() + _STEP_S)  # what was sent last
-    account.seconds += passed[0]
-    account.process_s += passed[1]
-    account.server_s += passed[2]
-    account.clients_s += counts.cpu_s
-    account.rates += [states / counts.seconds for states in counts.states]
-    walk.record, camera.record = Record(), Record()
+        runner.until(time.monotonic() + _STEP_S)  # the images sent last
+    totals.seconds += passed[0]
+    totals.process_s += passed[1]
+    totals.server_s += passed[2]
+    totals.clients_s += counts.cpu_s
+    totals.rates += [states / counts.seconds for states in counts.states]
+    runner.record, camera.record = Record(), Record()
 
 
-def _await_clients(count: int, walk: Walk, dashboard: Dashboard) -> None:
-    """Go on until all are connected, and those of the turn before are gone."""
+def _await_clients(count: int, runner: PipelineRunner, dashboard: Dashboard) -> None:
+    """Run until all clients are connected, and those of the previous turn are disconnected."""
     deadline_s = time.monotonic() + START_S
     while dashboard.clients != count:
-        walk.until(time.monotonic() + _STEP_S)
+        runner.until(time.monotonic() + _STEP_S)
         if time.monotonic() > deadline_s:
             raise SocialPerceptionError(f"{dashboard.clients} of {count} browsers are connected")
 

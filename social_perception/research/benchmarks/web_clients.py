@@ -1,7 +1,7 @@
-"""Many browsers' WebSockets in one process of their own, which count what they receive.
+"""Simulates the WebSockets of many browsers in a separate process and counts the received messages.
 
-:class:`Clients` starts the process and talks to it by lines: one on its standard input begins the
-count, another ends it, and the counts come back as a line of JSON.
+:class:`Clients` starts the process and controls it by lines on its standard input: the first line starts
+the count, the second ends it; the process prints the counts as a line of JSON.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from social_perception.core.errors import SocialPerceptionError
 from social_perception.research.benchmarks.report import from_json, to_json
 
 _SMALL_BUFFER_BYTES = 4096
-_PATIENCE_S = 20.0
+_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What was received in so many seconds: states of each client that reads, and processor time in s."""
+    """States received by each reading client within ``seconds``, and the CPU time in s."""
 
     seconds: float
     cpu_s: float
@@ -36,12 +36,12 @@ class Counts:
 
 
 class Clients:
-    """The process; none is started for no clients.
+    """The process of the clients; it is not started without clients.
 
     Args:
-        url: of the page.
-        clients: how many connect.
-        not_reading: of these that never read.
+        url: URL of the page.
+        clients: number of clients.
+        not_reading: number of clients that never read.
     """
 
     def __init__(self, url: str, clients: int, not_reading: int) -> None:
@@ -54,25 +54,25 @@ class Clients:
         )
 
     def begin(self) -> None:
-        """Begin to count."""
+        """Start to count."""
         self._begun_s = time.monotonic()
-        self._say()
+        self._signal()
 
     def end(self) -> Counts:
-        """Count no more.
+        """Stop counting and return the counts.
 
         Raises:
-            SocialPerceptionError: the process does not answer.
+            SocialPerceptionError: the process has ended.
         """
         if self._process is None or self._process.stdout is None:
             return Counts(time.monotonic() - self._begun_s, 0.0, ())
-        self._say()
+        self._signal()
         answer = self._process.stdout.readline()
         if not answer:
             raise SocialPerceptionError("the process with the browsers has ended")
         return from_json(Counts, answer, "the browsers")
 
-    def _say(self) -> None:
+    def _signal(self) -> None:
         if self._process is not None and self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.write("\n")
@@ -88,7 +88,7 @@ class Clients:
             return
         self._process.terminate()
         try:
-            self._process.wait(_PATIENCE_S)
+            self._process.wait(_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -98,15 +98,15 @@ class Clients:
                     pipe.close()
 
 
-async def _follow(session: aiohttp.ClientSession, url: str, counts: list[int], number: int) -> None:
+async def _count_messages(session: aiohttp.ClientSession, url: str, counts: list[int], number: int) -> None:
     async with session.ws_connect(f"{url}ws", max_msg_size=0) as websocket:
         async for message in websocket:
             if message.type == aiohttp.WSMsgType.TEXT:
                 counts[number] += 1
 
 
-def _never_read(url: str) -> socket.socket:
-    """A WebSocket that is opened and left alone."""
+def _open_unread(url: str) -> socket.socket:
+    """Open a WebSocket that is never read."""
     parts = urlsplit(url)
     line = socket.socket()
     line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_BUFFER_BYTES)
@@ -120,21 +120,23 @@ def _never_read(url: str) -> socket.socket:
 
 async def _count(url: str, reading: int, not_reading: int) -> None:
     counts = [0] * reading
-    lazy = [_never_read(url) for _ in range(not_reading)]
+    unread = [_open_unread(url) for _ in range(not_reading)]
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session:
-        following = [asyncio.ensure_future(_follow(session, url, counts, each)) for each in range(reading)]
+        following = [
+            asyncio.ensure_future(_count_messages(session, url, counts, each)) for each in range(reading)
+        ]
         await asyncio.to_thread(sys.stdin.readline)
-        before, begun_s, begun_cpu_s = list(counts), time.monotonic(), time.process_time()
+        before, start_s, begun_cpu_s = list(counts), time.monotonic(), time.process_time()
         await asyncio.to_thread(sys.stdin.readline)
         states = tuple(now - then for then, now in zip(before, counts))
-        found = Counts(time.monotonic() - begun_s, time.process_time() - begun_cpu_s, states)
-        print(" ".join(to_json(found).split()), flush=True)
-        # Connected until the parent has seen enough, so that nobody comes or goes meanwhile.
+        result = Counts(time.monotonic() - start_s, time.process_time() - begun_cpu_s, states)
+        print(" ".join(to_json(result).split()), flush=True)
+        # Stay connected until the parent disconnects, so that the number of clients is constant.
         await asyncio.to_thread(sys.stdin.readline)
         for each in following:
             each.cancel()
-    for line in lazy:
+    for line in unread:
         line.close()
 
 

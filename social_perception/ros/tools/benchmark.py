@@ -23,11 +23,10 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from social_perception.core.errors import SocialPerceptionError
-from social_perception.research.benchmarks.course import Course, Flow, Step
-from social_perception.research.benchmarks.ending import ended_by_signal
-from social_perception.research.benchmarks.loop import Loop
-from social_perception.research.benchmarks.report import Stream, to_line
-from social_perception.research.benchmarks.stream import (
+from social_perception.research.benchmarks.ending import stop_on_signal
+from social_perception.research.benchmarks.image_loop import Loop
+from social_perception.research.benchmarks.process_usage import UsageMonitor
+from social_perception.research.benchmarks.recording import (
     PROGRESS_S,
     START_S,
     TOPICS,
@@ -35,7 +34,8 @@ from social_perception.research.benchmarks.stream import (
     Record,
     StreamRequest,
 )
-from social_perception.research.benchmarks.usage import UsageWatch
+from social_perception.research.benchmarks.report import Stream, to_line
+from social_perception.research.benchmarks.stability import Flow, Stability, Step
 from social_perception.ros.convert import nanoseconds
 from social_perception.ros.support.images import encode, image_header
 from social_perception.ros.support.messages import FaceAffectArray
@@ -61,7 +61,7 @@ class Stage(Node):
         self._record = record
         self._loop = loop
         empty = image_header(Time(), _FRAME_ID)
-        self._messages = [encode(picture, empty) for picture in loop.pictures]
+        self._messages = [encode(picture, empty) for picture in loop.images]
         loop.release()  # the messages hold the pictures now
         self._images = self.create_publisher(Image, "image", NEWEST_RESULT_QOS)
         # It counts the answers that it misses, which are not the nodes' fault.
@@ -82,7 +82,7 @@ class Stage(Node):
 
     def send(self, number: int, *, counted: bool) -> int:
         """Send the number-th picture of the stream, stamped now; return the stamp in ns."""
-        message = self._messages[self._loop.place(number)]
+        message = self._messages[self._loop.index(number)]
         stamp_ns = time.time_ns()
         message.header.stamp = Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
         if counted:
@@ -125,9 +125,9 @@ class Player:
         """
         deadline_s = time.monotonic() + START_S
         _wait(self._stage.has_listener, deadline_s, self._nodes)
-        begun_s = time.monotonic()
-        self._pace = Pace(self._pace.rate_hz, begun_s)
-        while time.monotonic() < begun_s + seconds or not self._record.people:
+        start_s = time.monotonic()
+        self._pace = Pace(self._pace.rate_hz, start_s)
+        while time.monotonic() < start_s + seconds or not self._record.people:
             self._send(counted=False)
             if self._stopping.is_set():
                 raise SocialPerceptionError("ended before anything was measured")
@@ -136,24 +136,24 @@ class Player:
                     f"the nodes found nobody ({self._record.answered} images answered)"
                 )
 
-    def play(self, seconds: float) -> tuple[float, UsageWatch, UsageWatch]:
+    def play(self, seconds: float) -> tuple[float, UsageMonitor, UsageMonitor]:
         """Send for so long; return how long it was, and the watches of the nodes and of this process."""
         self._record.clear()
         # After a rest, nothing is due that was not sent meanwhile.
         self._pace = Pace(self._pace.rate_hz, time.monotonic(), self._pace.number)
-        watches = UsageWatch(self._nodes.pid), UsageWatch()
-        begun_s = noted_s = told_s = time.monotonic()
-        while (now_s := time.monotonic()) < begun_s + seconds and not self._stopping.is_set():
+        watches = UsageMonitor(self._nodes.pid), UsageMonitor()
+        start_s = noted_s = reported_s = time.monotonic()
+        while (now_s := time.monotonic()) < start_s + seconds and not self._stopping.is_set():
             self._send(counted=True)
             if now_s - noted_s >= 1.0:
                 noted_s = now_s
                 for watch in watches:
                     watch.sample()
-            if now_s - told_s >= PROGRESS_S:
-                told_s = now_s
+            if now_s - reported_s >= PROGRESS_S:
+                reported_s = now_s
                 memory_mb = watches[0].memory_mb
-                print(f"{now_s - begun_s:.0f} s: {self._record.news()}, {memory_mb:.0f} MB", flush=True)
-        return now_s - begun_s, *watches
+                print(f"{now_s - start_s:.0f} s: {self._record.progress()}, {memory_mb:.0f} MB", flush=True)
+        return now_s - start_s, *watches
 
     def _send(self, *, counted: bool) -> int:
         if self._nodes.poll() is not None:
@@ -175,25 +175,25 @@ def play(request: StreamRequest) -> Stream:
     with (
         running([lambda: Stage(loop, record)], ros) as program,
         _nodes(ros, request.device, watched=request.parts > 0) as nodes,
-        ended_by_signal() as stopping,
+        stop_on_signal() as stopping,
     ):
         stage = program.nodes[0]
         player = Player(stage, record, nodes, request.rate_hz, stopping)
         # Listens from the start: discovery takes its time.
-        follower = Follower(stage, record, nodes, request) if request.parts else None
+        monitor = StabilityMonitor(stage, record, nodes, request) if request.parts else None
         player.warm_up(request.warm_up_s)
-        if follower is not None:
-            follower.begin()
+        if monitor is not None:
+            monitor.begin()
         seconds, pipeline, sender = player.play(request.seconds)
         usages = pipeline.usage(), sender.usage()
-        if follower is None:
-            time.sleep(_DRAIN_S)  # what was sent last is still on its way
-        course = None if follower is None else follower.course(seconds, pipeline)
+        if monitor is None:
+            time.sleep(_DRAIN_S)  # what was sent last is still in transit
+        stability = None if monitor is None else monitor.stability(seconds, pipeline)
     figures = record.figures(TOPICS, request, seconds, *usages)
-    return replace(figures, course=course, interrupted=stopping.is_set())
+    return replace(figures, stability=stability, interrupted=stopping.is_set())
 
 
-class Follower:
+class StabilityMonitor:
     """Follows a stream over time and accounts for its images.
 
     It begins and ends at rest, so that what each node has counted is of the same images.
@@ -217,7 +217,7 @@ class Follower:
         self._looks.begin()
         self._diagnosis.begin()
 
-    def course(self, seconds: float, usage: UsageWatch) -> Course:
+    def stability(self, seconds: float, usage: UsageMonitor) -> Stability:
         """How it went for so long; waits until what was sent last is answered or given up."""
         still_behind = self._diagnosis.end()
         trends, depths = self._looks.end()
@@ -231,7 +231,7 @@ class Follower:
             still_behind,
             self._diagnosis.warning,
         )
-        return record.course(
+        return record.stability(
             self._request, seconds, trends=(*usage.trends(), *trends), depths=depths, flow=flow
         )
 

@@ -11,9 +11,9 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 
 from social_perception.core.errors import ConfigurationError, SocialPerceptionError
-from social_perception.research.benchmarks.course import Depth, Step, Trend
-from social_perception.research.benchmarks.inside import InsideWatch
+from social_perception.research.benchmarks.process_usage import MemoryMonitor
 from social_perception.research.benchmarks.report import from_json
+from social_perception.research.benchmarks.stability import QueueDepth, Step, Trend
 from social_perception.ros.convert import seconds
 from social_perception.ros.support.qos import RESULT_QOS
 from social_perception.ros.tools.watched import Look
@@ -53,7 +53,7 @@ class Diagnosis:
         return bool(self._newest_warning)
 
     def at_rest(self) -> tuple[Step, ...]:
-        """Wait until nothing is under way any more; return what the nodes then say.
+        """Wait until no message is in transit; return what the nodes then say.
 
         Raises:
             SocialPerceptionError: they say nothing, or do not come to rest.
@@ -117,7 +117,7 @@ class Looks(threading.Thread):
         self._lock = threading.Lock()
         self._first: Look | None = None
         self._heeding = False
-        self._inside = InsideWatch()
+        self._inside = MemoryMonitor()
         self._most: dict[str, int] = {}
 
     def run(self) -> None:
@@ -129,10 +129,10 @@ class Looks(threading.Thread):
         """Heed what is seen from now on, at rest and before the first image."""
         with self._lock:
             self._first, self._heeding = None, True
-            self._inside = InsideWatch()
+            self._inside = MemoryMonitor()
             self._most.clear()
 
-    def end(self) -> tuple[tuple[Trend, ...], tuple[Depth, ...]]:
+    def end(self) -> tuple[tuple[Trend, ...], tuple[QueueDepth, ...]]:
         """Heed it no more; return how memory went, and what waited.
 
         Raises:
@@ -143,7 +143,7 @@ class Looks(threading.Thread):
             if not len(self._inside):
                 raise ConfigurationError("the process of the nodes says nothing of itself")
             bounds = self._bounds()
-            depths = tuple(Depth(place, most, bounds[place]) for place, most in self._most.items())
+            depths = tuple(QueueDepth(place, most, bounds[place]) for place, most in self._most.items())
             return self._inside.trends(), depths
 
     @property
@@ -168,13 +168,13 @@ class Looks(threading.Thread):
         return {place: bound or untaken for place, bound in _BOUNDS.items()}
 
 
-_UNTAKEN = "images sent and not yet taken by face_tracker"
+_UNTAKEN = "images sent and not yet received by face_tracker"
 _BOUNDS = {
     _UNTAKEN: 0,
-    "images that wait in face_tracker": 1,
-    "tracked_faces under way": RESULT_QOS.depth,
-    "tracked_faces that wait in smile_intensity": 1,
-    "face_affect under way to group_affect": RESULT_QOS.depth,
+    "images waiting in face_tracker": 1,
+    "tracked_faces in transit": RESULT_QOS.depth,
+    "tracked_faces waiting in smile_intensity": 1,
+    "face_affect in transit to group_affect": RESULT_QOS.depth,
 }
 
 

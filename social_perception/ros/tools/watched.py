@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from social_perception.research.benchmarks.course import Step
-from social_perception.research.benchmarks.inside import Inside, look_inside
+from social_perception.research.benchmarks.process_usage import MemoryInUse, memory_in_use
 from social_perception.research.benchmarks.report import to_line
+from social_perception.research.benchmarks.stability import Step
 from social_perception.ros.nodes.affect_markers import AffectMarkersNode
 from social_perception.ros.nodes.social_perception_all import pipeline
 from social_perception.ros.support.runner import exit_status, running
@@ -33,20 +33,20 @@ class Look:
 
     Attributes:
         time_ns: of the clock that stamps the images.
-        steps: the nodes, in the order of the way.
+        steps: the nodes, in pipeline order.
         inside: the memory in use.
     """
 
     time_ns: int
     steps: tuple[Step, ...]
-    inside: Inside
+    inside: MemoryInUse
 
 
 class Watcher(threading.Thread):
     """Looks at nodes and says what it sees.
 
     Args:
-        stages: in the order of the way.
+        stages: in pipeline order.
         output: takes a line per look.
     """
 
@@ -71,7 +71,7 @@ class Watcher(threading.Thread):
 def look_at(stages: Sequence[Stage]) -> Look:
     """Look at all nodes, the last one first, so that nothing seems to have arrived before it was sent."""
     steps = [_step(stage) for stage in reversed(stages)]
-    return Look(time.time_ns(), tuple(reversed(steps)), look_inside())
+    return Look(time.time_ns(), tuple(reversed(steps)), memory_in_use())
 
 
 def _step(stage: Stage) -> Step:

@@ -4,8 +4,8 @@ import json
 import pytest
 
 from social_perception.core.errors import ConfigurationError, OutputError
-from social_perception.research.benchmarks.figure import write_figure
 from social_perception.research.benchmarks.markdown import BEGIN, END, check_document, fill, number, tables
+from social_perception.research.benchmarks.plots import write_figure
 from social_perception.research.benchmarks.report import (
     VERSION,
     Comparison,
@@ -42,12 +42,12 @@ def side(name, seconds):
 
 def scoring(faces):
     sides = {
-        side_name(network, way): side(side_name(network, way), faces * seconds)
-        for network, ways in ((REFERENCE, (0.4, 0.3, 0.02)), (SHIPPED, (0.01, 0.02, 0.002)))
-        for way, seconds in zip((ONE_BY_ONE, BATCH, OURS), ways)
+        side_name(network, mode): side(side_name(network, mode), faces * seconds)
+        for network, modes in ((REFERENCE, (0.4, 0.3, 0.02)), (SHIPPED, (0.01, 0.02, 0.002)))
+        for mode, seconds in zip((ONE_BY_ONE, BATCH, OURS), modes)
     }
     batch = side_name(REFERENCE, BATCH)
-    sides[batch] = Side.missing(batch, "left out: too large")
+    sides[batch] = Side.missing(batch, "skipped: too large")
     slow, fast = sides[side_name(REFERENCE, ONE_BY_ONE)], sides[side_name(REFERENCE, OURS)]
     ratios = (Ratio.of("same network", slow, fast, 15.0), Ratio.of("batch", sides[batch], fast))
     return Comparison("cpu", f"{faces} faces", faces, tuple(sides.values()), ratios)
@@ -68,7 +68,7 @@ def report():
             Comparison("cpu", "640x360", 230_400, (dlib, ours), (Ratio.of("exact / dlib", dlib, ours),)),
         ),
         pipeline=(
-            Stream("topics", "cpu", 8, reason="left out: rclpy is not there"),
+            Stream("topics", "cpu", 8, reason="skipped: rclpy is not installed"),
             Stream("no ROS", "cpu", 8, 2.0, 60, 45, 22.5, 0.25, 8.0, 9, delays, None, USAGE, None),
         ),
         growth=(Line("scoring", "cpu", "face", 0.5, 1.0, 0.99, ((1.0, 1.5), (2.0, 2.0))),),
@@ -83,7 +83,7 @@ def test_a_report_comes_back_from_its_json(tmp_path, report):
     assert read_report(path) == report
 
 
-def test_what_is_not_finite_is_null(report):
+def test_values_that_are_not_finite_are_null(report):
     strange = dataclasses.replace(report, duration_s=float("nan"))
     assert json.loads(to_json(strange))["duration_s"] is None
 
@@ -98,7 +98,7 @@ def test_what_is_not_finite_is_null(report):
         (None, "cannot be read"),
     ],
 )
-def test_another_file_is_refused(tmp_path, text, message):
+def test_another_file_is_rejected(tmp_path, text, message):
     path = tmp_path / "bench.json"
     if text is not None:
         path.write_text(text)
@@ -106,39 +106,39 @@ def test_another_file_is_refused(tmp_path, text, message):
         read_report(path)
 
 
-def test_another_version_is_refused(tmp_path, report):
+def test_another_version_is_rejected(tmp_path, report):
     path = tmp_path / "bench.json"
     write_text(path, to_json(dataclasses.replace(report, version=99)))
     with pytest.raises(ConfigurationError, match="has version 99"):
         read_report(path)
 
 
-def test_the_tables_show_figures_aims_and_reasons(report):
+def test_the_tables_show_figures_targets_and_reasons(report):
     text = tables(report)
-    assert "**20** (aim 15: reached)" in text
+    assert "**20** (target 15: reached)" in text
     assert "0.8 s (1.25/s)" in text
     assert "0.25 s (4/s, 3 found)" in text
-    assert "- 2 faces, reference network: windows, one batch: left out: too large" in text
+    assert "- 2 faces, reference network: windows, one batch: skipped: too large" in text
     assert "- 640x360, dlib: this detector needs dlib" in text
-    assert "- topics: left out: rclpy is not there" in text
+    assert "- topics: skipped: rclpy is not installed" in text
     assert "| 8 | no ROS | 22.5 | 60 | 45 | 25.0 % | 8 (9) | 20 / 40 / 60 | with the faces | 0.75 |" in text
     assert "0.5 ms per face" in text
     assert "Soak" not in text
 
 
-def test_an_aim_that_is_missed_is_said(report):
+def test_a_missed_target_is_reported(report):
     slow = dataclasses.replace(report.scoring[0].ratios[0], value=14.9)
     comparison = dataclasses.replace(report.scoring[0], ratios=(slow,))
-    assert "**14.9** (aim 15: missed)" in tables(dataclasses.replace(report, scoring=(comparison,)))
+    assert "**14.9** (target 15: missed)" in tables(dataclasses.replace(report, scoring=(comparison,)))
 
 
-def test_all_rows_of_a_table_are_as_long_as_its_head(report):
+def test_all_rows_of_a_table_are_as_long_as_the_heading(report):
     for block in tables(report).split("\n\n"):
         if block.startswith("|"):
             assert len({line.count("|") for line in block.splitlines()}) == 1, block
 
 
-def test_a_quick_run_says_so(report):
+def test_a_quick_run_is_marked(report):
     assert "A quick run" in tables(dataclasses.replace(report, quick=True))
     assert "A quick run" not in tables(report)
 
@@ -149,7 +149,7 @@ def test_a_busy_machine_makes_figures_provisional(report, load, provisional):
     assert ("provisional" in tables(busy)) == provisional
 
 
-def test_the_document_is_filled_between_its_marks_again_and_again(tmp_path, report):
+def test_the_document_is_filled_between_its_markers_repeatedly(tmp_path, report):
     path = tmp_path / "page.md"
     path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     fill(path, report)
@@ -163,7 +163,7 @@ def test_the_document_is_filled_between_its_marks_again_and_again(tmp_path, repo
 
 
 @pytest.mark.parametrize("text", ["no marks", f"{BEGIN} only", f"{END} before {BEGIN}"])
-def test_a_document_without_marks_is_refused(tmp_path, text):
+def test_a_document_without_markers_is_rejected(tmp_path, text):
     path = tmp_path / "page.md"
     path.write_text(text)
     with pytest.raises(ConfigurationError, match="has no lines"):
@@ -179,7 +179,7 @@ def test_numbers_have_three_digits(value, text):
 
 
 @pytest.mark.parametrize("parts", [None, ("scoring",), ("detector", "growth"), ()])
-def test_the_figure_is_drawn_of_what_was_measured(tmp_path, report, parts):
+def test_the_measured_parts_are_plotted(tmp_path, report, parts):
     if parts is not None:
         names = ("scoring", "detector", "pipeline", "growth", "limits")
         report = dataclasses.replace(report, **{name: None for name in names if name not in parts})

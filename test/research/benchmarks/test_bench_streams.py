@@ -1,4 +1,4 @@
-"""Streams: the loop, what is noted, what a process needs, and real processes."""
+"""Streams: the loop, the record, the usage of a process, and real processes."""
 
 import mmap
 import os
@@ -9,11 +9,18 @@ import numpy as np
 import pytest
 
 from social_perception.core.errors import MissingDependencyError
-from social_perception.research.benchmarks import streams
-from social_perception.research.benchmarks.loop import Loop
+from social_perception.research.benchmarks import stream_processes as streams
+from social_perception.research.benchmarks.image_loop import Loop
+from social_perception.research.benchmarks.process_usage import UsageMonitor
+from social_perception.research.benchmarks.recording import (
+    NO_ROS,
+    TOPICS,
+    Pace,
+    Record,
+    StreamRequest,
+    latency,
+)
 from social_perception.research.benchmarks.report import Stream
-from social_perception.research.benchmarks.stream import NO_ROS, TOPICS, Pace, Record, StreamRequest, latency
-from social_perception.research.benchmarks.usage import UsageWatch
 
 MS = 1_000_000
 
@@ -24,11 +31,11 @@ def loop():
     return Loop(2, frames=4)
 
 
-def test_the_loop_goes_there_and_back(loop):
-    assert [loop.place(number) for number in range(9)] == [0, 1, 2, 3, 2, 1, 0, 1, 2]
-    assert loop[5] is loop.pictures[1]
+def test_the_loop_plays_forward_and_backward(loop):
+    assert [loop.index(number) for number in range(9)] == [0, 1, 2, 3, 2, 1, 0, 1, 2]
+    assert loop[5] is loop.images[1]
     assert loop.truth(5) == loop.truth(1)
-    assert loop.pictures[0].shape == (720, 1280, 3)
+    assert loop.images[0].shape == (720, 1280, 3)
 
 
 def test_people_come_and_go_one_after_the_other():
@@ -67,26 +74,26 @@ def test_the_figures_are_those_of_the_images_sent():
         ],
         groups=[(100 * MS, 140 * MS), (100 * MS, 240 * MS), (400 * MS, 460 * MS)],
     )
-    assert (figures.sent, figures.answered, figures.per_second, figures.unprocessed) == (4, 3, 1.5, 0.25)
+    assert (figures.sent, figures.answered, figures.per_second, figures.dropped_share) == (4, 3, 1.5, 0.25)
     assert (figures.faces, figures.ids) == (2.0, 3)
     assert (figures.to_faces.median_ms, figures.to_faces.count) == (20.0, 3)
-    # The first message with a stamp counts; the group is told of the same image again and again.
+    # The first message with a stamp counts; the group is published repeatedly for the same image.
     assert (figures.to_group.median_ms, figures.to_group.count) == (50.0, 2)
 
 
-def test_a_stream_without_answers_has_no_delays():
+def test_a_stream_without_results_has_no_delays():
     figures = record_of([100 * MS], [])
-    assert (figures.answered, figures.per_second, figures.unprocessed) == (0, 0.0, 1.0)
+    assert (figures.answered, figures.per_second, figures.dropped_share) == (0, 0.0, 1.0)
     assert figures.to_faces is None
     assert figures.faces is None
 
 
-def test_an_answer_counts_once():
+def test_a_result_counts_once():
     figures = record_of([100 * MS], [(100 * MS, 110 * MS, ["a"]), (100 * MS, 190 * MS, ["a"])])
     assert (figures.answered, figures.to_faces.median_ms) == (1, 10.0)
 
 
-def test_the_record_forgets_the_warm_up():
+def test_the_record_discards_the_warm_up():
     record = Record()
     record.sent(1)
     record.faces(1, 2, ["a"])
@@ -100,8 +107,8 @@ def test_delays_have_quantiles():
     assert (delays.median_ms, delays.p95_ms, delays.p99_ms) == pytest.approx((50.5, 95.05, 99.01))
 
 
-def test_the_pace_is_kept_and_a_late_image_is_due_at_once():
-    pace = Pace(10.0, begun_s=5.0)
+def test_the_pace_is_constant_and_a_late_image_is_due_immediately():
+    pace = Pace(10.0, start_s=5.0)
     assert pace.wait_s(5.0) == 0.0
     assert pace.wait_s(5.02) == pytest.approx(0.08)
     assert pace.wait_s(7.0) == 0.0
@@ -109,7 +116,7 @@ def test_the_pace_is_kept_and_a_late_image_is_due_at_once():
 
 
 def test_the_pace_begins_anew_with_the_next_image():
-    pace = Pace(10.0, begun_s=5.0, number=70)
+    pace = Pace(10.0, start_s=5.0, number=70)
     assert [pace.wait_s(5.0), pace.wait_s(5.0)] == pytest.approx([0.0, 0.1])
     assert pace.number == 72
 
@@ -129,10 +136,10 @@ class FakeProcess:
         (self.folder / "42" / "statm").write_text(f"99999 {pages} {pages // 4} 0 0 0 0\n")
 
     def watch(self):
-        return UsageWatch(42, self.folder, lambda: self.now_s)
+        return UsageMonitor(42, self.folder, lambda: self.now_s)
 
 
-def test_a_process_is_watched(tmp_path):
+def test_a_process_is_monitored(tmp_path):
     process = FakeProcess(tmp_path)
     process.set(cpu_s=3.0, memory_mb=100.0)
     watch = process.watch()
@@ -160,12 +167,12 @@ def test_a_short_watch_knows_no_slope(tmp_path):
 
 def test_a_process_that_is_gone_is_an_error(tmp_path):
     with pytest.raises(MissingDependencyError, match="cannot be read"):
-        UsageWatch(7, tmp_path)
+        UsageMonitor(7, tmp_path)
 
 
-def test_this_process_is_watched():
-    watch = UsageWatch()
-    with mmap.mmap(-1, 50_000_000) as blob:  # not from what Python has kept for itself
+def test_this_process_is_monitored():
+    watch = UsageMonitor()
+    with mmap.mmap(-1, 50_000_000) as blob:  # not from memory that Python has reserved
         blob.write(b"x" * 50_000_000)
         usage = watch.usage()
     assert usage.memory_end_mb - usage.memory_start_mb > 40
@@ -181,13 +188,13 @@ def short(people=2):
     return StreamRequest(people, 1.0, "cpu", frames=10, warm_up_s=0.5)
 
 
-def check_stream(stream, way):
+def check_stream(stream, mode):
     assert not stream.reason, stream.reason
-    assert stream.way == way
+    assert stream.mode == mode
     assert stream.sent >= 20
     assert 0 < stream.answered <= stream.sent
     assert stream.per_second == pytest.approx(stream.answered / stream.seconds)
-    assert stream.unprocessed == pytest.approx(1 - stream.answered / stream.sent)
+    assert stream.dropped_share == pytest.approx(1 - stream.answered / stream.sent)
     assert (stream.faces, stream.ids) == (2, 2)
     assert 0 < stream.to_faces.median_ms <= stream.to_faces.p95_ms <= stream.to_faces.p99_ms
     assert stream.pipeline.cores > 0
@@ -251,10 +258,10 @@ def test_a_process_is_ended_with_the_command(tmp_path, monkeypatch):
     assert started.process.poll() is not None
 
 
-def test_a_stream_that_is_ended_tells_what_it_has(tmp_path, monkeypatch):
+def test_a_stopped_stream_returns_its_figures(tmp_path, monkeypatch):
     program = """
 import json, os, signal, sys
-signal.signal(signal.SIGTERM, lambda *unused: (print('{"way": "w", "device": "d", "people": 7}'), sys.exit()))
+signal.signal(signal.SIGTERM, lambda *_: (print('{"mode": "w", "device": "d", "people": 7}'), sys.exit()))
 print("started", flush=True)
 os.kill(os.getppid(), signal.SIGTERM)
 while True:
@@ -262,11 +269,11 @@ while True:
 """
     (tmp_path / "ended_bench_program.py").write_text(program)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
-    found = streams.play_program("ended_bench_program", [], Stream, "it", answers_when_ended=True)
+    found = streams.run_program("ended_bench_program", [], Stream, "it", answers_on_sigterm=True)
     assert found == Stream("w", "d", 7)
     (tmp_path / "ended_bench_program.py").write_text(program.replace("print('", "str('"))
     with pytest.raises(KeyboardInterrupt):
-        streams.play_program("ended_bench_program", [], Stream, "it", answers_when_ended=True)
+        streams.run_program("ended_bench_program", [], Stream, "it", answers_on_sigterm=True)
 
 
 class Popens:
@@ -280,18 +287,18 @@ class Popens:
 POPEN = subprocess.Popen
 
 
-def test_a_soak_takes_topics_where_they_work(monkeypatch):
-    def play(way, request):
-        return Stream(way, request.device, request.people, reason="" if way in works else "broken")
+def test_a_soak_uses_topics_if_they_work(monkeypatch):
+    def play(mode, request):
+        return Stream(mode, request.device, request.people, reason="" if mode in works else "broken")
 
     monkeypatch.setattr(streams, "_play", play)
     works = {TOPICS, NO_ROS}
-    assert [each.way for each in streams.measure_soak(short())] == [TOPICS]
+    assert [each.mode for each in streams.measure_soak(short())] == [TOPICS]
     works = {NO_ROS}
-    assert [each.way for each in streams.measure_soak(short())] == [TOPICS, NO_ROS]
+    assert [each.mode for each in streams.measure_soak(short())] == [TOPICS, NO_ROS]
 
 
-def test_topics_are_held_against_the_pipeline_alone():
+def test_topics_are_compared_with_the_pipeline_alone():
     two = [Stream(NO_ROS, "cpu", 8, 1.0, per_second=30.0), Stream(TOPICS, "cpu", 8, 1.0, per_second=24.0)]
     assert streams.topics_to_no_ros(two, 8, "cpu").value == pytest.approx(0.8)
     assert streams.topics_to_no_ros(two, 4, "cpu").value is None

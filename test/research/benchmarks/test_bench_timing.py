@@ -2,7 +2,7 @@ import pytest
 
 from social_perception.core.errors import ModelError
 from social_perception.research.benchmarks.report import Comparison, Ratio, Side
-from social_perception.research.benchmarks.timing import Contender, Effort, interleaved
+from social_perception.research.benchmarks.timing import Candidate, Effort, measure_interleaved
 
 
 class Clock:
@@ -16,19 +16,19 @@ class Clock:
         return self.now_s
 
     def worker(self, name, *durations_s):
-        """A contender whose calls take these times; the last one again and again."""
+        """A candidate whose calls take these times; the last one again and again."""
         left = list(durations_s)
 
         def call():
             self.calls.append(name)
             self.now_s += left.pop(0) if len(left) > 1 else left[0]
 
-        return Contender(name, call)
+        return Candidate(name, call)
 
 
 def test_sides_take_turns_and_the_warm_up_does_not_count():
     clock = Clock()
-    sides = interleaved(
+    sides = measure_interleaved(
         [clock.worker("a", 9.0, 1.0), clock.worker("b", 9.0, 2.0)], Effort(3, 0.0, 100.0), clock
     )
     assert clock.calls == ["a", "b"] * 4
@@ -38,7 +38,9 @@ def test_sides_take_turns_and_the_warm_up_does_not_count():
 
 def test_a_turn_lasts_its_time_and_the_median_of_the_turns_counts():
     clock = Clock()
-    (side,) = interleaved([clock.worker("a", 0.25, 0.25, 0.25, 1.0, 0.5, 2.0)], Effort(3, 0.5, 100.0), clock)
+    (side,) = measure_interleaved(
+        [clock.worker("a", 0.25, 0.25, 0.25, 1.0, 0.5, 2.0)], Effort(3, 0.5, 100.0), clock
+    )
     # Turns: two calls of 0.25, then one of 1.0, then one of 0.5.
     assert (side.seconds, side.fastest_s, side.slowest_s, side.calls) == (0.5, 0.25, 1.0, 4)
 
@@ -53,7 +55,7 @@ def test_a_turn_lasts_its_time_and_the_median_of_the_turns_counts():
 )
 def test_a_side_stops_when_its_budget_is_used(budget_s, timed, seconds):
     clock = Clock()
-    (side,) = interleaved([clock.worker("a", 8.0, 3.0)], Effort(3, 0.0, budget_s), clock)
+    (side,) = measure_interleaved([clock.worker("a", 8.0, 3.0)], Effort(3, 0.0, budget_s), clock)
     assert (side.calls, side.seconds) == (timed, seconds)
 
 
@@ -63,7 +65,9 @@ def test_a_side_that_fails_gives_its_reason_and_the_others_go_on():
     def fail():
         raise ModelError("out of memory")
 
-    broken, good = interleaved([Contender("a", fail), clock.worker("b", 1.0)], Effort(2, 0.0, 9.0), clock)
+    broken, good = measure_interleaved(
+        [Candidate("a", fail), clock.worker("b", 1.0)], Effort(2, 0.0, 9.0), clock
+    )
     assert broken == Side.missing("a", "out of memory")
     assert good.seconds == 1.0
 

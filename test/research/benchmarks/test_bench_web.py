@@ -11,8 +11,8 @@ from social_perception.core.config import WebConfig
 from social_perception.core.errors import SocialPerceptionError
 from social_perception.core.types import FrameAffect
 from social_perception.research.benchmarks import web
-from social_perception.research.benchmarks.figure import write_figure
 from social_perception.research.benchmarks.markdown import tables
+from social_perception.research.benchmarks.plots import write_figure
 from social_perception.research.benchmarks.report import (
     VERSION,
     Latency,
@@ -58,15 +58,15 @@ def test_clients_count_what_they_receive_and_leave(dashboard):
         clients.begin()
         stamp_s = 0.0
 
-        def told():
+        def show_next():
             nonlocal stamp_s
             stamp_s += 1.0
             dashboard.show(FrameAffect(stamp_s, 0, 64, 48))
             return stamp_s > 100.0
 
-        until(told, "a hundred states")
+        until(show_next, "a hundred states")
         counts = clients.end()
-        # Connected still: nobody leaves while others are measured.
+        # Still connected: the number of clients is constant during the measurement.
         assert dashboard.clients == 4
     assert len(counts.states) == 3
     assert all(0 < states <= 101 for states in counts.states)
@@ -114,7 +114,7 @@ def test_the_pipeline_is_measured_with_each_load():
 
 
 def test_a_process_that_fails_gives_its_reason(monkeypatch):
-    monkeypatch.setattr(web, "play_program", lambda *_: "failed with status 1: no port")
+    monkeypatch.setattr(web, "run_program", lambda *_: "failed with status 1: no port")
     assert measure_web(SMALL) == WebRun("cpu", 2, reason="failed with status 1: no port")
 
 
@@ -131,7 +131,7 @@ def report():
     return Report(VERSION, Machine("Some CPU", 2, 1, (), None, 8.0, 0.0, ()), False, 1.0, web=runs)
 
 
-def test_the_figures_are_in_json_tables_and_picture(report, tmp_path):
+def test_the_figures_are_in_json_tables_and_plot(report, tmp_path):
     path = tmp_path / "bench.json"
     path.write_text(to_json(report))
     assert read_report(path) == report
@@ -139,6 +139,6 @@ def test_the_figures_are_in_json_tables_and_picture(report, tmp_path):
     text = tables(report)
     assert "### Live page" in text
     assert "| 100 | 10 | 28.50 | 0.95 | 240 | 228 | 20 / 40 / 60 | 0.90 | 0.100 | 0.2 | 14.5 | 13 |" in text
-    assert "- left out: failed with status 1" in text
+    assert "- skipped: failed with status 1" in text
     write_figure(tmp_path / "bench.png", report)
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")

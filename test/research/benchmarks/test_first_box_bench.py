@@ -46,18 +46,18 @@ class FakePipeline:
 @pytest.fixture
 def measured(monkeypatch):
     """Runs the measurement with two tries per width and a box this far beside the face."""
-    monkeypatch.setattr(first_box, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(first_box, "_TIMEOUT_S", 0.2)
     monkeypatch.setattr(first_box, "_EMPTY_S", (0.1, 0.2))
 
     def run(shift_px: float):
         scenes = []
-        somewhere = first_box._somewhere
+        somewhere = first_box._random_scene
 
         def noted(face_px, random):
             scenes.append(somewhere(face_px, random))
             return scenes[-1]
 
-        monkeypatch.setattr(first_box, "_somewhere", noted)
+        monkeypatch.setattr(first_box, "_random_scene", noted)
         pipeline = FakePipeline(scenes, shift_px)
         figures = list(first_box.measure_first_box(lambda config: pipeline, PipelineConfig(), 2))
         return figures, scenes, pipeline

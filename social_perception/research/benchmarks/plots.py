@@ -1,4 +1,4 @@
-"""A report as one picture."""
+"""Plots a report as one image."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from social_perception.core.errors import OutputError
+from social_perception.research.benchmarks.recording import TOPICS
 from social_perception.research.benchmarks.report import Comparison, Limit, Line, Report, Stream, WebRun
 from social_perception.research.benchmarks.scoring import (
     BATCH,
@@ -19,9 +20,8 @@ from social_perception.research.benchmarks.scoring import (
     SHIPPED,
     side_name,
 )
-from social_perception.research.benchmarks.stream import TOPICS
 
-# Told apart by colour-blind people too: Okabe and Ito, "Color Universal Design", 2008.
+# Distinguishable with color blindness: Okabe and Ito, "Color Universal Design", 2008.
 BLUE, RED, GREEN, ORANGE, SKY, BLACK = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#000000"
 CAMERA_HZ = 30.0
 
@@ -36,10 +36,10 @@ _DELAYS = (("median_ms", "-"), ("p95_ms", "--"), ("p99_ms", ":"))
 
 
 def write_figure(path: Path, report: Report) -> None:
-    """Draw what was measured into a PNG.
+    """Plot the measured parts of a report as PNG.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     parts: list[tuple[Any, Any]] = [
         (_scoring, _on_first_device(report.scoring)),
@@ -50,19 +50,19 @@ def write_figure(path: Path, report: Report) -> None:
         (_limits, _on_first_device(report.limits)),
         (_web, _on_first_device([each for each in report.web or () if each.loads])),
     ]
-    there = [(draw, found) for draw, found in parts if found]
-    columns = min(3, max(1, len(there)))
-    rows = -(-max(1, len(there)) // columns)
+    measured = [(draw, results) for draw, results in parts if results]
+    columns = min(3, max(1, len(measured)))
+    rows = -(-max(1, len(measured)) // columns)
     figure = Figure(figsize=(5.6 * columns, 4.7 * rows + 0.4), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, (draw, found) in zip(panels, there):
-        draw(axes, found)
+    for axes, (draw, results) in zip(panels, measured):
+        draw(axes, results)
         axes.spines[["top", "right"]].set_visible(False)
-    for axes in panels[len(there) :]:
+    for axes in panels[len(measured) :]:
         axes.set_axis_off()
     machine = report.machine
-    note = " (a quick run: not how fast it is)" if report.quick else ""
+    note = " (a quick run: times are not meaningful)" if report.quick else ""
     device = f", {machine.gpu}" if machine.gpu else ""
     figure.suptitle(f"{machine.cpu}, {machine.cores} cores{device}{note}", fontsize=11)
     try:
@@ -72,16 +72,16 @@ def write_figure(path: Path, report: Report) -> None:
 
 
 def _on_first_device(found: Sequence[Any] | None) -> list[Any]:
-    """One device per picture: the last one measured, which is the fastest."""
+    """Return the results of one device: the last one measured, which is the fastest."""
     return [each for each in found if each.device == found[-1].device] if found else []
 
 
 def _scoring(axes: Any, found: Sequence[Comparison]) -> None:
-    for network, way, color, style in _SCORING:
-        points = [(each.size, each.side(side_name(network, way)).per_second) for each in found]
+    for network, mode, color, style in _SCORING:
+        points = [(each.size, each.side(side_name(network, mode)).per_second) for each in found]
         known = [(size, rate) for size, rate in points if rate is not None]
         if known:
-            axes.loglog(*zip(*known), style, color=color, ms=5, lw=1.4, label=f"{network}: {way}")
+            axes.loglog(*zip(*known), style, color=color, ms=5, lw=1.4, label=f"{network}: {mode}")
     axes.axhline(CAMERA_HZ, color="0.6", lw=0.9, ls=":")
     axes.set_xticks([each.size for each in found], [str(each.size) for each in found])
     axes.minorticks_off()
@@ -104,25 +104,25 @@ def _detector(axes: Any, found: Sequence[Comparison]) -> None:
 
 
 def _rates(axes: Any, found: Sequence[Stream]) -> None:
-    for way, color, style in _ways(found):
-        points = [(each.people, each.per_second) for each in found if each.way == way and each.per_second]
+    for mode, color, style in _ways(found):
+        points = [(each.people, each.per_second) for each in found if each.mode == mode and each.per_second]
         if points:
-            axes.plot(*zip(*points), style, color=color, label=way)
+            axes.plot(*zip(*points), style, color=color, label=mode)
     axes.axhline(CAMERA_HZ, color="0.6", lw=0.9, ls=":")
     axes.set_ylim(0, CAMERA_HZ * 1.15)
     axes.set_xticks(sorted({each.people for each in found}))
-    axes.set(title="Whole pipeline (dotted: sent)", xlabel="people", ylabel="images answered per second")
+    axes.set(title="Complete pipeline (dotted: sent)", xlabel="people", ylabel="images answered per second")
     _legend_below(axes, 2)
 
 
 def _delays(axes: Any, found: Sequence[Stream]) -> None:
-    for way, color, style in _ways(found):
-        here = [each for each in found if each.way == way]
-        _delay_lines(axes, [(each.people, each.to_faces) for each in here], color, style, f"{way}: faces")
-        _delay_lines(axes, [(each.people, each.to_group) for each in here], ORANGE, style, f"{way}: group")
+    for mode, color, style in _ways(found):
+        here = [each for each in found if each.mode == mode]
+        _delay_lines(axes, [(each.people, each.to_faces) for each in here], color, style, f"{mode}: faces")
+        _delay_lines(axes, [(each.people, each.to_group) for each in here], ORANGE, style, f"{mode}: group")
     axes.set_ylim(bottom=0)
     axes.set_xticks(sorted({each.people for each in found}))
-    axes.set(title="Delay: median, 95 % (dashed), 99 % (dotted)", xlabel="people", ylabel="ms from sending")
+    axes.set(title="Delay: median, 95 % (dashed), 99 % (dotted)", xlabel="people", ylabel="delay (ms)")
     _legend_below(axes, 3)
 
 
@@ -137,8 +137,8 @@ def _delay_lines(axes: Any, points: Sequence[tuple[int, Any]], color: str, style
 
 
 def _ways(found: Sequence[Stream]) -> list[tuple[str, str, str]]:
-    ways = dict.fromkeys(each.way for each in found)
-    return [(way, BLUE, "-o") if way == TOPICS else (way, GREEN, "-s") for way in ways]
+    modes = dict.fromkeys(each.mode for each in found)
+    return [(mode, BLUE, "-o") if mode == TOPICS else (mode, GREEN, "-s") for mode in modes]
 
 
 def _lines(axes: Any, found: Sequence[Line]) -> None:
@@ -148,7 +148,7 @@ def _lines(axes: Any, found: Sequence[Line]) -> None:
         axes.loglog(x, ms, "o", color=color, ms=5, label=label)
         fitted = [(place, line.slope_ms * place + line.intercept_ms) for place in x]
         axes.loglog(*zip(*[(place, value) for place, value in fitted if value > 0]), color=color, lw=1.2)
-    axes.set(title="How cost grows", xlabel="faces, or megapixels", ylabel="ms per frame or search")
+    axes.set(title="Scaling", xlabel="faces, or megapixels", ylabel="ms per frame or search")
     _legend_below(axes, 1)
 
 
@@ -162,13 +162,13 @@ def _limits(axes: Any, found: Sequence[Limit]) -> None:
     axes.set_yticks(places, [f"{limit.name}\n{limit.precision}" for limit in known], fontsize=7)
     axes.invert_yaxis()
     axes.margins(x=0.25)
-    axes.set(title="Of a large matrix product (GFLOP/s)", xlabel="%")
+    axes.set(title="Relative to a large matrix product (GFLOP/s)", xlabel="%")
 
 
 def _web(axes: Any, found: Sequence[WebRun]) -> None:
     loads = found[-1].loads
     names = [
-        f"{load.clients}" + f"\n({load.not_reading} do not read)" * (load.not_reading > 0) for load in loads
+        f"{load.clients}" + f"\n({load.not_reading} not reading)" * (load.not_reading > 0) for load in loads
     ]
     bars = axes.bar(range(len(loads)), [load.per_second for load in loads], 0.6, color=BLUE)
     axes.bar_label(bars, [f"{load.per_second:.1f}" for load in loads], fontsize=8)
@@ -176,7 +176,7 @@ def _web(axes: Any, found: Sequence[WebRun]) -> None:
     axes.set_ylim(0, CAMERA_HZ * 1.15)
     axes.set_xticks(range(len(loads)), names)
     axes.set(
-        title="Live page (dotted: sent)", xlabel="browsers that look on", ylabel="images answered per second"
+        title="Live page (dotted: sent)", xlabel="connected browsers", ylabel="images answered per second"
     )
 
 

@@ -1,7 +1,7 @@
-"""How cost grows with faces and pixels, and how near the networks come to the machine's limit.
+"""Scaling of the cost with faces and pixels, and arithmetic efficiency of the networks.
 
-All of it is measured in turns in one run, the large matrix products too. Multiply-adds are counted by
-torch's FlopCounterMode while a step runs, each as two operations.
+All steps and the large matrix products are measured interleaved in one run. Multiply-adds are counted by
+torch's FlopCounterMode, each as two operations.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from social_perception.core.types import Face, Frame
 from social_perception.perception.detection.factory import make_detector
 from social_perception.perception.smile.crop import crop_faces
 from social_perception.perception.tracking.tracker import Tracker
-from social_perception.research.benchmarks.detector import FACES_FROM_PX, Size, picture
-from social_perception.research.benchmarks.loop import Loop
+from social_perception.research.benchmarks.detector import FACES_FROM_PX, Size, sample_image
+from social_perception.research.benchmarks.image_loop import Loop
 from social_perception.research.benchmarks.report import Limit, Line, Side
-from social_perception.research.benchmarks.scoring import StreamingCall, scorers, some_crops
-from social_perception.research.benchmarks.timing import Contender, Effort, interleaved
+from social_perception.research.benchmarks.scoring import StreamingCall, random_crops, scorers
+from social_perception.research.benchmarks.timing import Candidate, Effort, measure_interleaved
 
 TRACKING = "tracking and crops"
 MATRIX_SIDE, MATRIX_SIDE_QUICK = 2048, 512
@@ -34,8 +34,8 @@ _PIXEL_COLUMNS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Growth:
-    """What is measured: numbers of faces, sizes of pictures, the side of the matrices."""
+class ScalingPlan:
+    """What is measured: numbers of faces, image sizes, the side of the matrices."""
 
     scored: tuple[int, ...]
     tracked: tuple[int, ...]
@@ -45,7 +45,9 @@ class Growth:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One step at one size: ``x`` is in faces or megapixels; ``precision`` where operations count."""
+    """One step at one size: ``x`` is in faces or megapixels; ``precision`` is empty if operations are not
+    counted.
+    """
 
     name: str
     unit: str
@@ -54,33 +56,35 @@ class _Step:
     precision: str = ""
 
 
-def measure_growth(growth: Growth, device: str, effort: Effort) -> tuple[tuple[Line, ...], tuple[Limit, ...]]:
-    """Fit the lines and find the distance to the limit."""
-    steps = [*_scoring(growth.scored, device), *_detection(growth.sizes, device)]
-    # Tracking is done by OpenCV, on the CPU whatever the device.
-    steps += _tracking(growth.tracked) if device == "cpu" else []
-    contenders = [Contender(step.name, step.call, device) for step in steps]
+def measure_scaling(
+    plan: ScalingPlan, device: str, effort: Effort
+) -> tuple[tuple[Line, ...], tuple[Limit, ...]]:
+    """Measure the steps; return the fitted lines and the arithmetic efficiencies."""
+    steps = [*_scoring(plan.scored, device), *_detection(plan.sizes, device)]
+    # Tracking runs on the CPU (OpenCV) for every device.
+    steps += _tracking(plan.tracked) if device == "cpu" else []
+    candidates = [Candidate(step.name, step.call, device) for step in steps]
     for precision in _PRECISIONS:
-        contenders += _products(precision, growth.matrix_side, device)
-    sides = interleaved(contenders, effort)
+        candidates += _products(precision, plan.matrix_side, device)
+    sides = measure_interleaved(candidates, effort)
     peaks: dict[str, float] = {}
     for side in sides[len(steps) :]:
-        speed = 2.0 * growth.matrix_side**3 / _seconds(side) / 1e9
+        speed = 2.0 * plan.matrix_side**3 / _seconds(side) / 1e9
         peaks[side.name] = max(speed, peaks.get(side.name, 0.0))
     return _lines(steps, sides, device), _limits(steps, sides, peaks, device)
 
 
 def fit(name: str, device: str, unit: str, points: Sequence[tuple[float, float]]) -> Line:
-    """The line of least squares through points (x, ms); at least two different x."""
+    """Fit a line by least squares to points (x, ms) with at least two different x."""
     x, ms = np.array(points).T
     slope, intercept = np.polyfit(x, ms, 1)
-    rest, spread = float(((ms - slope * x - intercept) ** 2).sum()), float(((ms - ms.mean()) ** 2).sum())
-    r_squared = 1.0 - rest / spread if spread > 0 else 1.0
+    residual, total = float(((ms - slope * x - intercept) ** 2).sum()), float(((ms - ms.mean()) ** 2).sum())
+    r_squared = 1.0 - residual / total if total > 0 else 1.0
     return Line(name, device, unit, float(slope), float(intercept), r_squared, tuple(points))
 
 
 def operations(call: Callable[[], object]) -> int | None:
-    """Operations of the products in a call, two per multiply-add; None where torch cannot count."""
+    """Count the operations of the products in a call, two per multiply-add; None if torch cannot count."""
     try:
         from torch.utils.flop_counter import FlopCounterMode
     except ImportError:  # torch before 2.1
@@ -93,10 +97,10 @@ def operations(call: Callable[[], object]) -> int | None:
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def _products(precision: str, side: int, device: str) -> list[Contender]:
-    """A large matrix product, by the library for matrices and by the one for convolutions.
+def _products(precision: str, side: int, device: str) -> list[Candidate]:
+    """Return a large matrix product as matrix multiplication and as convolution.
 
-    They are not equally good on every processor; the faster one shows what the machine can do.
+    Which library is faster depends on the processor; the faster one is the reference.
     """
     generator = torch.Generator().manual_seed(1)
     left, right = (
@@ -105,13 +109,13 @@ def _products(precision: str, side: int, device: str) -> list[Contender]:
     columns = left.t().reshape(1, side, -1, _PIXEL_COLUMNS).contiguous(memory_format=torch.channels_last)
     kernel = right.view(side, side, 1, 1)
     return [
-        Contender(precision, partial(torch.matmul, left, right), device),
-        Contender(precision, partial(F.conv2d, columns, kernel), device),
+        Candidate(precision, partial(torch.matmul, left, right), device),
+        Candidate(precision, partial(F.conv2d, columns, kernel), device),
     ]
 
 
 def _precision_of(network: nn.Module) -> str:
-    """bfloat16 if any of a network's layers computes in it."""
+    """Return bfloat16 if any layer of the network uses it, else float32."""
     lowered = any(parameter.dtype == torch.bfloat16 for parameter in network.parameters())
     return "bfloat16" if lowered else "float32"
 
@@ -119,7 +123,7 @@ def _precision_of(network: nn.Module) -> str:
 def _scoring(faces: Sequence[int], device: str) -> list[_Step]:
     steps = []
     for named, count in itertools.product(scorers(device), faces):
-        frame, crops = StreamingCall(named.scorer, count), some_crops(count)
+        frame, crops = StreamingCall(named.scorer, count), random_crops(count)
         precision = _precision_of(named.scorer.network)
         steps.append(_Step(f"scoring, {named.name}", "face", count, partial(frame.score, crops), precision))
     return steps
@@ -133,7 +137,7 @@ def _detection(sizes: Sequence[Size], device: str) -> list[_Step]:
         precision = str(getattr(detector, "dtype", torch.float32)).removeprefix("torch.")
         name = f"detection, {'for video' if video else 'exact'}"
         for size in sizes:
-            call = partial(detector.detect, picture(size))
+            call = partial(detector.detect, sample_image(size))
             steps.append(_Step(name, "megapixel", size.pixels / 1e6, call, precision))
     return steps
 
@@ -143,9 +147,9 @@ def _tracking(faces: Sequence[int]) -> list[_Step]:
 
 
 class TrackingCall:
-    """Follows the people of the sample through one frame more, and cuts their crops.
+    """Tracks the people of the sample in the next frame and crops their faces.
 
-    Every tenth frame brings a detection, which is the truth.
+    Every tenth frame has a detection, which is the ground truth.
     """
 
     def __init__(self, people: int) -> None:
@@ -153,7 +157,7 @@ class TrackingCall:
         self._tracker = Tracker(TrackingConfig())
         self._interval = DetectionConfig().detection_interval
         self._number = 0
-        self.followed = 0
+        self.tracked = 0
 
     def __call__(self) -> None:
         number, self._number = self._number, self._number + 1
@@ -163,7 +167,7 @@ class TrackingCall:
             self._tracker.correct(number, [Face(face.box, 1.0) for face in self._loop.truth(number)])
         tracks = self._tracker.tracks()
         crop_faces(image, [track.box for track in tracks])
-        self.followed = sum(track.visible for track in tracks)
+        self.tracked = sum(track.visible for track in tracks)
 
 
 def _seconds(side: Side) -> float:
@@ -181,7 +185,7 @@ def _lines(steps: Sequence[_Step], sides: Sequence[Side], device: str) -> tuple[
 def _limits(
     steps: Sequence[_Step], sides: Sequence[Side], peaks: dict[str, float], device: str
 ) -> tuple[Limit, ...]:
-    """Of every step its largest size, where it is nearest to its limit."""
+    """Return the efficiency of each step at its largest size, where it is highest."""
     largest: dict[str, tuple[_Step, Side]] = {}
     for step, side in zip(steps, sides):
         if step.precision and side.seconds is not None:

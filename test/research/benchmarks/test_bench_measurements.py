@@ -1,4 +1,4 @@
-"""The parts at small sizes, with small networks and true detectors."""
+"""The measurements at small sizes, with small networks and real detectors."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torch
 from social_perception.core.config import SmileConfig
 from social_perception.perception.smile.reference_network import ReferenceConfig, ReferenceNetwork
 from social_perception.perception.smile.streaming import StreamingScorer
-from social_perception.research.benchmarks import detector, growth, machine, scoring
+from social_perception.research.benchmarks import detector, machine, scaling, scoring
 from social_perception.research.benchmarks.report import Ratio
 from social_perception.research.benchmarks.timing import Effort
 
@@ -16,15 +16,15 @@ BRIEF = Effort(rounds=1, slice_s=0.0, budget_s=5.0, limit_s=60.0)
 
 @pytest.fixture
 def tiny_reference(monkeypatch):
-    """A reference network of the same kind that answers at once."""
+    """A small reference network of the same architecture."""
     sizes = ReferenceConfig(channels=(2, 2, 2, 2, 2), features=4, hidden=4)
     monkeypatch.setattr(scoring, "ReferenceNetwork", lambda: ReferenceNetwork(sizes))
 
 
-def test_windows_say_what_streaming_says(tiny_reference):
-    """All ways do the same work: over 20 frames of the same crops they end at the same answer."""
+def test_windows_and_streaming_give_the_same_result(tiny_reference):
+    """All modes do the same work: after 20 frames of the same crops the results are equal."""
     network = scoring.ReferenceNetwork().eval().requires_grad_(False)
-    crops = scoring.some_crops(3)
+    crops = scoring.random_crops(3)
     ours = StreamingScorer(network, SmileConfig(), "cpu")
     streaming = scoring.StreamingCall(ours, 3)
     for _ in range(scoring.WINDOW_FRAMES):
@@ -54,17 +54,17 @@ def test_scoring_measures_three_ways_with_both_networks(tiny_reference):
     assert [ratio.target for ratio in large.ratios] == [15.0, None, None, None, 100.0]
 
 
-def test_sizes_that_would_take_too_long_are_left_out_with_the_reason(tiny_reference):
+def test_sizes_that_would_take_too_long_are_skipped_with_the_reason(tiny_reference):
     effort = Effort(rounds=1, slice_s=0.0, budget_s=5.0, limit_s=0.0)
     _, two, four = scoring.compare_scoring([1, 2, 4], "cpu", effort)
     for comparison in (two, four):
         for side in comparison.sides:
             assert side.seconds is None
-            assert side.reason.startswith("left out: 1 face took ")
+            assert side.reason.startswith("skipped: 1 face took ")
         assert [ratio.value for ratio in comparison.ratios] == [None] * 5
 
 
-def test_a_batch_larger_than_the_memory_is_left_out(tiny_reference, monkeypatch):
+def test_a_batch_larger_than_the_memory_is_skipped(tiny_reference, monkeypatch):
     monkeypatch.setattr(scoring, "available_bytes", lambda device: 1e6)
     (one,) = scoring.compare_scoring([1], "cpu", BRIEF)
     missing = [side.name for side in one.sides if side.seconds is None]
@@ -100,22 +100,22 @@ def test_without_dlib_there_is_a_reason_and_no_ratio(monkeypatch):
     assert [ratio.value for ratio in comparison.ratios] == [None, None]
 
 
-def test_the_aim_stands_at_1280x720_alone():
+def test_the_targets_are_among_the_sizes():
     assert detector.TARGET_SIZE in detector.SIZES
     assert scoring.TARGET_FACES in scoring.FACES
 
 
-def test_growth_fits_lines_and_compares_with_a_matrix_product(tiny_reference):
+def test_scaling_fits_lines_and_compares_with_a_matrix_product(tiny_reference):
     pytest.importorskip("skimage", reason="the sample needs scikit-image")
-    plan = growth.Growth((1, 2), (1, 2), (detector.Size(160, 90), detector.Size(320, 180)), 64)
-    lines, limits = growth.measure_growth(plan, "cpu", BRIEF)
+    plan = scaling.ScalingPlan((1, 2), (1, 2), (detector.Size(160, 90), detector.Size(320, 180)), 64)
+    lines, limits = scaling.measure_scaling(plan, "cpu", BRIEF)
     units = {line.name: line.unit for line in lines}
     assert units == {
         "scoring, reference network": "face",
         "scoring, shipped network": "face",
         "detection, exact": "megapixel",
         "detection, for video": "megapixel",
-        growth.TRACKING: "face",
+        scaling.TRACKING: "face",
     }
     assert all(len(line.points) == 2 for line in lines)
     assert [limit.name.split(", ")[0] for limit in limits] == ["scoring", "scoring", "detection", "detection"]
@@ -124,35 +124,35 @@ def test_growth_fits_lines_and_compares_with_a_matrix_product(tiny_reference):
         assert limit.achieved > 0
 
 
-def test_a_line_is_the_one_of_least_squares():
-    line = growth.fit("work", "cpu", "face", [(1.0, 3.0), (2.0, 5.0), (4.0, 9.0)])
+def test_lines_are_fitted_by_least_squares():
+    line = scaling.fit("work", "cpu", "face", [(1.0, 3.0), (2.0, 5.0), (4.0, 9.0)])
     assert (line.slope_ms, line.intercept_ms, line.r_squared) == pytest.approx((2.0, 1.0, 1.0))
-    noisy = growth.fit("work", "cpu", "face", [(0.0, 0.0), (1.0, 2.0), (2.0, 0.0)])
+    noisy = scaling.fit("work", "cpu", "face", [(0.0, 0.0), (1.0, 2.0), (2.0, 0.0)])
     assert (noisy.slope_ms, noisy.intercept_ms, noisy.r_squared) == pytest.approx((0.0, 2 / 3, 0.0))
 
 
 def test_operations_are_two_per_multiply_add():
     left, right = torch.zeros(3, 5), torch.zeros(5, 7)
-    assert growth.operations(lambda: left @ right) == 2 * 3 * 5 * 7
+    assert scaling.operations(lambda: left @ right) == 2 * 3 * 5 * 7
 
 
-def test_the_networks_need_what_they_say():
+def test_the_networks_have_the_documented_cost():
     """The model card's multiply-adds: 2.84 billion of the reference network, 99 times the shipped one's."""
     counts = []
     for named in scoring.scorers("cpu"):
         call = scoring.StreamingCall(named.scorer, 1)
-        counts.append(growth.operations(lambda call=call: call.score(scoring.some_crops(1))) / 2)
+        counts.append(scaling.operations(lambda call=call: call.score(scoring.random_crops(1))) / 2)
     assert counts[0] == pytest.approx(2.84e9, rel=0.01)
     assert counts[0] / counts[1] == pytest.approx(99, rel=0.02)
 
 
 @pytest.mark.parametrize("people", [2, 16])
-def test_tracking_follows_everybody_through_the_loop(people):
+def test_all_people_of_the_loop_are_tracked(people):
     pytest.importorskip("skimage", reason="the sample needs scikit-image")
-    call = growth.TrackingCall(people)
+    call = scaling.TrackingCall(people)
     for _ in range(45):
         call()
-        assert call.followed == people
+        assert call.tracked == people
 
 
 def test_the_machine_is_described():
