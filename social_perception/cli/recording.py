@@ -49,7 +49,7 @@ class Recording:
             self._recorder.add_results(affect, is_of_frame=True)
         if image is None or not self._people:
             return
-        self._dynamics.add(affect.faces, affect.stamp_s)
+        self._dynamics.add(affect.faces, affect.stamp_s, affect.epoch)
         period_s = 1.0 / self._config.dynamics_rate_hz
         # Stamps may go back: a bag that is played again.
         if self._told_s is None or abs(affect.stamp_s - self._told_s) >= period_s:

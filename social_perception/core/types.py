@@ -311,6 +311,7 @@ class TrackedFaces:
         height: of the frame in px.
         tracks: the N faces.
         crops: (N, 96, 96, 3) uint8, RGB, in the order of the tracks.
+        epoch: grows where the stamps of the frames went back; see :class:`.clock.FrameClock`.
     """
 
     stamp_s: float
@@ -319,11 +320,16 @@ class TrackedFaces:
     height: int
     tracks: tuple[Track, ...]
     crops: ImageArray
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class FrameAffect:
-    """The result of the pipeline for one frame; ``group`` is None before the aggregation step."""
+    """The result of the pipeline for one frame.
+
+    ``group`` is None before the aggregation step. ``epoch`` grows where the stamps of the frames went
+    back; see :class:`.clock.FrameClock`.
+    """
 
     stamp_s: float
     index: int
@@ -331,3 +337,4 @@ class FrameAffect:
     height: int
     faces: tuple[FaceAffect, ...] = field(default=())
     group: GroupAffect | None = None
+    epoch: int = 0

@@ -7,8 +7,10 @@ anonymous node run all of them.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 
+from social_perception.core.clock import FrameClock
 from social_perception.core.config import PipelineConfig
 from social_perception.core.signals import Signals
 from social_perception.core.types import FaceAffect, Frame, FrameAffect, GroupAffect, TrackedFaces
@@ -35,6 +37,7 @@ class FaceTracking:
     def __init__(self, detection: DetectionSchedule, tracker: Tracker) -> None:
         self.detection = detection
         self.tracker = tracker
+        self.clock = FrameClock()
 
     def process(self, frame: Frame) -> TrackedFaces:
         """Follow the known faces into this frame and accept the detections that are ready.
@@ -42,12 +45,18 @@ class FaceTracking:
         Raises:
             DetectionError: the detector failed; the next frame can be processed.
         """
+        epoch, stamp_s = self.clock.epoch, self.clock.admit(frame.stamp_s)
+        if self.clock.epoch != epoch:
+            self._forget()
+        frame = frame if stamp_s == frame.stamp_s else dataclasses.replace(frame, stamp_s=stamp_s)
         self.tracker.advance(frame)
         for found in self.detection.update(frame):
             self.tracker.correct(found.frame_index, found.faces, found.scope)
         tracks = self.tracker.tracks()
         crops = crop_faces(frame.image, [track.box for track in tracks])
-        return TrackedFaces(frame.stamp_s, frame.index, frame.width, frame.height, tracks, crops)
+        return TrackedFaces(
+            stamp_s, frame.index, frame.width, frame.height, tracks, crops, epoch=self.clock.epoch
+        )
 
     def configure(self, config: PipelineConfig) -> None:
         """Apply the dynamic settings, between two frames."""
@@ -57,12 +66,17 @@ class FaceTracking:
 
     def reset(self) -> None:
         """Forget all faces; ids that were given stay used."""
+        self.clock.restart()
+        self._forget()
+
+    def _forget(self) -> None:
         self.tracker.reset()
         self.detection.restart()
 
     def restart(self, new_id: Callable[[], str] | None = None) -> None:
         """Forget all faces and ids, as for another video; the detector stays loaded."""
         self.tracker = Tracker(self.tracker.config, new_id)
+        self.clock.restart()
         self.detection.restart()
 
     def close(self) -> None:
@@ -75,12 +89,16 @@ class FaceEstimation:
 
     def __init__(self, estimators: Mapping[str, FaceEstimator]) -> None:
         self.estimators = estimators
+        self._epoch = 0
 
     def process(self, faces: TrackedFaces) -> FrameAffect:
         """Return the faces with their signals; the group is not known yet."""
+        if faces.epoch != self._epoch:
+            self._epoch = faces.epoch
+            self.reset()
         signals = zip(*(each.estimate(faces) for each in self.estimators.values()))
         found = tuple(FaceAffect(track, Signals(*values)) for track, values in zip(faces.tracks, signals))
-        return FrameAffect(faces.stamp_s, faces.index, faces.width, faces.height, found)
+        return FrameAffect(faces.stamp_s, faces.index, faces.width, faces.height, found, epoch=faces.epoch)
 
     def configure(self, config: PipelineConfig) -> None:
         """Apply the dynamic settings, between two frames."""
@@ -99,12 +117,16 @@ class GroupAggregation:
     def __init__(self, aggregator: GroupAggregator, estimators: Mapping[str, GroupEstimator]) -> None:
         self.aggregator = aggregator
         self.estimators = estimators
+        self._epoch = 0
 
     def process(self, affect: FrameAffect) -> FrameAffect:
         """Return the frame's affect with its group."""
+        if affect.epoch != self._epoch:
+            self._epoch = affect.epoch
+            self.reset()
         further = Signals(*(each.estimate(affect) for each in self.estimators.values()))
         group = self.aggregator.update(affect.faces, affect.stamp_s, further)
-        return FrameAffect(affect.stamp_s, affect.index, affect.width, affect.height, affect.faces, group)
+        return dataclasses.replace(affect, group=group)
 
     def current(self, silence_s: float) -> GroupAffect:
         """The latest group; see :meth:`GroupAggregator.current`."""

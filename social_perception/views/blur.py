@@ -94,13 +94,13 @@ class HeadWatch:
 
     def __init__(self) -> None:
         self._known: dict[str, _Known] = {}
-        self._newest_s = 0.0
+        self._epoch = 0
 
     def update(self, affect: FrameAffect) -> tuple[Box, ...]:
         """Take in what was found in a frame; return what is to be hidden in it."""
-        if affect.stamp_s < self._newest_s:
+        if affect.epoch != self._epoch:
+            self._epoch = affect.epoch
             self._known.clear()
-        self._newest_s = affect.stamp_s
         for face in affect.faces:
             if face.track.visible or face.track.id in self._known:
                 self._known[face.track.id] = _Known(face.track.box, affect.stamp_s)
@@ -137,9 +137,8 @@ class LookBack:
 
     def add(self, frame: Frame, affect: FrameAffect) -> Sequence[tuple[Frame, FrameAffect]]:
         """Take a frame; return those that have waited long enough, with their faces hidden."""
-        newest_s = self._waiting[-1].affect.stamp_s if self._waiting else affect.stamp_s
-        # Stamps that go back are of another recording, whose faces are others.
-        ready = self.finish() if affect.stamp_s < newest_s else []
+        # Another epoch has other faces.
+        ready = self.finish() if self._waiting and self._waiting[-1].affect.epoch != affect.epoch else []
         heads = list(self._watch.update(affect))
         visible = {face.track.id: face.track.box for face in affect.faces if face.track.visible}
         for name in visible.keys() - self._seen:

@@ -14,9 +14,6 @@ DEFAULT_SPAN_S = 4.0
 MAX_SAMPLES = 512
 """Per person, whatever the rate: a trace is no longer than this many pictures."""
 
-JUMP_BACK_S = 0.5
-"""Stamps that go back further than this begin anew: a recording is played again."""
-
 
 class Traces:
     """Remembers the intensities of the last seconds and forgets who left.
@@ -32,6 +29,7 @@ class Traces:
         self.span_s = span_s
         self._stamps_s: deque[float] = deque(maxlen=MAX_SAMPLES)
         self._intensities: dict[str, deque[float]] = {}
+        self._epoch = 0
 
     @property
     def face_ids(self) -> tuple[str, ...]:
@@ -39,12 +37,13 @@ class Traces:
         return tuple(self._intensities)
 
     def add(self, affect: FrameAffect) -> None:
-        """Take in a picture; one that is not newer than the last is left out."""
-        if self._stamps_s and affect.stamp_s <= self._stamps_s[-1]:
-            if affect.stamp_s > self._stamps_s[-1] - JUMP_BACK_S:
-                return
+        """Add the faces of a frame; one that is not newer than the last is dropped."""
+        if affect.epoch != self._epoch:
+            self._epoch = affect.epoch
             self._stamps_s.clear()
             self._intensities.clear()
+        if self._stamps_s and affect.stamp_s <= self._stamps_s[-1]:
+            return
         self._stamps_s.append(affect.stamp_s)
         seen = {face.track.id: face[Smile].intensity for face in affect.faces if face[Smile].valid}
         for face_id in seen.keys() - self._intensities.keys():

@@ -35,7 +35,7 @@ def image(milliseconds: int = 0, gray: int = GRAY) -> Image:
 def faces(milliseconds: int = 0, level: int = 3, size: tuple[int, int] = (WIDTH, HEIGHT)) -> FaceAffectArray:
     message = FaceAffectArray(image_width=size[0], image_height=size[1])
     message.header = image_header(time_of(milliseconds), "eye")
-    face = FaceAffect(id="a", intensity=level / 3, valid=True, level=level)
+    face = FaceAffect(id="a", intensity=level / 3, valid=True, visible=True, level=level)
     face.roi = RegionOfInterest(x_offset=100, y_offset=80, width=100, height=100)
     message.faces = [face]
     return message

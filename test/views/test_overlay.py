@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -230,12 +231,12 @@ def test_the_curve_of_somebody_new_has_the_times_of_the_pictures():
     np.testing.assert_allclose(traces.curve("b"), [[0.6, 0.2], [1.0, 0.2]])
 
 
-def test_traces_take_a_picture_once_and_begin_anew_when_time_jumps_back():
+def test_traces_take_a_frame_once_and_start_again_with_a_new_epoch():
     traces = traces_of(0.1, 0.2, 0.3)
     traces.add(affect(face("a", 0.9), stamp_s=0.2))
     traces.add(affect(face("a", 0.9), stamp_s=0.15))
     assert traces.curve("a")[:, 1].tolist() == [0.1, 0.2, 0.3]
-    traces.add(affect(face("a", 0.9), stamp_s=-5.0))
+    traces.add(replace(affect(face("a", 0.9), stamp_s=-5.0), epoch=1))
     assert traces.curve("a").tolist() == [[1.0, 0.9]]
 
 

@@ -52,9 +52,13 @@ class DynamicsEstimator:
         """Forget the history, as if no frame had ever come."""
         self._history = History()
         self._present: tuple[str, ...] = ()
+        self._epoch = 0
 
-    def add(self, faces: Sequence[FaceAffect], stamp_s: float) -> None:
-        """Take in the faces of one frame; only valid smiles count. A stamp that goes back begins anew."""
+    def add(self, faces: Sequence[FaceAffect], stamp_s: float, epoch: int = 0) -> None:
+        """Add the faces of one frame; only valid smiles count, and a new epoch starts with no history."""
+        if epoch != self._epoch:
+            self.reset()
+            self._epoch = epoch
         valid = [face for face in faces if face[Smile].valid]
         intensities = np.array([face[Smile].intensity for face in valid], dtype=float)
         ids = [face.track.id for face in valid]

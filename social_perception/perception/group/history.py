@@ -24,9 +24,6 @@ class History:
     """
 
     def __init__(self) -> None:
-        self._clear()
-
-    def _clear(self) -> None:
         self._stamps: FloatArray = np.zeros(0)
         self._group: FloatArray = np.zeros(0)
         self._ids: list[str] = []
@@ -37,10 +34,8 @@ class History:
     ) -> None:
         """Append a frame and forget what is older than the window.
 
-        A stamp that repeats replaces its frame; one that goes back starts the history anew.
+        A stamp that repeats replaces its frame.
         """
-        if len(self._stamps) and stamp_s < self._stamps[-1]:
-            self._clear()
         first = np.searchsorted(self._stamps, stamp_s - window_s)
         last = np.searchsorted(self._stamps, stamp_s)
         self._admit(ids)

@@ -39,7 +39,7 @@ class AffectDashboardNode(Stage):
         self.dashboard: Dashboard | None = None
         self._pictures: Subscription | None = None
         self._group: GroupAffect | None = None
-        self._index = 0
+        self._index = self._epoch = 0
         super().__init__("affect_dashboard", (WebConfig, DashboardConfig), **node_options)
 
     def load(self) -> None:
@@ -93,6 +93,7 @@ class AffectDashboardNode(Stage):
             self.dashboard = None
 
     def restart(self) -> None:
+        self._epoch += 1
         self._group = None
 
     def process(self, message: FaceAffectArray | GroupAffectMessage) -> int:
@@ -101,7 +102,15 @@ class AffectDashboardNode(Stage):
             return self._show_group(group_of(message))
         faces, stamp_s = faces_of(message), seconds(message.header.stamp)
         self.dashboard.show(
-            FrameAffect(stamp_s, self._index, message.image_width, message.image_height, faces, self._group)
+            FrameAffect(
+                stamp_s,
+                self._index,
+                message.image_width,
+                message.image_height,
+                faces,
+                self._group,
+                self._epoch,
+            )
         )
         self._index += 1
         self.note_published(message.header.stamp)
@@ -111,7 +120,7 @@ class AffectDashboardNode(Stage):
         """Show a group without its people, also where whoever publishes it names them."""
         assert self.dashboard is not None
         told = replace(group, face_ids=())
-        self.dashboard.show(FrameAffect(group.stamp_s, self._index, 0, 0, (), told))
+        self.dashboard.show(FrameAffect(group.stamp_s, self._index, 0, 0, (), told, self._epoch))
         self._index += 1
         self.health.published()
         return group.group_size

@@ -20,20 +20,17 @@ class History:
 
     def __init__(self) -> None:
         self._moments: deque[tuple[float, str]] = deque(maxlen=round(LENGTH_S * RATE_HZ))
-        self._newest_s, self._place = -math.inf, 0
+        self._epoch, self._place = 0, 0
 
     def __len__(self) -> int:
         return len(self._moments)
 
     def add(self, affect: FrameAffect) -> None:
-        """Keep what is said of a frame, if the last one kept is old enough.
-
-        A stream whose time jumps back begins anew: a video loops, or a bag is played again.
-        """
-        if affect.stamp_s < self._newest_s:
+        """Keep the results of a frame, if the last one kept is old enough; a new epoch starts empty."""
+        if affect.epoch != self._epoch:
+            self._epoch = affect.epoch
             self._moments.clear()
         place = math.floor(affect.stamp_s * RATE_HZ)
-        self._newest_s = affect.stamp_s
         if self._moments and place == self._place:
             return
         self._place = place

@@ -36,10 +36,10 @@ def run(stamps_s, curves, **config):
     return estimator.estimate()
 
 
-def feed(estimator, stamps_s, curves):
+def feed(estimator, stamps_s, curves, epoch=0):
     for index, stamp_s in enumerate(stamps_s):
         there = [face(name, curve[index]) for name, curve in curves.items() if not np.isnan(curve[index])]
-        estimator.add(there, float(stamp_s))
+        estimator.add(there, float(stamp_s), epoch)
 
 
 STAMPS_S = np.arange(0.0, 40.0, 1 / RATE_HZ)
@@ -217,10 +217,10 @@ def test_an_empty_room_is_known():
     assert (group.stamp_s, group.face_ids, group.pairs, group.stale) == (12.0, (), (), False)
 
 
-def test_a_time_that_goes_back_begins_anew():
+def test_a_new_epoch_starts_without_a_history():
     estimator = DynamicsEstimator(DynamicsConfig())
     feed(estimator, STAMPS_S, {"a": smiling(1, STAMPS_S), "b": smiling(1, STAMPS_S)})
-    feed(estimator, STAMPS_S[:600], {"a": smiling(2, STAMPS_S), "c": smiling(2, STAMPS_S - 0.3)})
+    feed(estimator, STAMPS_S[:600], {"a": smiling(2, STAMPS_S), "c": smiling(2, STAMPS_S - 0.3)}, epoch=1)
     group = estimator.estimate()
     assert group.face_ids == ("a", "c")
     assert group.window_s == pytest.approx(STAMPS_S[599])
