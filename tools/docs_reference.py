@@ -97,7 +97,7 @@ def _nodes() -> Iterator[dict[str, Node]]:
     try:
         for name, kind in _node_classes():
             node = kind(context=context, parameter_overrides=off)
-            found[_program_of(name)] = node
+            found[name] = node
             if hasattr(node, "trigger_configure") and "ros4hri" not in name:
                 node.trigger_configure()
                 node.trigger_activate()
@@ -122,10 +122,6 @@ def _node_classes() -> Iterator[tuple[str, type[Node]]]:
             ]
             if not required:  # image_publisher has options instead of parameters
                 yield each.name, kind
-
-
-def _program_of(module: str) -> str:
-    return {"ros4hri_publisher": "ros4hri", "ros4hri_input": "ros4hri_faces"}.get(module, module)
 
 
 # Topics.

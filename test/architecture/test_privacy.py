@@ -78,11 +78,11 @@ def publishers_of(kind: str) -> set[str]:
                 "ros/nodes/image_publisher.py",
                 "ros/tools/benchmark.py",
                 "ros/nodes/affect_overlay.py",
-                "ros/nodes/ros4hri_publisher.py",
+                "ros/nodes/ros4hri.py",
             },
         ),
         ("CompressedImage", {"ros/nodes/affect_overlay.py"}),
-        ("TrackedFaceArray", {"ros/nodes/face_tracker.py", "ros/nodes/ros4hri_input.py"}),
+        ("TrackedFaceArray", {"ros/nodes/face_tracker.py", "ros/nodes/ros4hri_faces.py"}),
     ],
 )
 def test_who_publishes_pictures_is_known(kind: str, expected: set[str]) -> None:

@@ -160,8 +160,8 @@ def test_the_picture_is_subscribed_while_a_browser_asks_for_it_and_passed_on(ros
     with browser(node) as other:
         ros.until(lambda: node.dashboard.clients == 1, "a browser")
         for _ in range(3):
-            node._follow_wishes()
-        assert node._pictures is None
+            node._follow_viewers()
+        assert node._images is None
         with browser(node, {"type": "picture", "on": True}) as curious:
             ros.until(lambda: pictures.get_subscription_count() == 1, "somebody subscribes the picture")
 
@@ -182,18 +182,18 @@ def test_without_leave_the_picture_is_not_subscribed(ros) -> None:
         publisher.publish(faces("a"))
         ros.until(lambda: curious.last, "a state")
         for _ in range(3):
-            node._follow_wishes()
-        assert node._pictures is None
+            node._follow_viewers()
+        assert node._images is None
 
 
 def test_what_is_no_jpeg_is_reported_and_not_passed_on(ros, monkeypatch) -> None:
     node = ros.start(AffectDashboardNode, PATIENT)
     shown = []
     monkeypatch.setattr(node.dashboard, "show_jpeg", shown.append)
-    node._on_picture(picture(b"\x89PNG", "png"))
+    node._on_image(picture(b"\x89PNG", "png"))
     assert not shown
     assert node.health._last_error == "affect_overlay/compressed must be JPEG, got 'png'"
-    node._on_picture(picture())
+    node._on_image(picture())
     assert shown == [JPEG]
 
 
@@ -262,7 +262,7 @@ def test_a_token_that_was_given_is_told_nowhere(ros, capfd, tmp_path, in_file) -
     assert not [each.msg for each in rosout if token in each.msg]
     shown = capfd.readouterr()
     assert token not in shown.out + shown.err
-    assert ("everybody on the graph can read" in shown.err + shown.out) is not in_file
+    assert ("every node can read" in shown.err + shown.out) is not in_file
 
 
 def test_the_latency_is_that_of_the_way_to_the_page(ros, ages_its_results) -> None:

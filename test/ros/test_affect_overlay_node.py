@@ -224,7 +224,7 @@ def test_compressed_images_are_taken_too(ros, picture) -> None:
     ("broken", "reason"),
     [
         ("encoding", "image encoding 'holographic' is not supported"),
-        ("size", "faces were found in one of 64 x 48"),
+        ("size", "faces were detected in an image of 64 x 48"),
     ],
 )
 def test_what_cannot_be_drawn_is_reported_and_the_next_is_drawn(ros, overlay, broken, reason) -> None:

@@ -155,7 +155,7 @@ def test_topics_reach_the_conditions_with_the_time_of_receipt(ros, listener) -> 
     assert "eva" in broad.feedback_message
     now["s"] += 0.9
     tree.tick_once()
-    assert behaviour.feedback_message == "nothing new"
+    assert behaviour.feedback_message == "no new results"
     assert present.status.name == "SUCCESS"
     now["s"] += 0.2
     tree.tick_once()
@@ -206,7 +206,7 @@ def test_the_program_starts_and_ends_cleanly() -> None:
     command = [sys.executable, "-m", "social_perception.ros.nodes.greeter"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as program:
         try:
-            assert "greeter waits for a smiling group" in program.stderr.readline()
+            assert "waiting for a smiling group" in program.stderr.readline()
             program.send_signal(signal.SIGINT)
             assert program.wait(60) == 0
             assert "Traceback" not in program.stderr.read()

@@ -136,7 +136,7 @@ def test_the_default_publishes_no_picture(ros, launched) -> None:
 def test_the_overlay_says_once_that_somebody_looks(kind, ros, launched, capfd) -> None:
     launched()
     topic = "affect_overlay" if kind is Image else "affect_overlay/compressed"
-    line = f"pictures are published on {ros.namespace}/affect_overlay, to which somebody subscribes"
+    line = f"images are published on {ros.namespace}/affect_overlay, which has a subscriber"
     assert line not in capfd.readouterr().err
     for _ in range(2):
         subscription = ros.node.create_subscription(kind, topic, lambda message: None, 1)

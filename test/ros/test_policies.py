@@ -378,7 +378,7 @@ class TestRos4Hri:
         return Names(namespace=ros.namespace, humans="humans")
 
     def test_what_is_published_is_what_may_be(self, ros) -> None:
-        from social_perception.ros.nodes.ros4hri_publisher import Ros4HriNode
+        from social_perception.ros.nodes.ros4hri import Ros4HriNode
 
         def somebody_comes(ros, node) -> None:
             publisher = ros.publisher(FaceAffectArray, "face_affect")
@@ -398,7 +398,7 @@ class TestRos4Hri:
     def test_what_is_read_is_what_may_be(self, ros) -> None:
         from hri_msgs.msg import IdsList
 
-        from social_perception.ros.nodes.ros4hri_input import Ros4HriFacesNode
+        from social_perception.ros.nodes.ros4hri_faces import Ros4HriFacesNode
 
         def somebody_comes(ros, node) -> None:
             publisher = ros.publisher(IdsList, "humans/faces/tracked")

@@ -20,8 +20,8 @@ from social_perception.core.errors import ConfigurationError, ImageError
 from social_perception.core.types import Box, Frame, Track
 from social_perception.perception.smile.crop import crop_faces
 from social_perception.ros.convert import crops_of, tracks_of
-from social_perception.ros.nodes.ros4hri_input import Ros4HriFacesNode
-from social_perception.ros.nodes.ros4hri_publisher import Ros4HriNode
+from social_perception.ros.nodes.ros4hri import Ros4HriNode
+from social_perception.ros.nodes.ros4hri_faces import Ros4HriFacesNode
 from social_perception.ros.support import ros4hri_values as values
 from social_perception.ros.support.images import decode, encode
 from social_perception.ros.support.messages import FaceAffectArray, TrackedFaceArray
@@ -469,7 +469,7 @@ def test_the_subscriptions_go_with_the_face(ros, photo) -> None:
 @pytest.mark.parametrize("bad", ["0abc", "a b", ""])
 def test_an_id_that_has_no_topics_is_left_out_and_reported(bad: str, ros) -> None:
     node = ros.start(Ros4HriFacesNode, {**HUMANS, "diagnostics_period_s": 0.1})
-    with pytest.raises(ImageError, match="is left out"):
+    with pytest.raises(ImageError, match="is dropped"):
         node.process(IdsList(header=header(100), ids=[bad, "abcde"]))
     base = f"{ros.namespace}/humans/faces"
     ros.until(lambda: ros.node.count_subscribers(f"{base}/abcde/roi"), "the other face")

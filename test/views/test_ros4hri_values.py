@@ -14,9 +14,9 @@ from social_perception.ros.support.ros4hri_values import (
     NormalizedRoi,
     action_units_of,
     is_topic_name,
-    tight_picture,
     topic_name,
-    unpadded,
+    without_margin,
+    without_padding,
 )
 
 NAN = math.nan
@@ -138,13 +138,13 @@ def test_ids_that_look_alike_get_different_names() -> None:
     assert len({topic_name(each) for each in ids}) == len(ids)
 
 
-def test_the_tight_picture_is_the_crop_without_its_margin() -> None:
+def test_the_without_margin_is_the_crop_without_its_margin() -> None:
     crop = np.zeros((96, 96, 3), np.uint8)
     crop[10:86, 10:86] = (10, 20, 30)  # 76 of 96 px: the box in a crop with a margin of 1.25
-    tight = tight_picture(crop, 1.25, 128)
+    tight = without_margin(crop, 1.25, 128)
     assert tight.shape == (128, 128, 3)
     assert (tight == (10, 20, 30)).all()
-    assert not (tight_picture(crop, 1.0, 128) == (10, 20, 30)).all()
+    assert not (without_margin(crop, 1.0, 128) == (10, 20, 30)).all()
 
 
 @pytest.mark.parametrize(
@@ -154,11 +154,11 @@ def test_the_tight_picture_is_the_crop_without_its_margin() -> None:
 def test_the_black_bars_are_taken_off(aspect: float, rows, columns) -> None:
     picture = np.zeros((128, 128, 3), np.uint8)
     picture[slice(*rows), slice(*columns)] = 77
-    inner = unpadded(picture, aspect)
+    inner = without_padding(picture, aspect)
     assert inner.shape[:2] == (rows[1] - rows[0], columns[1] - columns[0])
     assert (inner == 77).all()
 
 
 def test_what_is_not_black_is_no_bar() -> None:
     picture = np.full((128, 128, 3), 77, np.uint8)
-    assert unpadded(picture, 0.75).shape == (128, 128, 3)
+    assert without_padding(picture, 0.75).shape == (128, 128, 3)

@@ -1,8 +1,8 @@
-"""Node affect_dashboard: the people's smiles in, a live web page out.
+"""Node affect_dashboard: serves a live web page with the smiles of the people and the group.
 
-The picture is that of affect_overlay, which is a JPEG already. It is subscribed only where the
-parameter allows it, and only while a browser asks for it. Where the page is anonymous, the group is all
-that the node hears of.
+The images on the page are those of affect_overlay, which are JPEG already. They are subscribed only if the
+parameter picture enables them, and only while a browser requests them. In anonymous mode, the node
+subscribes to the group only.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from social_perception.ros.support.runner import run
 from social_perception.ros.support.stage import Stage
 from social_perception.views.web.server import Dashboard
 
-_WISHES_PERIOD_S = 0.25
+_VIEWERS_PERIOD_S = 0.25
 
 
 class AffectDashboardNode(Stage):
-    """Serves the page from configure to cleanup; while it is not active, the page says so."""
+    """Serves the page from configure to cleanup; while the node is not active, the page says so."""
 
     task = "smiles to web page"
 
     def __init__(self, **node_options: Any) -> None:
         self.dashboard: Dashboard | None = None
-        self._pictures: Subscription | None = None
+        self._images: Subscription[CompressedImage] | None = None
         self._group: GroupAffect | None = None
         self._index = self._epoch = 0
         super().__init__("affect_dashboard", (WebConfig, DashboardConfig), **node_options)
@@ -50,14 +50,12 @@ class AffectDashboardNode(Stage):
         self.dashboard = Dashboard(config, source, silent_after_s=silent_after_s, people=people)
         self.get_logger().info(f"web page: {self.dashboard.place}")
         if self.dashboard.has_new_token:
-            # Not logged: /rosout would tell everybody on the graph.
+            # Not logged: every node can subscribe to /rosout.
             print(f"web page with its token: {self.dashboard.url}", flush=True)
         if is_plain(config.token):
-            self.get_logger().warning(
-                "everybody on the graph can read the parameter token; @FILE keeps it from them"
-            )
+            self.get_logger().warning("every node can read the parameter token; use @FILE to keep it secret")
         if config.picture:
-            self.get_logger().warning("the web page shows the picture to every browser that asks for it")
+            self.get_logger().warning("the web page shows the images to every browser that requests them")
 
     def open(self) -> None:
         self._group = None
@@ -80,10 +78,10 @@ class AffectDashboardNode(Stage):
             origin="smile_intensity",
             in_worker=False,
         )
-        self.every(_WISHES_PERIOD_S, self._follow_wishes)
+        self.every(_VIEWERS_PERIOD_S, self._follow_viewers)
 
     def close(self) -> None:
-        self._end_pictures()
+        self._unsubscribe_images()
         if self.dashboard is not None:
             self.dashboard.say_stale("the node affect_dashboard is not active")
 
@@ -117,10 +115,10 @@ class AffectDashboardNode(Stage):
         return len(faces)
 
     def _show_group(self, group: GroupAffect) -> int:
-        """Show a group without its people, also where whoever publishes it names them."""
+        """Show a group without its people, even if the message contains their ids."""
         assert self.dashboard is not None
-        told = replace(group, face_ids=())
-        self.dashboard.show(FrameAffect(group.stamp_s, self._index, 0, 0, (), told, self._epoch))
+        anonymous = replace(group, face_ids=())
+        self.dashboard.show(FrameAffect(group.stamp_s, self._index, 0, 0, (), anonymous, self._epoch))
         self._index += 1
         self.health.published()
         return group.group_size
@@ -128,27 +126,27 @@ class AffectDashboardNode(Stage):
     def _on_group(self, message: GroupAffectMessage) -> None:
         self._group = group_of(message)
         if self._group.stale and self.dashboard is not None:
-            self.dashboard.say_stale("no new images, as group_affect says")
+            self.dashboard.say_stale("no new images, according to group_affect")
 
-    def _follow_wishes(self) -> None:
-        """Subscribe the picture as long as somebody looks at it."""
-        wanted = self.dashboard is not None and self.dashboard.wants_picture
-        if wanted and self._pictures is None:
-            self._pictures = self.create_subscription(
-                CompressedImage, "affect_overlay/compressed", self._on_picture, image_qos(reliable=False)
+    def _follow_viewers(self) -> None:
+        """Subscribe to the images while a browser requests them."""
+        requested = self.dashboard is not None and self.dashboard.wants_picture
+        if requested and self._images is None:
+            self._images = self.create_subscription(
+                CompressedImage, "affect_overlay/compressed", self._on_image, image_qos(reliable=False)
             )
-        elif not wanted:
-            self._end_pictures()
+        elif not requested:
+            self._unsubscribe_images()
 
-    def _end_pictures(self) -> None:
-        if self._pictures is not None:
-            self.destroy_subscription(self._pictures)
-            self._pictures = None
+    def _unsubscribe_images(self) -> None:
+        if self._images is not None:
+            self.destroy_subscription(self._images)
+            self._images = None
 
-    def _on_picture(self, message: CompressedImage) -> None:
-        self._guarded(lambda: self._show_picture(message))
+    def _on_image(self, message: CompressedImage) -> None:
+        self._guarded(lambda: self._show_image(message))
 
-    def _show_picture(self, message: CompressedImage) -> None:
+    def _show_image(self, message: CompressedImage) -> None:
         if self.dashboard is not None:
             self.dashboard.show_jpeg(_jpeg(message))
 
@@ -157,12 +155,12 @@ def _jpeg(message: CompressedImage) -> bytes:
     """The bytes of a JPEG.
 
     Raises:
-        ImageError: it is something else, which the page does not show.
+        ImageError: the image has another format, which the page cannot show.
     """
-    found = bytes(message.data)
-    if not found.startswith(b"\xff\xd8\xff"):
+    data = bytes(message.data)
+    if not data.startswith(b"\xff\xd8\xff"):
         raise ImageError(f"affect_overlay/compressed must be JPEG, got {message.format!r}")
-    return found
+    return data
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
-"""Node affect_overlay: the camera's images in, the same images with what was found drawn into them out.
+"""Node affect_overlay: publishes the camera's images with the results drawn into them.
 
-An image waits for the results that have its very stamp; those of another are never drawn. Nothing is
-subscribed while nobody looks.
+An image waits for the results with exactly its stamp; those of other images are never drawn. The node
+subscribes to its inputs only while the overlay has a subscriber.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from social_perception.views.overlay import draw_overlay
 from social_perception.views.traces import Traces
 
 _VIEWERS_PERIOD_S = 0.25
-_REMINDER_PERIOD_S = 1.0
+_REPEAT_PERIOD_S = 1.0
 _IMAGE_DEPTH = 5
-"""Images wait for their results anyway, so one that comes while another callback runs is welcome too."""
+"""Images wait for their results anyway, so those that arrive during another callback are useful too."""
 _MAX_GROUPS = 64
 _JPEG_FORMAT = "rgb8; jpeg compressed bgr8"
-"""As compressed_image_transport writes it."""
+"""As compressed_image_transport sets it."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
-    """An image to be drawn, and what there is to be drawn into it."""
+class _Drawing:
+    """An image with the results to be drawn into it."""
 
     image: Any
     result: FaceAffectArray | None
@@ -53,7 +53,8 @@ class _Picture:
 
     @property
     def header(self) -> Header:
-        return self.image.header
+        header: Header = self.image.header
+        return header
 
 
 class AffectOverlayNode(Stage):
@@ -66,7 +67,7 @@ class AffectOverlayNode(Stage):
         self._compressed: Any = None
         self._traces = Traces()
         self._heads = HeadWatch()
-        self._told_of_viewers = False
+        self._viewers_logged = False
         self._index = 0
         super().__init__("affect_overlay", (ImageInputConfig, OverlayConfig), **node_options)
         self._forget()
@@ -98,28 +99,26 @@ class AffectOverlayNode(Stage):
         self._traces = Traces(self._traces.span_s)
         self._heads = HeadWatch()
 
-    # In the executor's thread: what belongs together.
+    # In the executor's thread: matching images and results.
 
     def _follow_viewers(self) -> None:
-        """Subscribe as long as somebody looks."""
-        looked_at = any(each.get_subscription_count() > 0 for each in (self._raw, self._compressed))
-        if looked_at and self.input is None:
+        """Subscribe to the inputs while the overlay has a subscriber."""
+        viewed = any(each.get_subscription_count() > 0 for each in (self._raw, self._compressed))
+        if viewed and self.input is None:
             self._subscribe()
-        elif not looked_at and self.input is not None:
+        elif not viewed and self.input is not None:
             self.unsubscribe()
             self._forget()
-        elif looked_at:
-            self._remind()
+        elif viewed:
+            self._repeat()
 
     def _subscribe(self) -> None:
-        if not self._told_of_viewers:
-            self._told_of_viewers = True
+        if not self._viewers_logged:
+            self._viewers_logged = True
             topic = self.resolve_topic_name("affect_overlay")
             blurred = self.parameters[OverlayConfig].blur_faces
-            hidden = ", with the faces that are found hidden" if blurred else ""
-            self.get_logger().warning(
-                f"pictures are published on {topic}, to which somebody subscribes{hidden}"
-            )
+            hidden = ", with detected faces hidden" if blurred else ""
+            self.get_logger().warning(f"images are published on {topic}, which has a subscriber{hidden}")
         self.listen(FaceAffectArray, "face_affect", RESULT_QOS, self._on_faces)
         self.listen(GroupAffectMessage, "group_affect", RESULT_QOS, self._on_group)
         subscribe_images(self, _IMAGE_DEPTH)
@@ -128,52 +127,52 @@ class AffectOverlayNode(Stage):
         config = self.parameters[OverlayConfig]
         self.matcher = StampMatcher(config.max_wait_s, config.max_memory_mb * 1_000_000)
         self._groups: deque[GroupAffectMessage] = deque(maxlen=_MAX_GROUPS)
-        self._newest: _Picture | None = None
-        self._reminded_s = 0.0
+        self._newest: _Drawing | None = None
+        self._repeated_s = 0.0
 
     def admit(self, message: Image | CompressedImage) -> None:
         stamp_ns = nanoseconds(message.header.stamp)
-        self._pass_on(self.matcher.add_image(stamp_ns, message, len(message.data)))
+        self._put(self.matcher.add_image(stamp_ns, message, len(message.data)))
 
     def _on_faces(self, message: FaceAffectArray) -> None:
-        self._pass_on(self.matcher.add_result(nanoseconds(message.header.stamp), message))
+        self._put(self.matcher.add_result(nanoseconds(message.header.stamp), message))
 
     def _on_group(self, message: GroupAffectMessage) -> None:
         self._groups.append(message)
 
-    def _pass_on(self, match: Match | None) -> None:
-        """Let the worker draw; if it is still busy with another image, only the newest waits."""
+    def _put(self, match: Match | None) -> None:
+        """Hand an image over to the worker; while it draws another one, only the newest waits."""
         if match is None or self.worker is None:
             return
         if match.result is None:
-            self._newest = _Picture(match.image, None, None, f"no results for {match.missing_s:.1f} s")
+            self._newest = _Drawing(match.image, None, None, f"no results for {match.missing_s:.1f} s")
         else:
-            self._newest = _Picture(match.image, match.result, self._group_at(match.image.header.stamp))
+            self._newest = _Drawing(match.image, match.result, self._group_at(match.image.header.stamp))
         self.worker.put(self._newest)
 
     def _group_at(self, stamp: Time) -> GroupAffectMessage | None:
-        """The newest word on the group that is neither newer than an image nor much older."""
+        """The newest message about the group that is not newer than an image and not much older."""
         last_ns = nanoseconds(stamp)
         first_ns = last_ns - round(self.parameters[OverlayConfig].max_group_age_s * 1e9)
-        # The last of several with one stamp: a group can turn stale without a new image.
+        # The last of several with the same stamp: a group can become stale without a new image.
         known = [(nanoseconds(each.header.stamp), place) for place, each in enumerate(self._groups)]
         fitting = [each for each in known if first_ns <= each[0] <= last_ns]
         return self._groups[max(fitting)[1]] if fitting else None
 
-    def _remind(self) -> None:
-        """Show the last picture again, with a warning, while no images come."""
+    def _repeat(self) -> None:
+        """Publish the last image again, with a warning, while no images arrive."""
         if self._newest is None or self.input is None or self.worker is None:
             return
         silence_s = self.input.silence_s()
         if silence_s < self.parameters[NodeConfig].silent_after_s:
-            self._reminded_s = 0.0
-        elif silence_s >= self._reminded_s + _REMINDER_PERIOD_S:
-            self._reminded_s = silence_s
+            self._repeated_s = 0.0
+        elif silence_s >= self._repeated_s + _REPEAT_PERIOD_S:
+            self._repeated_s = silence_s
             self.worker.put(replace(self._newest, warning=f"no images for {silence_s:.1f} s"))
 
     # In the worker's thread: drawing.
 
-    def process(self, message: _Picture) -> int:
+    def process(self, message: _Drawing) -> int:
         config = self.parameters[OverlayConfig]
         image = decode(message.image)
         affect = self._affect(message, image)
@@ -194,17 +193,17 @@ class AffectOverlayNode(Stage):
         self.note_published(message.header.stamp)
         return len(affect.faces)
 
-    def _affect(self, picture: _Picture, image: ImageArray) -> FrameAffect:
+    def _affect(self, drawing: _Drawing, image: ImageArray) -> FrameAffect:
         height, width = image.shape[:2]
         faces: tuple[FaceAffect, ...] = ()
         group: GroupAffect | None = None
-        if picture.result is not None:
-            _check_size(picture.result, width, height)
-            faces = faces_of(picture.result)
-        if picture.group is not None:
-            group = group_of(picture.group)
+        if drawing.result is not None:
+            _check_size(drawing.result, width, height)
+            faces = faces_of(drawing.result)
+        if drawing.group is not None:
+            group = group_of(drawing.group)
         self._index += 1
-        return FrameAffect(seconds(picture.header.stamp), self._index, width, height, faces, group)
+        return FrameAffect(seconds(drawing.header.stamp), self._index, width, height, faces, group)
 
     def _publish(self, drawn: ImageArray, header: Header, quality: int) -> None:
         if self._raw.get_subscription_count() > 0:
@@ -219,18 +218,18 @@ def _check_size(result: FaceAffectArray, width: int, height: int) -> None:
     found_in = result.image_width, result.image_height
     if found_in != (width, height):
         raise ImageError(
-            f"the image is {width} x {height} px, but its faces were found in one of {found_in[0]} x "
-            f"{found_in[1]} px: remap image to the topic that face_tracker takes"
+            f"the image is {width} x {height} px, but its faces were detected in an image of {found_in[0]} x "
+            f"{found_in[1]} px: remap image to the topic that face_tracker subscribes to"
         )
 
 
 def _jpeg(image: ImageArray, quality: int) -> ImageArray:
-    done, found = cv2.imencode(
+    done, data = cv2.imencode(
         ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
     )
     if not done:
         raise ImageError("the overlay cannot be encoded as JPEG")
-    return np.asarray(found, np.uint8)
+    return np.asarray(data, np.uint8)
 
 
 def main(args: Sequence[str] | None = None) -> int:

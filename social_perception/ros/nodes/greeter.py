@@ -1,4 +1,4 @@
-"""Node greeter: an example of a behaviour tree that greets a group which smiles."""
+"""Node greeter: an example of a behaviour tree that greets a smiling group."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from social_perception.ros.support.runner import run
 
 
 class GreeterNode(Node):
-    """Ticks the tree of :mod:`social_perception.behaviours.greeting`; greets on the topic ``greeting``.
+    """Ticks the tree of :mod:`social_perception.behaviours.greeting` and publishes its greetings.
 
     Raises:
-        ConfigurationError: a parameter given at start is illegal.
+        ConfigurationError: the initial value of a parameter is invalid.
     """
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("greeter", **node_options)
         self.config = Parameters(self, (GreeterConfig,), lambda: None)[GreeterConfig]
         self._publisher = self.create_publisher(String, "greeting", RESULT_QOS)
-        namespace = f"{self.get_fully_qualified_name()}/affect"  # the blackboard is one for the process
+        namespace = f"{self.get_fully_qualified_name()}/affect"  # all trees of a process share one blackboard
         listen = AffectToBlackboard(clock=self._now_s, namespace=namespace)
         plan = GreetingPlan(
             smile_s=self.config.smile_s,
@@ -41,7 +41,7 @@ class GreeterNode(Node):
         self.tree = py_trees.trees.BehaviourTree(root)
         self.tree.setup(node=self)
         self.create_timer(1.0 / self.config.tick_rate_hz, self.tree.tick)
-        self.get_logger().info("greeter waits for a smiling group")
+        self.get_logger().info("waiting for a smiling group")
 
     def destroy_node(self) -> None:
         if hasattr(self, "tree"):
@@ -53,7 +53,7 @@ class GreeterNode(Node):
         self._publisher.publish(String(data=self.config.greeting))
 
     def _now_s(self) -> float:
-        return self.get_clock().now().nanoseconds * 1e-9
+        return float(self.get_clock().now().nanoseconds) * 1e-9
 
 
 def main(args: Sequence[str] | None = None) -> int:

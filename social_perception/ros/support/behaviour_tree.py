@@ -1,4 +1,4 @@
-"""What the perception publishes, for the trees of :mod:`social_perception.behaviours`."""
+"""Writes the published results to the blackboard of :mod:`social_perception.behaviours`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _THROTTLE_S = 5.0
 
 
 class AffectToBlackboard(py_trees.behaviour.Behaviour):
-    """Subscribes group_affect and face_affect and keeps the blackboard up to date with each tick.
+    """Subscribes to group_affect and face_affect and updates the blackboard with each tick.
 
-    It always succeeds: what is missing or stale makes the conditions fail, each with its reason. A message
-    that cannot be is left out, with a warning, so that what was said before it grows stale.
-    Put it first in a sequence at the root, so that it is ticked before those that read.
+    It always succeeds: missing or stale values make the conditions fail, each with its reason. An invalid
+    message is dropped with a warning, so that the values before it become stale. Put this behaviour first
+    in a sequence at the root, so that it is ticked before those that read.
 
     Args:
         name: of the behaviour.
-        clock: tells the time of receipt in s; the conditions must read the same.
+        clock: returns the time of receipt in s; the conditions must use the same clock.
         namespace: of the blackboard's keys.
     """
 
@@ -44,17 +44,18 @@ class AffectToBlackboard(py_trees.behaviour.Behaviour):
         self._clock = clock
         self._writer = AffectWriter(name, namespace)
         self._node: Node | None = None
-        self._subscriptions: list[Subscription] = []
+        self._subscriptions: list[Subscription[Any]] = []
         # Messages with the time of their receipt in s.
         self._group: tuple[GroupAffectMessage, float] | None = None
         self._faces: tuple[FaceAffectArray, float] | None = None
-        self._written_group, self._written_faces = self._group, self._faces
+        self._written_group: tuple[GroupAffectMessage, float] | None = None
+        self._written_faces: tuple[FaceAffectArray, float] | None = None
 
     def setup(self, **kwargs: Any) -> None:
         """Subscribe with ``node``, an rclpy node that the program spins.
 
         Raises:
-            KeyError: no node was given.
+            KeyError: the argument ``node`` is missing.
         """
         try:
             self._node = kwargs["node"]
@@ -68,15 +69,15 @@ class AffectToBlackboard(py_trees.behaviour.Behaviour):
             self._subscriptions.append(subscription)
 
     def update(self) -> py_trees.common.Status:
-        # Converted here and not in the callbacks: a tree ticks less often than images come. What is
-        # written stays in place, so that nothing is lost if a callback runs meanwhile.
+        # Converted here and not in the callbacks, because a tree ticks less often than images arrive. The
+        # messages stay in place, so that none is lost if a callback runs meanwhile.
         group, faces = self._group, self._faces
-        news = [group is not self._written_group, faces is not self._written_faces]
+        new = [group is not self._written_group, faces is not self._written_faces]
         self._written_group, self._written_faces = group, faces
-        self.feedback_message = "something new" if any(news) else "nothing new"
-        if group is not None and news[0]:
+        self.feedback_message = "new results" if any(new) else "no new results"
+        if group is not None and new[0]:
             self._write(lambda: self._writer.write_group(group_of(group[0]), group[1]))
-        if faces is not None and news[1]:
+        if faces is not None and new[1]:
             self._write(lambda: self._writer.write_faces(faces_of(faces[0]), faces[1]))
         return py_trees.common.Status.SUCCESS
 
@@ -84,7 +85,7 @@ class AffectToBlackboard(py_trees.behaviour.Behaviour):
         try:
             write()
         except MessageError as error:
-            self.feedback_message = f"left out what cannot be: {error}"
+            self.feedback_message = f"dropped an invalid message: {error}"
             if self._node is not None:
                 logger = self._node.get_logger()
                 logger.warning(self.feedback_message, throttle_duration_sec=_THROTTLE_S)

@@ -1,4 +1,4 @@
-"""Between ROS4HRI's messages (hri_msgs) and our values; hri_msgs is optional."""
+"""Conversion between ROS4HRI's messages (hri_msgs) and our values; hri_msgs is optional."""
 
 from __future__ import annotations
 
@@ -16,33 +16,43 @@ from social_perception.ros.support.ros4hri_values import NormalizedRoi, action_u
 
 try:
     from hri_msgs.msg import Expression, FacialActionUnits, IdsList, NormalizedRegionOfInterest2D
-except ImportError as error:
-    raise MissingDependencyError(
-        "the messages of ROS4HRI are not installed: apt install ros-$ROS_DISTRO-hri-msgs, or build "
-        "hri_msgs in your workspace and source it"
-    ) from error
+except ImportError:
+    Expression = FacialActionUnits = IdsList = NormalizedRegionOfInterest2D = None
 
 __all__ = ["Expression", "FacialActionUnits", "IdsList", "NormalizedRegionOfInterest2D"]
 
 _UNITS = 99
 
 
+def require_hri_msgs() -> None:
+    """Check that hri_msgs is installed.
+
+    Raises:
+        MissingDependencyError: it is not.
+    """
+    if IdsList is None:
+        raise MissingDependencyError(
+            "the messages of ROS4HRI are not installed: apt install ros-$ROS_DISTRO-hri-msgs, or build "
+            "hri_msgs in your workspace and source it"
+        )
+
+
 def expression_message(header: Header, smile: Smile) -> Expression | None:
-    """The expression that a smile tells of; None while it is not valid."""
-    told = CoreExpression.of_smile(smile)
-    if told is None:
+    """The expression of a smile; None while the smile is not valid."""
+    values = CoreExpression.of_smile(smile)
+    if values is None:
         return None
     return Expression(
         header=header,
-        expression=told.name,
-        valence=told.valence,
-        arousal=told.arousal,
-        confidence=told.confidence,
+        expression=values.name,
+        valence=values.valence,
+        arousal=values.arousal,
+        confidence=values.confidence,
     )
 
 
 def action_units_message(header: Header, smile: Smile) -> FacialActionUnits | None:
-    """The action units of a smile, the others NaN with confidence 0; None while it is not valid."""
+    """The action units of a smile; other units are NaN with confidence 0. None while it is not valid."""
     units = action_units_of(smile)
     if not units:
         return None
@@ -53,24 +63,25 @@ def action_units_message(header: Header, smile: Smile) -> FacialActionUnits | No
 
 
 def roi_message(header: Header, roi: NormalizedRoi) -> NormalizedRegionOfInterest2D:
-    """A face's rectangle."""
+    """A face's rectangle as a message."""
     return NormalizedRegionOfInterest2D(
         header=header, xmin=roi.left, ymin=roi.top, xmax=roi.right, ymax=roi.bottom, c=roi.confidence
     )
 
 
 def roi_of(message: NormalizedRegionOfInterest2D) -> NormalizedRoi:
-    """The rectangle of a message, clipped to the image; a confidence outside [0, 1] is brought inside.
+    """The rectangle of a message, clipped to the image, with its confidence clipped to [0, 1].
 
     Raises:
-        ImageError: it is empty, or a number is none.
+        ImageError: it is empty, or a value is NaN.
     """
-    edges = (min(max(edge, 0.0), 1.0) for edge in (message.xmin, message.ymin, message.xmax, message.ymax))
-    return NormalizedRoi(*edges, confidence=min(max(message.c, 0.0), 1.0))
+    values = (message.xmin, message.ymin, message.xmax, message.ymax, message.c)
+    left, top, right, bottom, confidence = (min(max(float(each), 0.0), 1.0) for each in values)
+    return NormalizedRoi(left, top, right, bottom, confidence)
 
 
-def picture_message(header: Header, picture: ImageArray) -> Image:
-    """A face's RGB picture; in the order of channels that other nodes of ROS4HRI use."""
-    message = encode(picture[..., ::-1], header)
+def cropped_message(header: Header, image: ImageArray) -> Image:
+    """A face's RGB image, with the channel order that other ROS4HRI nodes use."""
+    message = encode(image[..., ::-1], header)
     message.encoding = "bgr8"
     return message

@@ -1,6 +1,6 @@
-"""What ROS4HRI (REP-155) is told of a face, and what it tells: values and pictures, without ROS.
+"""The values and images of faces in ROS4HRI (REP-155), without ROS.
 
-docs/ros4hri.md says the same for readers, with the limits.
+docs/ros4hri.md describes the mapping and its limits for users.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _LONGEST_NAME = 64
 
 
 def is_topic_name(text: str) -> bool:
-    """Tell whether an id can be a part of a topic's name: letters, digits and ``_``, first a letter."""
+    """Whether an id is valid in a topic name: a letter, then letters, digits and ``_``."""
     return len(text) <= _LONGEST_NAME and _NAME.fullmatch(text) is not None
 
 
 def topic_name(face_id: str) -> str:
-    """The id as ROS4HRI gets it: itself if it can be a part of a topic's name, else one made from it.
+    """The id that is published: the face's own if it is valid in a topic name, otherwise one derived from it.
 
-    The same id always gets the same name, and two ids get different ones.
+    The same id always results in the same name, different ids in different names.
     """
     if is_topic_name(face_id):
         return face_id
@@ -46,9 +46,10 @@ def topic_name(face_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class NormalizedRoi:
-    """A rectangle in shares of the image's width and height; fields as in NormalizedRegionOfInterest2D.
+    """A rectangle as fractions of the image's width and height, as in NormalizedRegionOfInterest2D.
 
-    ``confidence`` is in [0, 1]; 0 means not seen in this image, and the rectangle is a prediction.
+    ``confidence`` is in [0, 1]; 0 means that the face is not seen in this image and the rectangle is a
+    prediction.
     """
 
     left: float
@@ -71,16 +72,16 @@ class NormalizedRoi:
         """The part of a box in px that is inside the image.
 
         Raises:
-            ImageError: nothing of it is inside.
+            ImageError: no part is inside.
         """
         left, right = (min(max(edge / width, 0.0), 1.0) for edge in (box.left, box.right))
         top, bottom = (min(max(edge / height, 0.0), 1.0) for edge in (box.top, box.bottom))
         return cls(left, top, right, bottom, float(seen))
 
     def box(self, width: int, height: int) -> Box:
-        """The rectangle in px of an image of this size, to a hundredth.
+        """The rectangle in px of an image of this size, rounded to 0.01 px.
 
-        What float32 adds to whole px would move the edges of a crop by one.
+        The rounding errors of float32 would otherwise move the edges of a crop by one px.
         """
         left, right = (round(edge * width, 2) for edge in (self.left, self.right))
         top, bottom = (round(edge * height, 2) for edge in (self.top, self.bottom))
@@ -98,18 +99,18 @@ class Expression:
 
     @classmethod
     def of_smile(cls, smile: Smile) -> Expression | None:
-        """What a smile says of the expression; None while it is not valid.
+        """The expression of a smile; None while the smile is not valid.
 
-        A smile from Low on is ``happy``, none is ``neutral``, and the confidence is the probability of
-        that. Valence is the intensity: between 0 and 1, as the network knows no negative expression.
-        Of arousal it knows nothing.
+        A smile of level Low or higher is ``happy``, otherwise the expression is ``neutral``; the
+        confidence is the probability of that. Valence is the intensity, in [0, 1], because the network
+        does not recognise negative expressions. Arousal is unknown.
         """
         if not smile.valid or smile.level is SmileLevel.UNKNOWN:
             return None
         neutral = smile.probabilities[0]
         smiles = smile.level is not SmileLevel.NEUTRAL
-        confidence = _share(1.0 - neutral if smiles else neutral)
-        return cls(HAPPY if smiles else NEUTRAL, _share(smile.intensity), math.nan, confidence)
+        confidence = _clipped(1.0 - neutral if smiles else neutral)
+        return cls(HAPPY if smiles else NEUTRAL, _clipped(smile.intensity), math.nan, confidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,25 +123,25 @@ class ActionUnit:
 
 
 def action_units_of(smile: Smile) -> tuple[ActionUnit, ...]:
-    """The facial action units that a smile tells of; none while it is not valid.
+    """The facial action units of a smile; empty while the smile is not valid.
 
-    The lip corner puller alone: its intensity is the smile's, its confidence the probability of the
-    smile's level. Cheeks are raised in most broad smiles, but whether they are is what tells a felt
-    smile from a posed one, and one intensity cannot tell both.
+    Only the lip corner puller: its intensity is that of the smile, its confidence the probability of the
+    smile's level. The cheek raiser, which distinguishes felt from posed smiles, cannot be derived from
+    the intensity of the smile.
     """
     if not smile.valid or smile.level is SmileLevel.UNKNOWN:
         return ()
-    confidence = _share(smile.probabilities[smile.level])
-    return (ActionUnit(LIP_CORNER_PULLER, _share(smile.intensity), confidence),)
+    confidence = _clipped(smile.probabilities[smile.level])
+    return (ActionUnit(LIP_CORNER_PULLER, _clipped(smile.intensity), confidence),)
 
 
-def _share(value: float) -> float:
-    """A probability or intensity that rounding may have carried out of [0, 1]."""
+def _clipped(value: float) -> float:
+    """A probability or intensity, clipped to [0, 1] after rounding errors."""
     return min(max(value, 0.0), 1.0)
 
 
-def tight_picture(crop: ImageArray, margin: float, size_px: int) -> ImageArray:
-    """The face without the margin of our crop.
+def without_margin(crop: ImageArray, margin: float, size_px: int) -> ImageArray:
+    """The face of a crop, without its margin.
 
     Args:
         crop: (S, S, 3) uint8, a square around the face's box.
@@ -155,28 +156,28 @@ def tight_picture(crop: ImageArray, margin: float, size_px: int) -> ImageArray:
     return np.asarray(cv2.resize(crop[border : side - border, border : side - border], (size_px, size_px)))
 
 
-def unpadded(picture: ImageArray, aspect: float) -> ImageArray:
-    """The face's rectangle within a ``cropped`` picture, which is filled up with black to a fixed size.
+def without_padding(image: ImageArray, aspect: float) -> ImageArray:
+    """The face's rectangle in a ``cropped`` image, which is padded with black to a fixed size.
 
     Args:
-        picture: (H, W, 3) uint8.
+        image: (H, W, 3) uint8.
         aspect: width of the rectangle over its height, in px of the source image.
 
     Returns:
-        The part of this aspect in the middle if all around it is black, else the whole picture.
+        The centred part of this aspect ratio if the rest is black, otherwise the whole image.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     inner_width = min(width, max(1, round(height * aspect)))
     inner_height = min(height, max(1, round(width / aspect)))
     left, top = (width - inner_width) // 2, (height - inner_height) // 2
     right, bottom = left + inner_width, top + inner_height
-    # Whoever scaled the face may have rounded otherwise: one line at each edge is not looked at.
+    # The sender may have rounded differently: one line at each edge is ignored.
     bars = (
-        picture[: max(top - 1, 0)],
-        picture[bottom + 1 :],
-        picture[:, : max(left - 1, 0)],
-        picture[:, right + 1 :],
+        image[: max(top - 1, 0)],
+        image[bottom + 1 :],
+        image[:, : max(left - 1, 0)],
+        image[:, right + 1 :],
     )
     if any(bar.any() for bar in bars):
-        return picture
-    return picture[top:bottom, left:right]
+        return image
+    return image[top:bottom, left:right]

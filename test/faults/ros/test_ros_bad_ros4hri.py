@@ -13,8 +13,8 @@ pytest.importorskip("hri_msgs.msg", reason="hri_msgs is not installed (apt insta
 
 from hri_msgs.msg import IdsList, NormalizedRegionOfInterest2D
 
-from social_perception.ros.nodes.ros4hri_input import Ros4HriFacesNode
-from social_perception.ros.nodes.ros4hri_publisher import Ros4HriNode
+from social_perception.ros.nodes.ros4hri import Ros4HriNode
+from social_perception.ros.nodes.ros4hri_faces import Ros4HriFacesNode
 from test.faults.ros import ros_bad_messages as messages
 from test.faults.ros.ros_probe import Probe
 
