@@ -6,6 +6,7 @@ from factories import affect, face, group
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -52,11 +53,11 @@ def face(
     box: Box = BOX,
     visible: bool = True,
     position: Position | None = None,
+    further: Sequence[object] = (),
 ) -> FaceAffect:
-    """A followed face that smiles; ``intensity`` None: it was never scored."""
-    return FaceAffect(
-        track(name, box, visible=visible, position=position), Signals(smile(intensity, valid=valid))
-    )
+    """A followed face that smiles and has further signals; ``intensity`` None: it was never scored."""
+    signals = Signals(smile(intensity, valid=valid), *further)
+    return FaceAffect(track(name, box, visible=visible, position=position), signals)
 
 
 def group(size: int = 2, **changes: Any) -> GroupAffect:

@@ -118,7 +118,10 @@ class Field:
         """The value with its unit for people; ``-`` where it is unknown."""
         if not self.is_known(value):
             return "-"
-        return f"{format(value, self.display)} {self.unit}".rstrip()
+        if self.type is bool:
+            return "yes" if value else "no"
+        shown = format(value, self.display).replace("%", " %")
+        return f"{shown} {self.unit}".rstrip()
 
     def check(self, value: Any, where: str, *, may_be_unknown: bool = False) -> None:
         """Check a value that another program sent.

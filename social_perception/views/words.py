@@ -15,7 +15,8 @@ def number(value: float) -> str:
 
 def signed(value: float) -> str:
     """Two digits with their sign, or ``-`` for what cannot be known."""
-    return "-" if math.isnan(value) else f"{value:+.2f}"
+    # Adding 0 turns the -0.0 of a small negative value into 0.0.
+    return "-" if math.isnan(value) else f"{round(value, 2) + 0.0:+.2f}"
 
 
 def percent(value: float) -> str:

@@ -111,8 +111,10 @@ def test_the_web_page_is_sent_values_labels_and_units(affects) -> None:
         50,
         2,
     )
-    assert {"key": "yawn", "label": "yawn", "unit": "mm"} in fields_shown()["face"]
-    assert {"key": "tiredness", "label": "tiredness", "unit": "%"} in fields_shown()["group"]
+    yawn = {"key": "yawn", "label": "yawn", "unit": "mm", "display": ".1f"}
+    tiredness = {"key": "tiredness", "label": "tiredness", "unit": "%", "display": ".0f"}
+    assert yawn in fields_shown()["face"]
+    assert tiredness in fields_shown()["group"]
 
 
 def test_the_terminal_shows_it(affects) -> None:

@@ -13,19 +13,20 @@ import factories
 import pytest
 
 from social_perception.core.config import WebConfig
+from social_perception.core.signals import Signals
 from social_perception.core.types import Box, Smile, SmileLevel
 
 WIDTH, HEIGHT = 1280, 720
 
 
-def person(name, x=0.5, y=0.5, intensity=0.0, *, size=0.08, visible=True):
+def person(name, x=0.5, y=0.5, intensity=0.0, *, size=0.08, visible=True, further=()):
     """A face with its centre at a share of the picture; intensity None: not known yet."""
     width = size * WIDTH
     box = Box(x * WIDTH - width / 2, y * HEIGHT - width / 2, width, width)
-    return factories.face(name, intensity, box=box, visible=visible)
+    return factories.face(name, intensity, box=box, visible=visible, further=further)
 
 
-def affect_of(stamp_s, people, *, trend=0.0, synchrony=math.nan, stale=False):
+def affect_of(stamp_s, people, *, trend=0.0, synchrony=math.nan, stale=False, further=()):
     """A frame's affect; the group's numbers are the plain means of those known."""
     known = [face[Smile].intensity for face in people if face[Smile].valid]
     mean = sum(known) / len(known) if known else math.nan
@@ -43,6 +44,7 @@ def affect_of(stamp_s, people, *, trend=0.0, synchrony=math.nan, stale=False):
         window_s=5.0,
         face_ids=tuple(face.track.id for face in people),
         stale=stale,
+        signals=Signals(*further),
     )
     return factories.affect(
         *people, stamp_s=stamp_s, index=round(30 * stamp_s), size=(WIDTH, HEIGHT), group=group

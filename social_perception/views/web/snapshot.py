@@ -77,12 +77,12 @@ def _values(subject: Subject, signals: FaceAffect | GroupAffect) -> dict[str, An
 
 
 def fields_shown() -> dict[str, list[dict[str, str]]]:
-    """What the page's state holds besides smiles: for each subject the key, label and unit of its values."""
+    """How the page shows the single values of its state besides those of smiles, for each subject."""
     return {
         subject.value: [
-            {"key": each.key, "label": each.label, "unit": each.unit}
+            {"key": each.key, "label": each.label, "unit": each.unit, "display": each.display}
             for one, each in fields_of(subject)
-            if each.key and one.kind not in (Smile, GroupAffect)
+            if each.key and each.type is not tuple and one.kind not in (Smile, GroupAffect)
         ]
         for subject in (Subject.FACE, Subject.GROUP)
     }

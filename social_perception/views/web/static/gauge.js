@@ -1,7 +1,7 @@
 // The group's gauge: a half circle of the four levels' bands, a needle, and the figures below.
 
-import { approach, byName, reducedMotion, setAttribute, setText, svg } from "./dom.js";
-import { LEVEL_WORDS, levelName, levelWord, NOT_KNOWN, percent, signed, trendWord, twoDigits } from "./words.js";
+import { approach, byName, html, reducedMotion, setAttribute, setText, svg } from "./dom.js";
+import { LEVEL_WORDS, levelName, levelWord, NOT_KNOWN, percent, signed, trendWord, twoDigits, UNKNOWN } from "./words.js";
 
 /** Levels are the nearest thirds: their borders lie halfway between. */
 const BORDERS = [0, 1 / 6, 1 / 2, 5 / 6, 1];
@@ -42,10 +42,23 @@ export class Gauge {
         this.pivot,
       ),
     );
+    this.further = [];
     this.target = null;
     this.shown = 0;
     this.request = 0;
     this.last = 0;
+  }
+
+  /** Makes an entry for each further value of the group. */
+  setFields(fields) {
+    for (const { element } of this.further) element.remove();
+    this.further = fields.map(({ label }) => {
+      const [name, value] = [html("dt"), html("dd")];
+      setText(name, label);
+      setText(value, UNKNOWN);
+      return { element: html("div", { class: "group-further" }, name, value), value };
+    });
+    byName("group-figures").append(...this.further.map(({ element }) => element));
   }
 
   /** Takes the group of a state; null is a group of which nothing is known. */
@@ -75,6 +88,10 @@ export class Gauge {
     setText(byName("group-smiling"), percent(group?.valid ? known(group.smiling) : null));
     setText(byName("group-spread"), group?.valid && group.dispersion !== null ? twoDigits(group.dispersion) : NOT_KNOWN);
     setText(byName("group-synchrony"), signed(known(group?.synchrony ?? null)));
+    this.further.forEach(({ value }, number) => {
+      const { text, unit } = group?.further[number] ?? { text: UNKNOWN, unit: "" };
+      setText(value, text === UNKNOWN ? text : `${text} ${unit}`.trim());
+    });
   }
 
   #arrow(trend) {

@@ -1,4 +1,6 @@
-// What the server says, checked: a message is either wholly understood or ignored with a warning.
+// The server's messages, checked: one that is not valid is ignored with a warning.
+
+import { valueText } from "./words.js";
 
 const MAX_FACES = 1000;
 
@@ -8,13 +10,18 @@ const shareOrNull = (value) => (isNumber(value) ? Math.min(1, Math.max(0, value)
 const textOr = (value, other) => (typeof value === "string" ? value : other);
 const isLevel = (value) => Number.isInteger(value) && value >= 0 && value <= 3;
 
+/** The values of signals that the page has no special view for, by whom they describe. */
+export const NO_SIGNALS = { face: [], group: [] };
+
 /**
- * The message in a text frame, or null for one that cannot be understood.
+ * The message in a text frame, or null for an invalid one.
  *
- * A state's faces have an id, x, y, size (shares of the image) and intensity (0..1 or null); a face
- * that cannot be understood is left out, and so is the second of two with one id.
+ * A state's faces have an id, x, y, size (shares of the image) and intensity (0..1 or null); an invalid
+ * face is dropped, and so is the second of two with one id.
+ *
+ * @param signals those of the connection's hello: which further values a face and the group have
  */
-export function parseMessage(text) {
+export function parseMessage(text, signals = NO_SIGNALS) {
   let message;
   try {
     message = JSON.parse(text);
@@ -24,7 +31,7 @@ export function parseMessage(text) {
   if (message === null || typeof message !== "object") return refused("no object", text);
   if (message.type === "hello") return hello(message);
   if (message.type === "state") {
-    if (message.t === null || isNumber(message.t)) return state(message);
+    if (message.t === null || isNumber(message.t)) return state(message, signals);
     return refused("no time", text);
   }
   return refused("unknown type", text);
@@ -44,8 +51,32 @@ function hello(message) {
     pictureAllowed: message.picture_allowed === true,
     pictureReason: textOr(message.picture_reason, ""),
     people: message.people !== false,
+    signals: { face: fields(message.signals?.face), group: fields(message.signals?.group) },
     history: samples.map(sample).filter(Boolean),
   };
+}
+
+/** The declarations of further values: key in a state, label, unit and display format. */
+function fields(entries) {
+  const known = (Array.isArray(entries) ? entries : []).filter(
+    (entry) => typeof entry?.key === "string" && typeof entry.label === "string",
+  );
+  return known.map(({ key, label, unit, display }) => ({
+    key,
+    label,
+    unit: textOr(unit, ""),
+    display: textOr(display, ""),
+  }));
+}
+
+/** The further values of a face or the group as text, in the order of their declarations. */
+function further(entry, declared) {
+  return declared.map(({ key, label, unit, display }) => {
+    const value = Object.hasOwn(entry, key) ? entry[key] : null;
+    const valid = value === null || typeof value === "boolean" || isNumber(value);
+    if (!valid) refused(`${key} is no finite number, boolean or null`, JSON.stringify(value));
+    return { label, unit, text: valueText(valid ? value : null, display) };
+  });
 }
 
 function sample(entry) {
@@ -55,10 +86,10 @@ function sample(entry) {
   return { t, group: shareOrNull(group), people: new Map(known.slice(0, MAX_FACES)) };
 }
 
-function state(message) {
+function state(message, signals) {
   const faces = new Map();
   for (const entry of Array.isArray(message.faces) ? message.faces.slice(0, MAX_FACES) : []) {
-    const known = face(entry);
+    const known = face(entry, signals.face);
     if (known && !faces.has(known.id)) faces.set(known.id, known);
   }
   return {
@@ -69,11 +100,11 @@ function state(message) {
     stale: message.stale === true,
     message: textOr(message.message, ""),
     faces: [...faces.values()],
-    group: group(message.group),
+    group: group(message.group, signals.group),
   };
 }
 
-function face(entry) {
+function face(entry, declared) {
   const { id, x, y, size } = entry ?? {};
   if (typeof id !== "string" || id === "" || ![x, y, size].every(isNumber)) {
     return refused("no face", JSON.stringify(entry));
@@ -88,10 +119,11 @@ function face(entry) {
     intensity: valid ? shareOrNull(entry.intensity) : null,
     level: valid ? entry.level : null,
     visible: entry.visible !== false,
+    further: further(entry, declared),
   };
 }
 
-function group(entry) {
+function group(entry, declared) {
   if (entry === null || typeof entry !== "object") return null;
   return {
     size: Math.max(0, numberOr(entry.size, 0)),
@@ -103,5 +135,6 @@ function group(entry) {
     trend: numberOr(entry.trend, null),
     synchrony: numberOr(entry.synchrony, null),
     stale: entry.stale === true,
+    further: further(entry, declared),
   };
 }

@@ -7,7 +7,7 @@ import { byName, setText } from "./dom.js";
 import { Gauge } from "./gauge.js";
 import { History } from "./history.js";
 import { markOf } from "./marks.js";
-import { parseMessage } from "./messages.js";
+import { NO_SIGNALS, parseMessage } from "./messages.js";
 import { Picture } from "./picture.js";
 import { Speech } from "./speech.js";
 import { Stage } from "./stage.js";
@@ -44,12 +44,13 @@ const controls = new Controls({
 });
 
 let version = "";
+let signals = NO_SIGNALS;
 let state = null;
 let link = { phase: "connecting", seconds: 0 };
 
 function take(data) {
   if (data instanceof Blob) return picture.show(data);
-  const message = parseMessage(data);
+  const message = parseMessage(data, signals);
   if (message?.type === "hello") greet(message);
   if (message?.type === "state") takeState(message);
 }
@@ -61,6 +62,8 @@ function greet(hello) {
   setText(byName("source"), shortName(hello.source));
   // Where nothing is said of single people, the style sheet leaves out what would show them.
   document.documentElement.dataset.people = hello.people ? "shown" : "none";
+  signals = hello.signals;
+  gauge.setFields(signals.group);
   history.reset(hello.history);
   controls.allowPicture(hello.pictureAllowed, hello.pictureReason);
   picture.tell();

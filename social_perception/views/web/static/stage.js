@@ -2,15 +2,17 @@
 
 import { approach, html, reducedMotion, setText } from "./dom.js";
 import { Emoji } from "./emoji.js";
-import { levelName, twoDigits } from "./words.js";
+import { furtherWords, levelName, twoDigits } from "./words.js";
 
 /** More people than this are shown smaller and without captions. */
-const CROWD = 40;
+const MANY = 40;
+/** More people than this have no further values in their captions, which would cover other faces. */
+const SEVERAL = 4;
 
 const MOVE_S = 0.12;
 const FADE_S = 0.15;
 const LEAST_PX = 44;
-const LEAST_CROWD_PX = 16;
+const LEAST_OF_MANY_PX = 16;
 const LARGEST_SHARE = 0.42;
 /** A face's box is narrower than the head. */
 const HEAD_WIDTHS = 1.3;
@@ -27,7 +29,9 @@ class Person {
     this.bar = html("span", { class: "bar-fill" });
     setText(this.name, id);
     const line = html("span", { class: "person-line" }, mark, this.name, this.value);
-    this.caption = html("span", { class: "caption" }, line, html("span", { class: "bar" }, this.bar));
+    this.further = html("span", { class: "person-further", hidden: "" });
+    const bar = html("span", { class: "bar" }, this.bar);
+    this.caption = html("span", { class: "caption" }, line, bar, this.further);
     this.element = html("div", { class: "person" }, this.emoji.element, this.caption);
     this.element.dataset.id = id;
     this.shown = null;
@@ -43,6 +47,8 @@ class Person {
     this.element.dataset.visible = String(face.visible);
     setText(this.value, twoDigits(face.intensity));
     this.bar.style.setProperty("width", `${100 * (face.intensity ?? 0)}%`);
+    this.further.hidden = face.further.length === 0;
+    setText(this.further, face.further.map(furtherWords).join(" "));
   }
 
   /**
@@ -123,8 +129,9 @@ export class Stage {
     this.frame.style.setProperty("--aspect", String(aspect));
     for (const person of this.people.values()) person.leaving = true;
     for (const face of faces) this.#person(face.id).update(face);
-    this.frame.classList.toggle("crowd", faces.length > CROWD);
-    this.crowd = faces.length > CROWD;
+    this.isMany = faces.length > MANY;
+    this.frame.classList.toggle("many", this.isMany);
+    this.frame.classList.toggle("several", faces.length > SEVERAL);
     this.animate();
   }
 
@@ -179,12 +186,12 @@ export class Stage {
     const { width, height } = this.area;
     const seen = Math.min(width, height * this.aspect);
     const headPx = face.size * seen;
-    const least = this.crowd ? LEAST_CROWD_PX : LEAST_PX;
+    const least = this.isMany ? LEAST_OF_MANY_PX : LEAST_PX;
     const wanted = headPx * (this.withPicture ? PICTURE_SCALE : HEAD_WIDTHS);
     const largest = this.withPicture ? LARGEST_ON_PICTURE_PX : LARGEST_SHARE * height;
     const size = Math.min(largest, Math.max(least, wanted));
-    const captionPx = this.crowd ? 0 : person.caption.offsetHeight + 4;
-    const halfWidth = Math.max(size, this.crowd ? 0 : person.caption.offsetWidth) / 2 + 4;
+    const captionPx = this.isMany ? 0 : person.caption.offsetHeight + 4;
+    const halfWidth = Math.max(size, this.isMany ? 0 : person.caption.offsetWidth) / 2 + 4;
     let [x, y] = [(this.mirrored ? 1 - face.x : face.x) * width, face.y * height];
     if (this.withPicture) {
       const above = y - headPx * 0.65 - captionPx - size / 2;

@@ -1,7 +1,7 @@
 // Everybody in view as a table, and the stage in words: the same for those who do not see it.
 
 import { html, setText } from "./dom.js";
-import { byId, faceWords, groupWords, levelName, levelWord, placeWord, twoDigits } from "./words.js";
+import { byId, faceWords, furtherWords, groupWords, levelName, levelWord, placeWord, twoDigits } from "./words.js";
 
 /** In a description, more people than this are counted only; the table has them all. */
 const MOST_DESCRIBED = 12;
@@ -17,16 +17,17 @@ export class PeopleTable {
     const present = new Set(sorted.map((face) => face.id));
     for (const [id, row] of this.rows) {
       if (present.has(id)) continue;
-      row.element.remove();
+      row.remove();
       this.rows.delete(id);
     }
-    let before = null;
+    let next = this.body.firstChild;
     for (const face of sorted) {
       const row = this.#row(face.id);
-      const place = before === null ? this.body.firstChild : before.nextSibling;
-      if (place !== row.element) this.body.insertBefore(row.element, place);
       row.update(face, mirrored);
-      before = row.element;
+      for (const element of row.elements) {
+        if (next === element) next = next.nextSibling;
+        else this.body.insertBefore(element, next);
+      }
     }
     this.empty.hidden = sorted.length > 0;
     setText(this.count, String(sorted.length));
@@ -49,7 +50,15 @@ class Row {
     const bar = html("span", { class: "bar", "aria-hidden": "true" }, this.bar);
     this.place = html("td", {});
     const head = html("th", { scope: "row" }, mark, name);
-    this.element = html("tr", {}, head, this.level, html("td", { class: "row-intensity" }, this.number, bar), this.place);
+    const intensity = html("td", { class: "row-intensity" }, this.number, bar);
+    this.element = html("tr", {}, head, this.level, intensity, this.place);
+    this.further = html("td", { colspan: this.element.cells.length });
+    this.furtherElement = html("tr", { class: "further" }, this.further);
+    this.elements = [this.element];
+  }
+
+  remove() {
+    for (const element of this.elements) element.remove();
   }
 
   update(face, mirrored) {
@@ -59,6 +68,8 @@ class Row {
     setText(this.number, twoDigits(face.intensity));
     this.bar.style.setProperty("width", `${100 * (face.intensity ?? 0)}%`);
     setText(this.place, placeWord(mirrored ? 1 - face.x : face.x));
+    setText(this.further, face.further.map(furtherWords).join(", "));
+    if (face.further.length > 0) this.elements = [this.element, this.furtherElement];
   }
 }
 
@@ -67,7 +78,7 @@ function stageWords(faces, group, mirrored) {
   const view = mirrored ? "as in a mirror" : "as the camera sees them";
   const named = faces.slice(0, faces.length > MOST_DESCRIBED ? 0 : faces.length);
   const each = named.map(
-    (face) => `${face.id}: ${faceWords(face)}, ${placeWord(mirrored ? 1 - face.x : face.x)}`,
+    (face) => `${face.id}: ${[faceWords(face), ...face.further.map(furtherWords), placeWord(mirrored ? 1 - face.x : face.x)].join(", ")}`,
   );
   return [`${groupWords(group)} People ${view}`, ...each].join("; ") + ".";
 }

@@ -2,6 +2,8 @@
 
 export const LEVEL_WORDS = ["Neutral", "Low", "Medium", "High"];
 export const NOT_KNOWN = "not known";
+/** In place of a number that is not known. */
+export const UNKNOWN = "–";
 
 /** A change of a twentieth in five seconds is the least that is called a trend. */
 const LEAST_TREND = 0.01;
@@ -11,15 +13,33 @@ export const levelWord = (level) => (level === null ? "Unknown" : LEVEL_WORDS[le
 /** The name of a level in the style sheet. */
 export const levelName = (level) => levelWord(level).toLowerCase();
 
-export const twoDigits = (value) => (value === null ? "–" : value.toFixed(2));
+export const twoDigits = (value) => (value === null ? UNKNOWN : value.toFixed(2));
 
 export const percent = (value) => (value === null ? NOT_KNOWN : `${Math.round(100 * value)} %`);
 
 /** With a sign that is a real minus, or "not known". */
 export function signed(value) {
-  if (value === null) return NOT_KNOWN;
-  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
+  return value === null ? NOT_KNOWN : valueText(value, "+.2f");
 }
+
+/**
+ * A value of any signal as text, by its display format: Python's, of which the sign, the digits and "%" count.
+ */
+export function valueText(value, display) {
+  if (value === null) return UNKNOWN;
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  const [, sign, digits, kind] = /^([+]?)(?:\.(\d+))?([a-z%]?)$/.exec(display) ?? [];
+  const scaled = kind === "%" ? 100 * value : value;
+  const size = Math.abs(scaled);
+  const text = digits === undefined ? String(size) : size.toFixed(Math.min(20, Number(digits)));
+  // What is rounded to zero has no minus.
+  const before = scaled < 0 && Number(text) > 0 ? "−" : sign ?? "";
+  return `${before}${text}${kind === "%" ? " %" : ""}`;
+}
+
+/** A further value with its label and unit, in one piece that is not broken. */
+export const furtherWords = ({ label, unit, text }) =>
+  `${label} ${text === UNKNOWN ? text : `${text} ${unit}`}`.trim().replaceAll(" ", "\u00a0");
 
 export function trendWord(trend) {
   if (trend === null) return NOT_KNOWN;
