@@ -100,15 +100,15 @@ def test_vulnerabilities_are_reported_unless_accepted(accepted, found):
 
 @pytest.mark.parametrize(("answer", "status"), [(ANSWER, 1), ('{"dependencies": []}', 0)])
 def test_a_vulnerability_fails_and_its_absence_does_not(monkeypatch, capsys, answer, status):
-    asked = []
+    looked_up = []
     monkeypatch.setattr(audit, "is_reachable", lambda _, service: service == "osv")
-    monkeypatch.setattr(audit, "audit", lambda _, service, part: asked.append((service, part)) or answer)
+    monkeypatch.setattr(audit, "audit", lambda _, service, part: looked_up.append((service, part)) or answer)
     assert audit.main() == status
-    assert {service for service, _ in asked} == {"osv"}
+    assert {service for service, _ in looked_up} == {"osv"}
     # Every version of every lock is asked about, and none twice in one go.
     pins = sorted({f"{each.name}{each.specifier}" for each, _ in entries()})
-    assert sorted(pin for _, part in asked for pin in part) == pins
-    assert all(len({pin.partition("==")[0] for pin in part}) == len(part) for _, part in asked)
+    assert sorted(pin for _, part in looked_up for pin in part) == pins
+    assert all(len({pin.partition("==")[0] for pin in part}) == len(part) for _, part in looked_up)
     assert ("hurt" if status else "no known vulnerability") in capsys.readouterr().out
 
 

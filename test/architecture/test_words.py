@@ -9,14 +9,14 @@ PLANTED = """\
 images left unprocessed | images that were left out | the user is told | what is said of a person
 wanted: Wanted | asked for by a parameter | the newest picture | 30 pictures per second | _told_apart
 the core and the other rooms | a room of its own | the way of one frame | def walk_the_way_of_a_frame():
-what cannot be | a value that cannot be. | crowd = 3 | say it in words | nothing was heard | whence it came
+that is what cannot be | a value that cannot be. | crowd = 3 | say it in words | was heard | whence
 the error is mended | mends it | Equipment() | the tolerant sink | share_out(3) | uproot(tensor) | Situation
 runs for the night | waited in vain | starts by itself | ends in good order | the picture of a camera
 """
 CLEAN = """\
 dropped, reported, published, requested, enabled, image, picture, module, pipeline, invalid, received
-the file cannot be read | an empty room | toldo | recommended | amended | crowded | Roomba | words
-for word in words: | crowd_1080p.mp4
+the file cannot be read | what cannot be written | an empty room | toldo | recommended | amended | Roomba
+crowded | words | for word in words: | crowd_1080p.mp4
 """
 
 

@@ -85,7 +85,7 @@ def test_live_writes_rows_of_the_group_only(flags, least, couple, folder, tmp_pa
         assert (row["intensity"] != "") is (int(row["valid_faces"]) >= least)
     said = "".join(capsys.readouterr()) + output.read_text()
     assert not any(name in said for name in NAMES)
-    assert "no faces" not in said, "there are people, of whom nothing is told"
+    assert "no faces" not in said, "there are people, of whom nothing is reported"
 
 
 def test_live_records_the_group_only(couple, folder, tmp_path) -> None:
@@ -160,19 +160,19 @@ def test_annotate_writes_the_group_only(couple, tmp_path, write_video, caplog) -
     caplog.set_level(logging.INFO)
     video, output = write_video(tmp_path / "talk.mp4", frames=8), tmp_path / "out"
     assert main(["annotate", str(video), "--output", str(output), "--mcap"]) == 0
-    assert "faces.csv" in texts_of(output), "an earlier run told of people"
+    assert "faces.csv" in texts_of(output), "an earlier run wrote about people"
     (output / "talk" / "talk.eaf").unlink()
     assert main(["annotate", str(video), "--output", str(output), "--mcap", "--anonymous"]) == 0
     written = texts_of(output)
     assert set(written) == {"annotation.json", "group.csv", "group.parquet", "results.mcap", "timeline.png"}
     assert not any(name.encode() in data for data in written.values() for name in NAMES)
     results = json.loads(written["annotation.json"])["results"]
-    assert results["faces"] == 2, "how many there were is told"
+    assert results["faces"] == 2, "how many there were is reported"
     assert results["mean_intensity"] == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "reported"),
     [
         ([], "the videos' pictures are kept in annotated.mp4, with everybody in them (--blur-faces)"),
         (
@@ -184,13 +184,13 @@ def test_annotate_writes_the_group_only(couple, tmp_path, write_video, caplog) -
     ],
 )
 def test_annotate_says_in_one_line_that_it_keeps_pictures(
-    flags, told, couple, tmp_path, write_video, capsys
+    flags, reported, couple, tmp_path, write_video, capsys
 ) -> None:
     video = write_video(tmp_path / "talk.mp4", frames=3)
     assert main(["annotate", str(video), "--output", str(tmp_path / "out"), "--no-plot", *flags]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if "pictures are kept" in line]
-    assert len(lines) == bool(told)
-    assert all(told in line for line in lines)
+    assert len(lines) == bool(reported)
+    assert all(reported in line for line in lines)
 
 
 def noisy_video(path, frames=12):

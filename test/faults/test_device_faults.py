@@ -251,7 +251,7 @@ def test_stills_are_scored_on(gpu, on_gpu) -> None:
     assert scorer.device == "cpu"
 
 
-def test_the_search_is_shared_out_from_then_on_as_the_cpu_needs_it(gpu, on_gpu, people) -> None:
+def test_the_search_is_split_from_then_on_as_the_cpu_needs_it(gpu, on_gpu, people) -> None:
     gpu.fail_for_good(MmodNetwork, LOST)
     detection = dataclasses.replace(on_gpu.detection, min_face_px=40, precision="auto")
     with make_pipeline(dataclasses.replace(on_gpu, detection=detection), live=False) as pipeline:

@@ -69,7 +69,7 @@ def test_odd_stamps_change_nobodys_id_and_the_next_frames_are_as_before(
     ids=["from the future", "denormal"],
 )
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-def test_who_leaves_after_an_odd_stamp_is_told_as_gone(pipeline, people, stamps, check_sane) -> None:
+def test_who_leaves_after_an_odd_stamp_is_reported_as_gone(pipeline, people, stamps, check_sane) -> None:
     wall = np.full_like(people[0], 150)
     for index, stamp_s in enumerate(stamps):
         affect = pipeline.process(Frame(people[index] if index < 6 else wall, stamp_s, index))

@@ -24,7 +24,7 @@ WIDTH, HEIGHT = 1920, 1080
 RATE_HZ = 30.0
 
 
-class Crowd:
+class ManyFaces:
     """So many faces of one size, side by side: patches of a texture, each its own, that drift together."""
 
     def __init__(self, count: int) -> None:
@@ -70,9 +70,9 @@ class Steps:
 
 
 def walk(count: int, frames: int) -> list[FrameAffect]:
-    crowd, steps = Crowd(count), Steps()
+    many, steps = ManyFaces(count), Steps()
     return [
-        steps.process(crowd.frame(index), crowd.faces(index) if index % 5 == 0 else None)
+        steps.process(many.frame(index), many.faces(index) if index % 5 == 0 else None)
         for index in range(frames)
     ]
 
@@ -110,9 +110,9 @@ def test_the_dynamics_of_three_hundred_people_are_all_their_pairs() -> None:
 
 def test_the_memory_for_three_hundred_people_stays_small() -> None:
     """Of arrays that Python sees; some steps compare every two heads, with 49 points in each."""
-    steps, crowd = Steps(), Crowd(300)
-    steps.process(crowd.frame(0), crowd.faces(0))
-    frame = crowd.frame(1)
+    steps, many = Steps(), ManyFaces(300)
+    steps.process(many.frame(0), many.faces(0))
+    frame = many.frame(1)
     tracemalloc.start()
     steps.process(frame, None)
     kept, peak = tracemalloc.get_traced_memory()
@@ -131,7 +131,7 @@ def test_an_empty_room_is_known_and_takes_nothing(pipeline, people, check_sane) 
     assert (math.isnan(group.intensity), group.stale) == (True, False)
 
 
-def test_a_drawn_crowd_is_found_followed_and_scored_up_to_the_limit(config, check_sane) -> None:
+def test_every_drawn_face_is_found_followed_and_scored_up_to_the_limit(config, check_sane) -> None:
     image = SampleSource(people=16).image(0)
     few = dataclasses.replace(
         config,

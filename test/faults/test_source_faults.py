@@ -64,7 +64,7 @@ class Capture:
 
 
 class Waiting(Capture):
-    """Delivers the next picture when the one before was taken, so that none is replaced by a newer one."""
+    """Delivers the next image when the one before was accepted, so that none is replaced by a newer one."""
 
     def __init__(self, script, taken: threading.Semaphore) -> None:
         super().__init__(script)
@@ -86,12 +86,12 @@ def plug_in(monkeypatch, people):
         monkeypatch.setattr(camera, "_open", lambda *_: Waiting(images, taken))
         take = CameraSource.__next__
 
-        def told(source: CameraSource) -> Frame:
+        def reported(source: CameraSource) -> Frame:
             frame = take(source)
             taken.release()
             return frame
 
-        monkeypatch.setattr(CameraSource, "__next__", told)
+        monkeypatch.setattr(CameraSource, "__next__", reported)
 
     return play
 
@@ -170,7 +170,7 @@ def test_after_a_sender_dies_and_returns_everybody_keeps_the_name(
 
 
 @pytest.mark.parametrize("back_s", [3.0, 3600.0, 1e9])
-def test_a_sender_whose_clock_is_set_back_is_heard_on_at_once(back_s) -> None:
+def test_a_sender_whose_clock_is_set_back_is_received_again_at_once(back_s) -> None:
     with TcpSource(LOOPBACK, SourceConfig(timeout_s=0.2)) as source, TcpSender(source.address) as sender:
         stamps = []
         for number in range(6):
@@ -206,8 +206,8 @@ def write_video(path, people, **options):
 
 def annotate(path, tmp_path):
     out = tmp_path / "out"
-    wanted = ["--no-video", "--no-plot", "--no-report", "--jobs", "1", "--min-face-px", "80"]
-    status = main(["annotate", str(path), "--output", str(out), *wanted])
+    options = ["--no-video", "--no-plot", "--no-report", "--jobs", "1", "--min-face-px", "80"]
+    status = main(["annotate", str(path), "--output", str(out), *options])
     rows = read(out / path.stem / "faces.csv")
     return status, rows
 
@@ -277,11 +277,11 @@ def test_damaged_pictures_are_skipped_named_and_counted(people, tmp_path, capsys
     assert main(["score", str(folder), "--output", str(path), "--min-face-px", "80"]) == 0
     found = {row["name"]: row["found"] for row in read(path)}
     assert (len(found), found["whole.jpg"]) == (6, "1")
-    told = capsys.readouterr()
-    assert [name for name in damaged(jpeg) if f"{name} " in told.err and name != "noisy.jpg"] == [
+    reported = capsys.readouterr()
+    assert [name for name in damaged(jpeg) if f"{name} " in reported.err and name != "noisy.jpg"] == [
         "half.jpg", "head.jpg", "empty.jpg", "text.jpg",
     ]  # fmt: skip
-    assert " of 6 images have a face" in told.out
+    assert " of 6 images have a face" in reported.out
 
 
 def test_damaged_pictures_of_a_stream_are_skipped_and_the_next_one_is_processed(

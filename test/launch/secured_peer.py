@@ -47,13 +47,13 @@ def main() -> None:
     )
     attempt("read images", lambda: node.create_subscription(Image, image_topic, on_image, 1))
     forger = attempt("write group_affect", lambda: node.create_publisher(GroupAffect, "group_affect", 10))
-    told_s = 0.0
+    printed_s = 0.0
     while True:
         rclpy.spin_once(node, timeout_sec=0.05)
         if forger is not None:
             forger.publish(GroupAffect(group_size=FORGED))
-        if time.monotonic() - told_s > 0.2:
-            told_s = time.monotonic()
+        if time.monotonic() - printed_s > 0.2:
+            printed_s = time.monotonic()
             others = [each for each in node.get_node_names() if each != name]
             print(json.dumps({**received, "refused": refused, "others": others}), flush=True)
 

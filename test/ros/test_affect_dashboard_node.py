@@ -237,7 +237,7 @@ def test_a_port_in_use_is_a_failure_to_configure(ros) -> None:
     assert node.trigger_configure().name == "SUCCESS"
 
 
-def test_on_an_open_address_the_token_is_asked_for_and_told_on_the_terminal_alone(ros, capfd) -> None:
+def test_on_an_open_address_the_token_is_required_and_printed_on_the_terminal_alone(ros, capfd) -> None:
     rosout = ros.collect(Log, "/rosout", ALL_LOGGED)
     node = ros.start(AffectDashboardNode, {"port": 0, "address": "0.0.0.0"})
     with pytest.raises(urllib.error.HTTPError) as caught:
@@ -252,7 +252,7 @@ def test_on_an_open_address_the_token_is_asked_for_and_told_on_the_terminal_alon
 
 
 @pytest.mark.parametrize("in_file", [False, True])
-def test_a_token_that_was_given_is_told_nowhere(ros, capfd, tmp_path, in_file) -> None:
+def test_a_token_that_was_given_is_reported_nowhere(ros, capfd, tmp_path, in_file) -> None:
     rosout, token = ros.collect(Log, "/rosout", ALL_LOGGED), "a-very-secret-token"
     (tmp_path / "token").write_text(token)
     given = f"@{tmp_path / 'token'}" if in_file else token

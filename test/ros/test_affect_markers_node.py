@@ -261,9 +261,9 @@ def test_a_node_that_ends_leaves_nothing_behind(ros, start, send) -> None:
 
 def test_nothing_is_subscribed_while_nobody_listens(ros) -> None:
     node = ros.start(AffectMarkersNode, {"diagnostics_period_s": 0.1})
-    told = ros.reports(node)
+    reported = ros.reports(node)
     topics = ("face_affect", "group_affect", "camera_info")
-    ros.until(lambda: len(told()) > 3, "a while")
+    ros.until(lambda: len(reported()) > 3, "a while")
     assert [ros.node.count_subscribers(topic) for topic in topics] == [0, 0, 0]
     found = []
     listener = ros.node.create_subscription(MarkerArray, "affect_markers", found.append, 10)
@@ -339,7 +339,7 @@ def test_parameters_change_what_is_drawn_at_once(ros, start, send) -> None:
     assert xyz(scene.of("faces")[0])[2] == 4.0
 
 
-def test_the_latency_is_that_of_the_whole_way(ros, start, ages_its_results) -> None:
+def test_the_latency_is_that_of_the_pipeline(ros, start, ages_its_results) -> None:
     node, _, publisher = start({"diagnostics_period_s": 0.1})
 
     def publish(stamp: Time) -> None:

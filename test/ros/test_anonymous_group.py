@@ -1,4 +1,4 @@
-"""The group without its people: the same values as the normal way's, and nothing else in the graph."""
+"""The group without its people: the same values as the three nodes', and nothing else in the graph."""
 
 from __future__ import annotations
 
@@ -78,27 +78,29 @@ def start(ros, people=3, parameters=None):
     return node, pipeline, ros.collect(GroupAffectMessage, "group_affect")
 
 
-def said_of(ros, found, sec):
+def group_of(ros, found, sec):
     return ros.until(lambda: next((each for each in found if each.header.stamp.sec == sec), None))
 
 
 @pytest.mark.parametrize(
-    ("people", "least", "told"), [(0, 1, False), (1, 1, True), (1, 2, False), (2, 2, True), (3, 4, False)]
+    ("people", "least", "reported"), [(0, 1, False), (1, 1, True), (1, 2, False), (2, 2, True), (3, 4, False)]
 )
-def test_values_of_fewer_than_min_group_size_are_withheld(people, least, told, ros, image_message) -> None:
+def test_values_of_fewer_than_min_group_size_are_withheld(
+    people, least, reported, ros, image_message
+) -> None:
     _, _, found = start(ros, people, {"min_group_size": least})
     ros.publisher(Image, "image").publish(image_message(sec=7))
-    group = said_of(ros, found, 7)
+    group = group_of(ros, found, 7)
     assert (group.group_size, group.valid_faces, list(group.face_ids)) == (people, people, [])
-    assert math.isfinite(group.mean_intensity) is told
-    assert (group.level != GroupAffectMessage.LEVEL_UNKNOWN) is told
-    assert told or all(math.isnan(getattr(group, name)) for name in VALUES)
+    assert math.isfinite(group.mean_intensity) is reported
+    assert (group.level != GroupAffectMessage.LEVEL_UNKNOWN) is reported
+    assert reported or all(math.isnan(getattr(group, name)) for name in VALUES)
 
 
 def test_by_default_a_single_person_is_only_counted(ros, image_message) -> None:
     _, _, found = start(ros, 1)
     ros.publisher(Image, "image").publish(image_message(sec=7))
-    group = said_of(ros, found, 7)
+    group = group_of(ros, found, 7)
     assert group.group_size == 1
     assert math.isnan(group.intensity)
 
@@ -106,7 +108,7 @@ def test_by_default_a_single_person_is_only_counted(ros, image_message) -> None:
 def test_the_graph_has_the_group_and_nothing_about_people(ros, image_message) -> None:
     node, _, found = start(ros)
     ros.publisher(Image, "image").publish(image_message(sec=7))
-    said_of(ros, found, 7)
+    group_of(ros, found, 7)
     published = node.get_publisher_names_and_types_by_node("group_affect", ros.namespace)
     own = f"{ros.namespace}/group_affect"
     assert {name for name, _ in published} == {
@@ -120,7 +122,7 @@ def test_diagnostics_tell_counts_only(ros, image_message) -> None:
     node, _, found = start(ros, 3, {"diagnostics_period_s": 0.1})
     reports = ros.reports(node)
     ros.publisher(Image, "image").publish(image_message(sec=7))
-    said_of(ros, found, 7)
+    group_of(ros, found, 7)
     report = ros.until(lambda: next((each for each in reports() if each["faces"] == "3"), None))
     assert not {"p0", "p1", "p2"} & set(" ".join(report.values()).split())
     # Whoever adds to this has looked whether it is about people.
@@ -138,7 +140,7 @@ def test_parameters_change_while_it_runs(ros, image_message) -> None:
     assert ros.set(node, "detection_interval", 5).successful
     assert not ros.set(node, "min_group_size", 1).successful, "the promise holds until the node is made anew"
     publisher.publish(image_message(sec=7))
-    said_of(ros, found, 7)
+    group_of(ros, found, 7)
     assert [each.detection.detection_interval for each in pipeline.tracking.configs] == [5]
 
 
@@ -214,8 +216,8 @@ REAL = {
 
 
 @pytest.mark.slow
-def test_the_group_is_that_of_the_normal_way_in_every_bit(ros, image_message) -> None:
-    """Real networks on real faces; the normal way over its topics, without a crop on any."""
+def test_the_group_is_that_of_the_three_nodes_in_every_bit(ros, image_message) -> None:
+    """Real networks on real faces; the three nodes over their topics, without a crop on any."""
     pytest.importorskip("skimage", reason="the sample's face comes with scikit-image")
     from builtin_interfaces.msg import Time
 

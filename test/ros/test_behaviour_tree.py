@@ -43,7 +43,7 @@ EMPTY = group(float("nan"), 0)
 
 
 class Rehearsal:
-    """A greeter in simulated time: what it is told, and what it says."""
+    """A greeter in simulated time: its messages, and what it says."""
 
     def __init__(self, ros, **parameters) -> None:
         self._ros, self._now_ms = ros, 50_000
@@ -60,7 +60,7 @@ class Rehearsal:
         self._advance()
 
     def play(self, message: GroupAffectMessage | None, seconds: float) -> int:
-        """Ten messages per second for so long (None: silence); returns how many greetings were said."""
+        """Ten messages per second for so long (None: silence); returns the number of greetings."""
         before = self._greeted()
         for _ in range(round(seconds * 1000 / STEP_MS)):
             if message is not None:
@@ -80,8 +80,8 @@ class Rehearsal:
         self._ros.until(lambda: self.node.tree.count > count, "the tree is ticked")
 
     def _greeted(self) -> int:
-        """How often it has greeted so far, once all of that was heard on the topic."""
-        self._ros.until(lambda: len(self.said) == len(self._published), "what was said is heard")
+        """How often it has greeted so far, once all of that was received on the topic."""
+        self._ros.until(lambda: len(self.said) == len(self._published), "all greetings are received")
         return len(self.said)
 
 

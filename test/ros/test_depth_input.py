@@ -74,7 +74,7 @@ class Camera:
         # Reliable from the start, because a subscription that follows the publishers can miss an image.
         given = {"diagnostics_period_s": 0.1, "reliability": "reliable", **(parameters or {})}
         self.node = ros.start(FaceTrackerNode, given, make=lambda config: FakeTracking(*tracks))
-        self.told = ros.statuses(self.node)
+        self.seen = ros.statuses(self.node)
         self.results = ros.collect(TrackedFaceArray, "tracked_faces")
         self._ros, self._image_message = ros, image_message
         self._image = ros.publisher(Image, "image")
@@ -92,7 +92,7 @@ class Camera:
             self._ros.until(lambda m=message: m in self.node._depth._images, "depth arrives")
 
     def positions(self, stamp_s=100.0):
-        """Send an image; where its faces are said to be."""
+        """Send an image; where its faces are reported."""
         before, stamp = len(self.results), header(stamp_s).stamp
         self._image.publish(self._image_message(sec=stamp.sec, nanosec=stamp.nanosec))
         self._ros.until(lambda: len(self.results) > before, "tracked faces")
@@ -101,7 +101,7 @@ class Camera:
         return [None if math.isnan(each.z) else (each.x, each.y, each.z) for each in points]
 
     def warns_of(self, problem):
-        self._ros.until(lambda: any(problem in each.message for each in self.told), f"a warning of {problem}")
+        self._ros.until(lambda: any(problem in each.message for each in self.seen), f"a warning of {problem}")
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_deactivation_unsubscribes_depth(ros, camera) -> None:
     ros.until(lambda: ros.node.count_subscribers("depth") == 1, "depth is subscribed again")
 
 
-def test_depth_of_any_publisher_is_heard(ros) -> None:
+def test_depth_of_any_publisher_is_received(ros) -> None:
     ros.start(FaceTrackerNode, make=lambda config: FakeTracking())
 
     def reliability():

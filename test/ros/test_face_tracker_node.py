@@ -150,10 +150,10 @@ def test_compressed_images(ros, tracking, picture) -> None:
     assert found[0].header.stamp == message.header.stamp
 
 
-def test_crops_are_published_only_when_asked_for(ros, tracking, image_message) -> None:
+def test_crops_are_published_only_when_enabled(ros, tracking, image_message) -> None:
     node = start(ros, tracking)
     found = ros.collect(TrackedFaceArray, "tracked_faces")
-    told = ros.collect(Log, "/rosout")
+    reported = ros.collect(Log, "/rosout")
     publisher = ros.publisher(Image, "image")
 
     def crops_of_next() -> int:
@@ -164,7 +164,7 @@ def test_crops_are_published_only_when_asked_for(ros, tracking, image_message) -
         return len(found[-1].crops)
 
     def announcements() -> list[str]:
-        texts = [line.msg for line in told if line.name.endswith(node.get_name())]
+        texts = [line.msg for line in reported if line.name.endswith(node.get_name())]
         return [text for text in texts if "pictures" in text]
 
     assert crops_of_next() == 0

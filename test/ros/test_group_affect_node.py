@@ -44,7 +44,7 @@ def test_before_the_first_image_the_group_is_stale_and_unknown(ros) -> None:
     assert math.isnan(found[0].intensity)
 
 
-def test_the_group_is_told_of_with_the_stamp_of_its_image(ros) -> None:
+def test_the_group_is_published_with_the_stamp_of_its_image(ros) -> None:
     _, found, publisher = start(ros, {"publish_rate_hz": OFTEN_HZ})
     publisher.publish(faces(0.0, 1.0, sec=123, nanosec=456))
     message = ros.until(lambda: next((each for each in found if each.group_size), None), "a group")
@@ -61,7 +61,7 @@ def test_the_group_is_told_of_with_the_stamp_of_its_image(ros) -> None:
     assert message.stale is False
 
 
-def test_an_empty_room_and_a_dead_camera_are_told_apart(ros) -> None:
+def test_an_empty_room_and_a_dead_camera_are_distinguished(ros) -> None:
     _, found, publisher = start(ros, {"publish_rate_hz": OFTEN_HZ, "stale_after_s": 0.5})
     publisher.publish(faces())
     ros.until(lambda: found and not found[-1].stale, "a message that is not stale")
@@ -150,7 +150,7 @@ def test_life_cycle(ros) -> None:
     assert node.trigger_cleanup().name == "SUCCESS"
 
 
-def test_the_latency_is_that_of_the_whole_way(ros, ages_its_results) -> None:
+def test_the_latency_is_that_of_the_pipeline(ros, ages_its_results) -> None:
     node, _, publisher = start(ros, {"publish_rate_hz": OFTEN_HZ, "diagnostics_period_s": 0.1})
     ages_its_results(node, lambda stamp: publisher.publish(faces(1.0, sec=stamp.sec, nanosec=stamp.nanosec)))
 

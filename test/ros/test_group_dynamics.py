@@ -119,7 +119,7 @@ def test_a_dynamic_change_takes_effect(ros) -> None:
     ros.until(lambda: found[-1].window <= 5.0, "the shorter window")
 
 
-def test_the_rate_is_one_hertz_unless_told_otherwise(ros) -> None:
+def test_the_rate_is_one_hertz_by_default(ros) -> None:
     assert ros.create(GroupAffectNode).get_parameter("dynamics_rate_hz").value == 1.0
 
 

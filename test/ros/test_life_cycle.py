@@ -1,4 +1,4 @@
-"""What every node does alike through its life cycle: nothing is left over, errors are told and mended."""
+"""What every node does alike through its life cycle: nothing is left over, errors are reported and fixed."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_shut_down_node_leaves_nothing(kind, ros) -> None:
         ("unload", "cleaned up", None),
     ],
 )
-def test_a_failing_step_is_told_and_the_node_works_again(
+def test_a_failing_step_is_reported_and_the_node_works_again(
     step, verb, refused_in, error, cause, ros, capfd
 ) -> None:
     node = ros.create(Fragile, QUICK)
@@ -183,15 +183,15 @@ def test_a_transition_that_is_not_possible_is_refused_without_harm(ros) -> None:
     assert node.done == []
 
 
-@pytest.mark.parametrize(("set_up", "told"), [([], "unconfigured"), (["configure"], "inactive")])
-def test_a_node_that_waits_is_no_problem(set_up, told, ros) -> None:
+@pytest.mark.parametrize(("set_up", "reported"), [([], "unconfigured"), (["configure"], "inactive")])
+def test_a_node_that_waits_is_no_problem(set_up, reported, ros) -> None:
     node = ros.create(Fragile, QUICK)
     for name in set_up:
         getattr(node, f"trigger_{name}")()
     statuses = ros.statuses(node)
     ros.until(lambda: statuses)
-    assert (statuses[-1].level, statuses[-1].message) == (DiagnosticStatus.OK, told)
-    assert {pair.key: pair.value for pair in statuses[-1].values}["state"] == told
+    assert (statuses[-1].level, statuses[-1].message) == (DiagnosticStatus.OK, reported)
+    assert {pair.key: pair.value for pair in statuses[-1].values}["state"] == reported
 
 
 def test_missing_weights_can_be_put_right_while_the_node_waits(ros, tmp_path) -> None:
@@ -228,7 +228,7 @@ def test_a_node_that_is_activated_again_begins_anew(ros) -> None:
     ros.until(lambda: any(each.header.frame_id == "camera" for each in found), "the group of the image")
     assert node.trigger_deactivate().name == "SUCCESS"
     assert node.trigger_activate().name == "SUCCESS"
-    # What was seen before is not told as news.
+    # What was seen before is not reported as news.
     ros.until(lambda: found[-1].header.frame_id == "", "the group of nobody")
 
 
@@ -276,7 +276,7 @@ def test_cleanup_returns_the_memory(kind, ros) -> None:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries do it by themselves")
 def test_freed_memory_is_given_back_to_the_system() -> None:
-    # Many small blocks, with a few that stay above them, are what the C library keeps by itself.
+    # Many small blocks, with a few that stay above them, are what the C library keeps.
     code = (
         "from social_perception.ros.support.resources import release_memory, resident_mb\n"
         "before = resident_mb()\n"

@@ -150,7 +150,7 @@ def viewers(ros) -> list[str]:
     return [each.node_name for each in ros.node.get_subscriptions_info_by_topic(f"{ros.namespace}/image")]
 
 
-def test_crops_that_are_asked_for_are_announced(ros, launched, capfd) -> None:
+def test_enabled_crops_are_announced(ros, launched, capfd) -> None:
     launched({"FaceTrackerNode": {"publish_crops": True}})
     line = f"face pictures are published on {ros.namespace}/tracked_faces because publish_crops is true"
     assert capfd.readouterr().err.count(line) == 1

@@ -229,7 +229,7 @@ def watched(ros, node) -> None:
     ros.until(lambda: node.input is not None, "the node subscribes")
 
 
-def asked_for_the_picture(ros, node) -> None:
+def with_image(ros, node) -> None:
     dashboard = node.dashboard
     node.dashboard = SimpleNamespace(
         wants_picture=True, say_stale=dashboard.say_stale, close=dashboard.close
@@ -263,11 +263,11 @@ def used(ros, node: Node) -> dict[str, set[str]]:
         "reply": {node.resolve_service_name(each.srv_name) for each in node.services},
     }
 
-    def told() -> dict[str, set[str]] | None:
+    def reported() -> dict[str, set[str]] | None:
         found = on_the_network(node)
         return found if all(names <= found[mode] for mode, names in ends.items()) else None
 
-    return ros.until(told, f"the network knows {node.get_name()}")
+    return ros.until(reported, f"the network knows {node.get_name()}")
 
 
 def on_the_network(node: Node) -> dict[str, set[str]]:
@@ -330,9 +330,7 @@ def test_the_nodes_in_whose_name_anonymous_group_asks_do_no_more_than_it_may(ros
 
 
 def test_the_page_with_the_picture_does_what_it_may_and_nothing_else(ros) -> None:
-    actual = run(
-        ros, AffectDashboardNode, {}, [{"port": 0, "picture": True, "token": "t" * 32}], asked_for_the_picture
-    )
+    actual = run(ros, AffectDashboardNode, {}, [{"port": 0, "picture": True, "token": "t" * 32}], with_image)
     assert_equal(actual, granted("affect_dashboard", Names(namespace=ros.namespace), PICTURE))
 
 

@@ -72,7 +72,7 @@ def expected(bag):
 
 
 def replay(ros, bag):
-    """Play the bag to nodes of their own processes; return what they said of each image."""
+    """Play the bag to nodes of their own processes; return what they published of each image."""
     faces: list[FaceAffectArray] = []
     groups: list[GroupAffect] = []
     ros.node.create_subscription(FaceAffectArray, "face_affect", faces.append, 50)
@@ -84,19 +84,19 @@ def replay(ros, bag):
     player = ["--source", str(bag), "--clock", "--lockstep", "--wait", "120"]
     with (
         process(ros, "social_perception_all", parameters),
-        # What is said before we are known to the node would not come here.
-        heard(ros, "face_affect"),
+        # What is published before the node knows us would not come here.
+        received(ros, "face_affect"),
         process(ros, "image_publisher", [], player) as playing,
     ):
         ros.until(lambda: playing.poll() is not None, "the bag has been played", timeout_s=200)
         assert playing.returncode == 0
-        ros.until(lambda: len(of_bag(faces)) == FRAMES, "what is said of each image")
+        ros.until(lambda: len(of_bag(faces)) == FRAMES, "the results of each image")
     # Time stands still with the last image: the group's last timer was before its answer.
     return of_bag(faces), of_bag(groups)
 
 
 @contextmanager
-def heard(ros, topic):
+def received(ros, topic):
     """Begin when a topic has a publisher that this process knows."""
     name = ros.node.resolve_topic_name(topic)
     ros.until(lambda: ros.node.count_publishers(name), f"a publisher of {topic}", timeout_s=60)

@@ -159,7 +159,7 @@ def test_a_lost_face_is_tracked_but_says_nothing(ros) -> None:
     sender = Sender(ros, FaceAffectArray, "face_affect", lambda sec: affects(sec, one))
     sender.until(lambda: rois and expressions, "the face's topics")
     ros.until(lambda: lists and lists[-1].header.stamp.sec == sender.sec, "all that was sent")
-    told = len(expressions)
+    reported = len(expressions)
     steps = [  # (observed images, valid) -> c
         ((9, False), 0.0),  # lost: no image was added
         ((10, False), 1.0),  # warming up again, or seen again
@@ -172,7 +172,7 @@ def test_a_lost_face_is_tracked_but_says_nothing(ros) -> None:
         assert rois[-1].c == confidence
     ros.until(lambda: lists[-1].header.stamp.sec == sender.sec)
     assert list(lists[-1].ids) == ["abcde"]
-    assert len(expressions) == told
+    assert len(expressions) == reported
 
 
 def test_deactivating_removes_everything(ros) -> None:
@@ -224,7 +224,7 @@ def test_faces_that_others_detect_only_get_expressions(ros) -> None:
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_the_picture_is_published_when_asked_for(asked: bool, ros, photo) -> None:
+def test_the_image_is_published_when_requested(asked: bool, ros, photo) -> None:
     ros.start(Ros4HriNode, {**HUMANS, "publish_cropped": asked, "cropped_size_px": 64})
     pictures = listen(ros, Image, "humans/faces/abcde/cropped")
     rois = listen(ros, NormalizedRegionOfInterest2D, "humans/faces/abcde/roi")
@@ -239,10 +239,10 @@ def test_the_picture_is_published_when_asked_for(asked: bool, ros, photo) -> Non
     (picture,) = pictures[:1]
     assert picture.encoding == "bgr8"
     assert picture.header.frame_id == "camera"
-    wanted = crop_faces(photo, [BOXES["abcde"]], margin=1.0)[0]
+    target = crop_faces(photo, [BOXES["abcde"]], margin=1.0)[0]
     found = decode(picture)
     assert found.shape == (64, 64, 3)
-    assert np.abs(found.mean((0, 1)) - wanted.mean((0, 1))).max() < 2.0
+    assert np.abs(found.mean((0, 1)) - target.mean((0, 1))).max() < 2.0
 
 
 def test_an_id_that_cannot_be_a_topic_is_renamed_everywhere(ros) -> None:
@@ -313,7 +313,7 @@ class Detector:
 
 
 class Feed:
-    """Lets a detector publish until the last of the node's messages is as wanted.
+    """Lets a detector publish until the last of the node's messages is as expected.
 
     The next image comes when the last one is answered, or when it is clear that it will not be: nobody
     may listen yet, and the other topics of a face are found only after the list.
@@ -373,9 +373,9 @@ def test_cropped_pictures_become_crops(ros, photo) -> None:
     crops = crops_of(message)
     assert crops.shape == (2, 96, 96, 3)
     for crop, box in zip(crops, BOXES.values()):
-        wanted = crop_faces(photo, [box])[0]
+        target = crop_faces(photo, [box])[0]
         middle = slice(14, 82)  # where the face's own picture reaches; around it the edge is repeated
-        difference = np.abs(crop[middle, middle].astype(int) - wanted[middle, middle])
+        difference = np.abs(crop[middle, middle].astype(int) - target[middle, middle])
         assert difference.mean() < 3.0
     assert len(tracks_of(message)) == 2
 
@@ -416,9 +416,9 @@ def test_ours_come_back_with_the_same_ids_and_boxes(ros, photo) -> None:
     feed = Feed(ros, Ours(), "from_ros4hri")
     message = feed.until(all_seen)
     assert_same_boxes(message)
-    for crop, wanted in zip(crops_of(message), crops_of(tracked(1, image=photo))):
+    for crop, target in zip(crops_of(message), crops_of(tracked(1, image=photo))):
         middle = slice(14, 82)
-        assert np.abs(crop[middle, middle].astype(int) - wanted[middle, middle]).mean() < 3.0
+        assert np.abs(crop[middle, middle].astype(int) - target[middle, middle]).mean() < 3.0
     feed.until(lambda each: not each.faces, {}, "the empty room")
 
 
@@ -467,7 +467,7 @@ def test_the_subscriptions_go_with_the_face(ros, photo) -> None:
 
 
 @pytest.mark.parametrize("bad", ["0abc", "a b", ""])
-def test_an_id_that_has_no_topics_is_left_out_and_reported(bad: str, ros) -> None:
+def test_an_id_that_has_no_topics_is_dropped_and_reported(bad: str, ros) -> None:
     node = ros.start(Ros4HriFacesNode, {**HUMANS, "diagnostics_period_s": 0.1})
     with pytest.raises(ImageError, match="is dropped"):
         node.process(IdsList(header=header(100), ids=[bad, "abcde"]))
@@ -494,8 +494,8 @@ def test_missing_images_are_reported(ros, photo) -> None:
     detector = Detector(ros, photo, pictures=False)
     seconds = iter(range(101, 10_000))
 
-    def told():
+    def reported():
         detector.publish(next(seconds), BOXES)
         return "no image has the stamp of the faces" in node.health._last_error
 
-    ros.until(told, "the reason")
+    ros.until(reported, "the reason")

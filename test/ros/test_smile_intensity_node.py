@@ -176,7 +176,7 @@ class Cameras:
         self.ros, self.scorer = ros, scorer
         given = {"trackers": list(trackers), "diagnostics_period_s": 0.1, **parameters}
         self.node = start(ros, scorer, given)
-        self.told = ros.statuses(self.node)
+        self.reported = ros.statuses(self.node)
         self.results = {each: ros.collect(FaceAffectArray, f"{each}/face_affect") for each in trackers}
         self._publishers = {
             each: ros.publisher(TrackedFaceArray, f"{each}/tracked_faces") for each in trackers
@@ -241,7 +241,7 @@ def test_one_trackers_bad_message_does_not_keep_the_others_from_being_scored(cam
     bad.crops = array.array("B", bytes(7))
     cameras.send_while_busy(("left", bad), ("right", tracked_faces(2, nanosec=5)))
     ros.until(lambda: cameras.stamps("right") == [5])
-    ros.until(lambda: any("left: crops of 2 faces must be" in each.message for each in cameras.told))
+    ros.until(lambda: any("left: crops of 2 faces must be" in each.message for each in cameras.reported))
     assert len(cameras.results["left"]) == 1, "the one before"
 
 
@@ -251,7 +251,7 @@ def test_a_tracker_alone_is_not_waited_for(cameras, ros, scorer) -> None:
         ros.until(lambda n=nanosec: cameras.stamps("right")[-1:] == [n])
     assert cameras.results["left"] == []
     ros.until(
-        lambda: any(f"no tracked faces on {ros.namespace}/left" in each.message for each in cameras.told),
+        lambda: any(f"no tracked faces on {ros.namespace}/left" in each.message for each in cameras.reported),
         "the silent one is named",
     )
 
@@ -294,7 +294,7 @@ def test_cleanup_takes_back_all_topics(cameras, ros) -> None:
 
 
 @pytest.mark.parametrize(
-    ("heard", "expected"),
+    ("received", "expected"),
     [
         ([("a", 50.0), ("a", 90.0), ("a", 20.0)], [50.0, 90.0, 20.0]),
         ([("a", 50.0), ("b", 50.4), ("a", 51.0), ("b", 51.4)], [50.0, 50.4, 51.0, 51.4]),
@@ -303,12 +303,12 @@ def test_cleanup_takes_back_all_topics(cameras, ros) -> None:
     ],
     ids=["one alone", "together", "apart", "one jumps"],
 )
-def test_the_time_of_several_cameras(heard, expected) -> None:
+def test_the_time_of_several_cameras(received, expected) -> None:
     time = CommonTime()
-    assert [time.of(*each) for each in heard] == pytest.approx(expected)
+    assert [time.of(*each) for each in received] == pytest.approx(expected)
 
 
-def test_a_device_that_was_given_up_is_told_on_diagnostics(ros, scorer) -> None:
+def test_a_device_that_was_given_up_is_reported_on_diagnostics(ros, scorer) -> None:
     scorer.device, scorer.precision = "cuda", "float32"
     scorer.trouble = ""
     node = ros.start(SmileIntensityNode, {"diagnostics_period_s": 0.1}, make=lambda config: scorer)
@@ -331,6 +331,6 @@ def test_what_the_library_logs_is_a_line_of_the_node_on_rosout(ros) -> None:
             library.error("worse")
     library.warning("nobody listens any more")
     ros.until(lambda: sum(each.level >= 30 for each in lines) == 4, "four lines")
-    told = [(each.name, each.level, each.msg) for each in lines if each.level >= 30]
+    reported = [(each.name, each.level, each.msg) for each in lines if each.level >= 30]
     name = ros.node.get_logger().name
-    assert told == 2 * [(name, 30, "smile network: cuda failed"), (name, 40, "worse")]
+    assert reported == 2 * [(name, 30, "smile network: cuda failed"), (name, 40, "worse")]

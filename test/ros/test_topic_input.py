@@ -179,7 +179,7 @@ def test_images_that_were_replaced_before_they_were_taken_are_counted(ros, image
     assert sum(reported) == topic.replaced
 
 
-def test_silence_and_its_end_are_each_told_once(ros, log, image_message) -> None:
+def test_silence_and_its_end_are_each_reported_once(ros, log, image_message) -> None:
     taken = []
     topic = subscribe(ros, taken.append)
     ros.until(lambda: topic.check(0.05))

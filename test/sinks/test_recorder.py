@@ -84,7 +84,7 @@ def test_faces_and_group_of_each_frame_are_recorded(place):
     assert math.isnan(group.synchrony)
 
 
-def test_pictures_are_recorded_only_when_asked_for(tmp_path):
+def test_images_are_recorded_only_when_requested(tmp_path):
     for images, topics in ((False, {"/face_affect", "/group_affect"}),
                            (True, {"/face_affect", "/group_affect", "/image/compressed"})):  # fmt: skip
         path = tmp_path / f"{images}.mcap"
@@ -122,12 +122,14 @@ def test_a_folder_is_what_rosbag2_makes(tmp_path):
         for index in range(5):
             recorder.add(affect(index), PICTURE)
     assert sorted(os.listdir(tmp_path / "results")) == ["metadata.yaml", "results.mcap"]
-    told = yaml.safe_load((tmp_path / "results" / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
-    assert told["relative_file_paths"] == ["results.mcap"]
-    assert told["message_count"] == 10
-    assert told["starting_time"]["nanoseconds_since_epoch"] == 100_250_000_000
-    assert told["duration"]["nanoseconds"] == 400_000_000
-    qos = yaml.safe_load(told["topics_with_message_count"][0]["topic_metadata"]["offered_qos_profiles"])
+    metadata = yaml.safe_load((tmp_path / "results" / "metadata.yaml").read_text())[
+        "rosbag2_bagfile_information"
+    ]
+    assert metadata["relative_file_paths"] == ["results.mcap"]
+    assert metadata["message_count"] == 10
+    assert metadata["starting_time"]["nanoseconds_since_epoch"] == 100_250_000_000
+    assert metadata["duration"]["nanoseconds"] == 400_000_000
+    qos = yaml.safe_load(metadata["topics_with_message_count"][0]["topic_metadata"]["offered_qos_profiles"])
     assert (qos[0]["reliability"], qos[0]["durability"], qos[0]["depth"]) == (1, 2, 10)
     with pytest.raises(OutputError, match="results cannot be made: File exists"):
         Recorder(tmp_path / "results")

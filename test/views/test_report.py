@@ -112,7 +112,7 @@ def test_pauses_are_bridged_and_what_stays_short_is_dropped(holds, pause_s, shor
     found = stretches(
         np.array([sign == "#" for sign in holds]), starts_s, starts_s + 0.1, pause_s, shortest_s
     )
-    assert [(each.start_s, each.end_s) for each in found] == [pytest.approx(wanted) for wanted in expected]
+    assert [(each.start_s, each.end_s) for each in found] == [pytest.approx(span) for span in expected]
     for each in found:
         assert holds[each.first] == holds[each.last] == "#"
 
@@ -328,7 +328,7 @@ def test_hundreds_of_people_get_fewer_points_each():
         (span, 10800, "3 h 00 min"),
     ],
 )
-def test_times_in_words(format_, seconds, expected):
+def test_times_as_text(format_, seconds, expected):
     assert format_(seconds) == expected
 
 
@@ -412,7 +412,7 @@ def test_equal_input_gives_equal_bytes_and_no_request(tmp_path):
     tables = write_tables(tmp_path, PARTY)
     html = report(tmp_path, *tables)
     assert report(tmp_path, *tables) == html
-    assert report(tmp_path, *tables, video="/home/somebody/party.mp4") == html, "no path is told"
+    assert report(tmp_path, *tables, video="/home/somebody/party.mp4") == html, "no path is reported"
     assert not re.search(r"https?:|src=|@import|<link", html)
     assert "<img" not in html
 

@@ -152,8 +152,8 @@ CLOCK = timeline([0] * 40)
 def test_equal_levels_become_runs(levels, expected):
     runs = level_runs(timeline(levels), CLOCK, shortest_s=0.15)
     assert len(runs) == len(expected)
-    for run, wanted in zip(runs, expected):
-        assert (run.start_s, run.end_s, int(run.level)) == pytest.approx(wanted)
+    for run, values in zip(runs, expected):
+        assert (run.start_s, run.end_s, int(run.level)) == pytest.approx(values)
 
 
 def test_a_run_of_exactly_the_shortest_length_stays():

@@ -53,7 +53,7 @@ def affect_of(stamp_s, people, *, trend=0.0, synchrony=math.nan, stale=False, fu
 
 @dataclass
 class Room:
-    """The server and the stream's time; what is said goes to every page that is open."""
+    """The server and the stream's time; its states go to every page that is open."""
 
     dashboard: object
     now_s: float = 0.0
@@ -93,7 +93,7 @@ def serve_():
 
 @dataclass
 class Log:
-    """What a page said in its console, and which addresses it asked for."""
+    """What a page wrote to its console, and which addresses it requested."""
 
     errors: list = field(default_factory=list)
     warnings: list = field(default_factory=list)
@@ -131,7 +131,7 @@ def browser():
 
 @pytest.fixture
 def open_page(browser):
-    """Opens pages in contexts of their own; every page must leave its console clean unless told."""
+    """Opens pages in contexts of their own; its console must be clean unless errors are expected."""
     contexts, logs = [], []
 
     def open_(url, *, errors_expected=False, wait=True, **options):

@@ -136,7 +136,7 @@ def check_group_messages(tracked: Any, affects: Any, group: Any, which: str) -> 
 
 
 TARGETS = {
-    "face_messages": of_property("what is said comes back, to a pixel and a float32", check_face_messages),
+    "face_messages": of_property("values survive a message, to a pixel and a float32", check_face_messages),
     "group_messages": of_property(
         "what no message may say is a MessageError, the rest has its range", check_group_messages
     ),

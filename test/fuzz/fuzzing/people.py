@@ -1,4 +1,4 @@
-"""The group: its affect, its dynamics, and what the web page is told of it."""
+"""The group: its affect, its dynamics, and their state on the web page."""
 
 from __future__ import annotations
 

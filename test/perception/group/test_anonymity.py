@@ -20,13 +20,13 @@ def test_a_group_that_is_large_enough_loses_its_ids_only(least: int) -> None:
 
 
 @pytest.mark.parametrize("valid", [0, 1, 3])
-def test_of_fewer_only_their_number_is_told(valid: int) -> None:
+def test_of_fewer_only_their_number_is_reported(valid: int) -> None:
     """It is those with a smile who count: the values of four people may rest on one of them."""
     group = dataclasses.replace(GROUP, valid_faces=valid)
-    told = dataclasses.asdict(without_people(group, 4))
+    reported = dataclasses.asdict(without_people(group, 4))
     for name, value in dataclasses.asdict(group).items():
         if name in KNOWN_IN_ANY_CASE:
-            assert told[name] == value, name
+            assert reported[name] == value, name
         else:
-            unknown = told[name] in ((), SmileLevel.UNKNOWN, Signals()) or math.isnan(told[name])
-            assert unknown, f"{name} is told"
+            unknown = reported[name] in ((), SmileLevel.UNKNOWN, Signals()) or math.isnan(reported[name])
+            assert unknown, f"{name} is reported"

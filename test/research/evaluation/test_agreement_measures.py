@@ -56,9 +56,7 @@ def test_a_class_without_faces_has_no_recall_and_stays_out_of_f1() -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [([], []), ([1.0, 1.0], [1.0, 1.0])])
-def test_no_agreement_can_be_told_without_faces_or_differences(
-    first: list[float], second: list[float]
-) -> None:
+def test_no_agreement_is_known_without_faces_or_differences(first: list[float], second: list[float]) -> None:
     assert math.isnan(kappa(np.array(first), np.array(second)))
     assert math.isnan(icc(np.array(first), np.array(second)))
 
