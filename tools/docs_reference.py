@@ -29,6 +29,7 @@ from rclpy.qos import QoSReliabilityPolicy
 
 import social_perception.ros.nodes
 from social_perception.cli.main import _parser
+from social_perception.core.signals import Field, Subject, signals_of
 from social_perception.ros.security.policies import CONSUMER, Names, grants, load_policy, settle
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,6 +66,17 @@ PARAMETERS = """# Parameters
 `ros2 param describe /NODE PARAMETER` prints the same. Parameters marked *run time* can be changed with `ros2
 param set`; the others are read when the node starts.
 """
+SIGNALS = """# Signals
+
+Each signal is declared once, as a dataclass; tables, messages, the page and reports are derived from it
+([Concepts](../concepts.md#signals)). A face's signal is `face[Smile]` in Python.
+"""
+SUBJECTS = {
+    Subject.FACE: "face",
+    Subject.GROUP: "group",
+    Subject.PAIR: "pair of people",
+    Subject.DYNAMICS: "group, at 1 Hz",
+}
 RELIABLE = QoSReliabilityPolicy.RELIABLE
 OPTIONAL_PACKAGES = ("hri_msgs", "hri_msgs.msg")
 """Replaced by stand-ins where they are not installed: only the parameters of their nodes are read."""
@@ -78,6 +90,7 @@ def pages() -> dict[str, str]:
             "reference/parameters.md": _parameters(nodes),
             "reference/messages.md": _messages(),
             "reference/command_line.md": _command_line(),
+            "reference/signals.md": _signals(),
         }
 
 
@@ -327,6 +340,44 @@ def _field_type(kind: str) -> str:
     if (ROOT / "msg" / f"{base}.msg").exists():
         return f"[{kind.replace('[', '&#91;').replace(']', '&#93;')}](#{base.lower()})"
     return f"`{kind}`"
+
+
+# Signals.
+
+
+def _signals() -> str:
+    lines = [SIGNALS]
+    for subject, table in (
+        (Subject.FACE, "`faces.csv`"),
+        (Subject.GROUP, "`group.csv`"),
+        (Subject.PAIR, ""),
+        (Subject.DYNAMICS, ""),
+    ):
+        for one in signals_of(subject):
+            source = (
+                Path(inspect.getsourcefile(one.kind) or "").resolve().relative_to(ROOT / "social_perception")
+            )
+            lines += [
+                "",
+                f"## {one.kind.__name__}",
+                "",
+                f"Of a {SUBJECTS[subject]}. Defined in `{source}`.",
+                "",
+            ]
+            heading = ("field", "meaning", "unit", "range", "unknown", "message field", f"column of {table}")
+            rows = [_signal_row(each) for each in one.fields]
+            lines += _table(heading if table else heading[:-1], rows if table else [row[:-1] for row in rows])
+    return "\n".join(lines)
+
+
+def _signal_row(each: Field) -> tuple[str, ...]:
+    unknown = (
+        "-" if not each.can_be_unknown else "NaN" if each.type in (float, tuple) else f"{each.unknown:d}"
+    )
+    return (
+        f"`{each.name}`", each.label, each.unit or "-", _unbroken(each.bounds) or "-", unknown,
+        f"`{each.message}`", _codes(each.columns) or "-",
+    )  # fmt: skip
 
 
 # Command line.

@@ -209,7 +209,7 @@ class GroupAffect:
     valid_faces: int = value("people with a known smile", low=0, key="valid")
     intensity: float = value("intensity", low=0.0, high=1.0, unknown=math.nan)
     mean_intensity: float = value("mean intensity", low=0.0, high=1.0, unknown=math.nan, key="mean")
-    dispersion: float = value("dispersion", low=0.0, high=1.0, unknown=math.nan)
+    dispersion: float = value("dispersion", low=0.0, high=0.5, unknown=math.nan)
     smiling_fraction: float = value(
         "smiling", low=0.0, high=1.0, unknown=math.nan, display=".0%", key="smiling"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from social_perception.core.config import DetectionConfig, GroupConfig, settings_of
+from social_perception.core.signals import Subject, signals_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,6 +43,14 @@ def test_each_setting_is_a_row_with_its_default_range_and_meaning(pages, node, c
         )
         assert changes == ("yes" if item.dynamic else "")
         assert meaning == item.description
+
+
+def test_each_value_of_each_signal_is_a_row(pages) -> None:
+    for subject in Subject:
+        for one in signals_of(subject):
+            rows = section(pages["signals.md"], one.kind.__name__)
+            for each in one.fields:
+                assert f"| `{each.name}` | {each.label} | {each.unit or '-'} | {each.bounds or '-'} |" in rows
 
 
 def test_topics_have_type_publisher_qos_and_subscribers(pages) -> None:
