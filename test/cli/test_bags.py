@@ -1,6 +1,5 @@
 """Bags in the commands: read by live and annotate, and recorded by them."""
 
-import errno
 import json
 
 import av
@@ -10,8 +9,6 @@ from pympi.Elan import Eaf
 
 from social_perception.cli import live
 from social_perception.cli.main import main
-from social_perception.core.errors import OutputError
-from social_perception.sinks.mcap_writer import McapWriter
 
 rosbag2 = pytest.importorskip("rosbags.rosbag2")
 highlevel = pytest.importorskip("rosbags.highlevel")
@@ -160,26 +157,6 @@ def test_pictures_are_recorded_only_by_their_own_option(tmp_path, pipelines, cap
     assert [topic for topic, *_ in recorded(tmp_path / "results")].count("/image/compressed") == 3
     # A recording with pictures is a source itself.
     assert main(["live", "--source", str(tmp_path / "results"), "--no-ros", "--reproducible"]) == 0
-
-
-def test_a_full_disk_ends_the_recording_and_not_the_run(tmp_path, pipelines, rows, capsys, monkeypatch):
-    flush, calls = McapWriter.flush, []
-
-    def full(writer):
-        calls.append(1)
-        if len(calls) > 1:
-            raise OutputError(
-                "results.mcap cannot be written: " + str(OSError(errno.ENOSPC, "No space left"))
-            )
-        flush(writer)
-
-    monkeypatch.setattr(McapWriter, "flush", full)
-    bag = write_bag(tmp_path / "bag", frames=48)
-    output = tmp_path / "events.csv"
-    argv = ["live", "--source", str(bag), "--no-ros", "--reproducible", "--output", str(output)]
-    assert main([*argv, "--record", str(tmp_path / "results.mcap")]) == 1
-    assert len(rows(output)) == 48
-    assert capsys.readouterr().err.count("nothing more is recorded") == 1
 
 
 def test_silence_is_recorded_as_a_stale_group(tmp_path, pipelines, monkeypatch):

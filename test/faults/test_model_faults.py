@@ -1,8 +1,7 @@
 """Files that are no network's weights: one line that names the file, and a status that is not 0.
 
-What each kind of damage says is tested where the files are read (test/perception); here the
-commands meet them. The weights of the detector are part of the package and cannot be chosen: a package
-that was damaged stands for them.
+Each kind of damage is tested where the files are read (test/perception); here the commands meet some. The
+weights of the detector are part of the package and are not chosen: a damaged package stands for them.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import pickle
 import cv2
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from social_perception.cli.main import main
 from social_perception.perception.smile.weights import shipped_path
@@ -29,29 +27,13 @@ class Evil:
         return os.mkdir, (self.mark,)
 
 
-def sparse(path) -> None:
-    with path.open("wb") as file:
-        file.truncate(40 * 2**30)
-
-
 MODELS = {
     "missing": lambda path: None,
-    "empty": lambda path: path.write_bytes(b""),
     "a folder": lambda path: path.mkdir(),
-    "truncated": lambda path: path.write_bytes(shipped_path().read_bytes()[:-1000]),
     "longer": lambda path: path.write_bytes(shipped_path().read_bytes() + b"more"),
     "text": lambda path: path.write_text("no weights at all\n" * 1000),
     "a pickle": lambda path: path.write_bytes(pickle.dumps(Evil(path.parent / "pwned"))),
     "torch's own": lambda path: torch.save({"evil": Evil(path.parent / "pwned")}, path),
-    "another version": lambda path: save_file(
-        {"a": torch.zeros(1)},
-        path,
-        {"architecture": "social_perception.smile.SmileNetwork", "version": "2"},
-    ),
-    "another network": lambda path: save_file({"a": torch.zeros(1)}, path, {"architecture": "VGG"}),
-    "no network": lambda path: save_file({"a": torch.zeros(1)}, path),
-    "huge": sparse,
-    "a pipe": lambda path: os.mkfifo(path),
 }
 
 
@@ -76,7 +58,7 @@ def test_what_is_no_smile_network_is_one_line_and_status_1(name, tmp_path, pictu
 
 
 @pytest.mark.parametrize("backend", ["mmod-torch", "mmod-dlib"])
-@pytest.mark.parametrize("damage", ["missing", "truncated", "a folder", "text"])
+@pytest.mark.parametrize("damage", ["missing", "truncated"])
 def test_a_damaged_detector_is_one_line_and_status_1(
     backend, damage, tmp_path, monkeypatch, picture, capsys
 ) -> None:
@@ -89,8 +71,6 @@ def test_a_damaged_detector_is_one_line_and_status_1(
     {
         "missing": lambda: None,
         "truncated": lambda: path.write_bytes(whole[:-1000]),
-        "a folder": path.mkdir,
-        "text": lambda: path.write_text("no weights at all\n" * 1000),
     }[damage]()
     monkeypatch.setattr(factory, "weights_path", lambda: path)
     output = str(tmp_path / "scores.csv")

@@ -15,7 +15,7 @@ from rclpy.qos import QoSReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image
 
 from social_perception.core.config import DetectionConfig, TrackingConfig
-from social_perception.core.errors import DetectionError, ModelError
+from social_perception.core.errors import DetectionError
 from social_perception.core.types import Box, Face, Track
 from social_perception.perception.detection.schedule import InlineDetection
 from social_perception.perception.pipeline import FaceTracking
@@ -296,18 +296,6 @@ def test_life_cycle(ros, tracking, image_message) -> None:
     ros.publisher(Image, "image").publish(image_message())
     ros.until(lambda: found, "faces after the second activation")
     assert node.trigger_shutdown().name == "SUCCESS"
-
-
-def test_missing_weights_leave_the_node_unconfigured(ros) -> None:
-    def make(config):
-        raise ModelError("weights.dat is missing")
-
-    node = ros.create(FaceTrackerNode, {"diagnostics_period_s": 0.1}, make=make)
-    reports = ros.collect(DiagnosticArray, "/diagnostics")
-    assert node.trigger_configure().name == "FAILURE"
-    assert node._state_machine.current_state[1] == "unconfigured"
-    problem = "cannot be configured: weights.dat is missing"
-    ros.until(lambda: any(report.status[0].message == problem for report in reports))
 
 
 def test_a_camera_that_stops_and_returns_is_reported(ros, tracking, image_message) -> None:
