@@ -186,7 +186,7 @@ class _Session:
         if not self.blur:
             return frame.image
         heads = self.heads.update(affect)
-        wanted = self.dashboard is not None and self.dashboard.wants_picture
+        wanted = self.dashboard is not None and self.dashboard.wants_image
         return hide(frame.image, heads) if wanted else None
 
     def _silent(self, silence_s: float, error: SourceTimeout) -> None:
@@ -200,7 +200,7 @@ class _Session:
         if self.last is not None and self.recording is not None:
             self.recording.add(stale, None)
         if self.dashboard is not None:
-            self.dashboard.say_stale(str(error))
+            self.dashboard.show_stale(str(error))
         self.show(stale, str(error))
 
 
@@ -221,7 +221,7 @@ def _dashboard(options: argparse.Namespace, source_name: str) -> Dashboard:
     told = source_name if "://" in source_name else Path(source_name).name
     dashboard = Dashboard(config, told, people=not options.anonymous)
     # A token that was given is known already, and need not stand in a log.
-    print(f"web page: {dashboard.url if dashboard.has_new_token else dashboard.place}", flush=True)
+    print(f"web page: {dashboard.url if dashboard.has_new_token else dashboard.public_url}", flush=True)
     if config.picture:
         hidden = ", with the faces that are found hidden" if options.blur_faces else ""
         _logger.warning("the web page shows the camera's picture to every browser that asks for it%s", hidden)

@@ -105,8 +105,8 @@ def test_live_hands_the_group_alone_to_ros_and_the_page(couple, folder, monkeypa
     published, shown, asked = [], [], []
 
     class Keeper:
-        topics, url, place = ("group_affect",), "http://here", "http://here"
-        wants_picture = has_new_token = True
+        topics, url, public_url = ("group_affect",), "http://here", "http://here"
+        wants_image = has_new_token = True
 
         def publish(self, affect, frame):
             published.append(affect)

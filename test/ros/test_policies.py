@@ -232,7 +232,7 @@ def watched(ros, node) -> None:
 def with_image(ros, node) -> None:
     dashboard = node.dashboard
     node.dashboard = SimpleNamespace(
-        wants_picture=True, say_stale=dashboard.say_stale, close=dashboard.close
+        wants_image=True, show_stale=dashboard.show_stale, close=dashboard.close
     )  # a browser's wish
     topic = f"{ros.namespace}/affect_overlay/compressed"
     ros.until(lambda: ros.node.count_subscribers(topic) == 1, "the picture is subscribed")

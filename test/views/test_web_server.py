@@ -20,13 +20,10 @@ from social_perception.core.config import WebConfig
 from social_perception.core.errors import ConfigurationError, WebError
 from social_perception.core.types import Box, SmileLevel
 from social_perception.views.overlay import draw_overlay
-from social_perception.views.web import access, client, connection, guesses, hub, listening, server
-from social_perception.views.web.access import HEADERS
-from social_perception.views.web.assets import FOLDER
-from social_perception.views.web.guesses import Guesses
-from social_perception.views.web.history import History
-from social_perception.views.web.server import Dashboard
-from social_perception.views.web.snapshot import state_text
+from social_perception.views.web import access, client, connection, hub, server
+from social_perception.views.web.access import HEADERS, WrongTokens
+from social_perception.views.web.server import FOLDER, Dashboard, read_static_files
+from social_perception.views.web.snapshot import History, state_text
 
 NAN = float("nan")
 PATIENCE_S = 20.0
@@ -57,7 +54,7 @@ def affect(stamp_s=1.0, faces=None, **changes):
 
 
 def run(scenario):
-    """A scenario of clients, in an event loop of its own."""
+    """Run a scenario of clients in an event loop of its own."""
     return asyncio.run(asyncio.wait_for(scenario, 3 * PATIENCE_S))
 
 
@@ -69,11 +66,11 @@ async def until(condition, what):
 
 
 class Browser:
-    """A WebSocket and what came of it."""
+    """A WebSocket and the messages that it received."""
 
     def __init__(self, websocket):
         self.websocket = websocket
-        self.states, self.pictures = [], []
+        self.states = []
 
     async def next(self):
         message = await asyncio.wait_for(self.websocket.receive(), PATIENCE_S)
@@ -91,7 +88,7 @@ class Browser:
                 if condition(message):
                     return message
 
-    async def picture(self):
+    async def image(self):
         while True:
             message = await self.next()
             if not isinstance(message, dict):
@@ -99,14 +96,14 @@ class Browser:
                 return message.data
 
     async def closing(self):
-        """The code with which the server ends it."""
+        """The code with which the server closes the connection."""
         while True:
             message = await self.next()
             if not isinstance(message, dict):
                 return message.data
 
-    async def ask(self, wish):
-        await self.websocket.send_str(wish if isinstance(wish, str) else json.dumps(wish))
+    async def send(self, message):
+        await self.websocket.send_str(message if isinstance(message, str) else json.dumps(message))
 
 
 @pytest.fixture
@@ -140,18 +137,18 @@ async def browsing(dashboard, path="/ws", **options):
 def get(dashboard, path="/", **options):
     """Status, headers and text of a request; redirections are not followed."""
 
-    async def ask():
+    async def request():
         async with (
             aiohttp.ClientSession() as session,
             session.get(address(dashboard, path), allow_redirects=False, **options) as answer,
         ):
             return answer.status, answer.headers, await answer.read()
 
-    return run(ask())
+    return run(request())
 
 
 def raw(dashboard, request):
-    """What is answered to these bytes."""
+    """The answer to these bytes."""
     with socket.create_connection(("127.0.0.1", dashboard.port), PATIENCE_S) as line:
         line.sendall(request)
         found = b""
@@ -160,10 +157,10 @@ def raw(dashboard, request):
         return found
 
 
-# What is told.
+# The messages.
 
 
-def test_a_state_says_where_everybody_is_and_what_is_not_known_is_null(serve):
+def test_a_state_has_positions_and_null_for_unknown_values(serve):
     dashboard = serve()
     unknown = factories.face("f2", None, box=Box(320.0, 0.0, 64.0, 72.0), visible=False)
     dashboard.show(affect(12.345, (face(intensity=0.63), unknown), group=group(intensity=NAN)))
@@ -194,7 +191,7 @@ def test_a_state_says_where_everybody_is_and_what_is_not_known_is_null(serve):
     assert (state["stale"], state["message"]) == (False, "")
 
 
-def test_a_face_that_is_gone_is_not_told_any_more(serve):
+def test_a_face_that_left_is_not_sent(serve):
     dashboard = serve()
 
     async def scenario():
@@ -207,7 +204,7 @@ def test_a_face_that_is_gone_is_not_told_any_more(serve):
     assert [each["id"] for each in run(scenario())["faces"]] == ["b"]
 
 
-def test_the_frame_rate_is_told(serve):
+def test_the_frame_rate_is_sent(serve):
     dashboard = serve()
 
     async def scenario():
@@ -220,19 +217,19 @@ def test_the_frame_rate_is_told(serve):
     assert 0.0 < run(scenario()) < 2 * FAST_HZ
 
 
-def test_before_the_first_frame_the_server_waits_and_says_so(serve):
+def test_before_the_first_frame_the_status_is_waiting(serve):
     dashboard = serve(silent_after_s=0.0)
     assert json.loads(get(dashboard, "/healthz")[2]) == {"status": "waiting", "clients": 0}
 
 
-def test_staleness_is_told_and_ends_with_the_next_frame(serve):
+def test_staleness_is_reported_and_ends_with_the_next_frame(serve):
     dashboard = serve()
 
     async def scenario():
         async with browsing(dashboard) as browser:
             dashboard.show(affect(1.0))
             await browser.state(lambda state: not state["stale"])
-            dashboard.say_stale("no picture from camera 0")
+            dashboard.show_stale("no images from camera 0")
             stale = await browser.state(lambda state: state["stale"])
             status = await asyncio.to_thread(get, dashboard, "/healthz")
             dashboard.show(affect(2.0))
@@ -240,7 +237,7 @@ def test_staleness_is_told_and_ends_with_the_next_frame(serve):
             return stale, json.loads(status[2])
 
     stale, health = run(scenario())
-    assert stale["message"] == "no picture from camera 0"
+    assert stale["message"] == "no images from camera 0"
     assert (stale["t"], len(stale["faces"])) == (1.0, 1)
     assert health == {"status": "stale", "clients": 1}
     assert json.loads(get(dashboard, "/healthz")[2])["status"] == "ok"
@@ -250,7 +247,7 @@ def test_staleness_is_told_and_ends_with_the_next_frame(serve):
     ("silent_after_s", "stale_group", "message"),
     [(0.0, False, "no images from the camera for 0 s"), (1000.0, True, "no new images from the camera")],
 )
-def test_a_pipeline_that_falls_silent_is_noticed(serve, silent_after_s, stale_group, message):
+def test_a_silent_pipeline_is_reported(serve, silent_after_s, stale_group, message):
     dashboard = serve(silent_after_s=silent_after_s)
     dashboard.show(affect(group=group(stale=stale_group)))
 
@@ -307,10 +304,10 @@ def test_a_new_epoch_starts_a_new_history():
     assert [moment[0] for moment in found] == [3.0, 4.0]
 
 
-# How often, and to whom.
+# Rate and browsers.
 
 
-def test_of_many_states_the_newest_is_told_at_the_pages_rate(serve):
+def test_of_many_states_the_newest_is_sent_at_the_pages_rate(serve):
     dashboard = serve(rate_hz=5.0)
 
     async def scenario():
@@ -331,11 +328,11 @@ def test_of_many_states_the_newest_is_told_at_the_pages_rate(serve):
             playing.cancel()
             return newest, number, time.monotonic() - begun_s
 
-    told, shown, passed_s = run(scenario())
+    sent, shown, passed_s = run(scenario())
     # However slow this machine is: no more than the rate, no state twice, and none that is old.
-    assert len(told) <= 5.0 * passed_s + 2
-    assert len(told) < shown / 4
-    stamps = [stamp for stamp, _ in told]
+    assert len(sent) <= 5.0 * passed_s + 2
+    assert len(sent) < shown / 4
+    stamps = [stamp for stamp, _ in sent]
     assert stamps == sorted(set(stamps))
 
 
@@ -352,7 +349,7 @@ def test_all_browsers_get_the_same_text(serve):
     assert one == other
 
 
-def test_nothing_is_written_as_json_while_nobody_looks(serve, monkeypatch):
+def test_no_json_is_made_without_a_browser(serve, monkeypatch):
     written = []
     monkeypatch.setattr(hub, "state_text", lambda *state: written.append(state) or state_text(*state))
     dashboard = serve()
@@ -381,13 +378,13 @@ def reads_never(dashboard):
     return line
 
 
-def crowd(number, people=64):
+def many_faces(number, people=64):
     """A state of about 10 kB."""
     return affect(float(number), tuple(face(f"somebody-{number}-{index}") for index in range(people)))
 
 
 def test_a_browser_that_never_reads_delays_nobody_and_is_dropped(serve, monkeypatch):
-    monkeypatch.setattr(client, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(client, "READ_TIMEOUT_S", 0.5)
     dashboard = serve()
 
     async def scenario():
@@ -399,7 +396,7 @@ def test_a_browser_that_never_reads_delays_nobody_and_is_dropped(serve, monkeypa
                 # Until the lazy ones' buffers are full and their time is up; the other gets all.
                 while dashboard.clients > 1:
                     number += 1
-                    dashboard.show(crowd(number))
+                    dashboard.show(many_faces(number))
                     await browser.state(lambda state, number=number: state["t"] == number)
                     assert number < 10_000
                 return number
@@ -411,7 +408,7 @@ def test_a_browser_that_never_reads_delays_nobody_and_is_dropped(serve, monkeypa
 
 
 class FakeConnection:
-    """A WebSocket and its transport, whose buffer is as full as the test wants."""
+    """A WebSocket and its transport, with a buffer that the test fills."""
 
     def __init__(self):
         self.buffered, self.aborted, self.sent = 0, False, []
@@ -426,7 +423,7 @@ class FakeConnection:
         self.sent.append(text)
 
 
-def test_a_browser_has_twenty_seconds_to_take_a_message():
+def test_a_browser_has_twenty_seconds_to_read_a_message():
     async def scenario():
         line = FakeConnection()
         browser = client.Client(line, line, now_s=0.0)
@@ -435,21 +432,21 @@ def test_a_browser_has_twenty_seconds_to_take_a_message():
         line.buffered = 1
         for number, now_s in enumerate((5.0, 19.0)):
             browser.offer(text=f"{number}")
-            browser.turn(now_s)
+            browser.flush(now_s)
         line.buffered = 0
-        browser.turn(19.5)
+        browser.flush(19.5)
         await until(lambda: len(line.sent) == 2, "what was left")
         line.buffered = 1
-        browser.turn(39.0)
+        browser.flush(39.0)
         assert (line.sent, line.aborted) == (["hello", "1"], False)
-        browser.turn(39.6)
+        browser.flush(39.6)
         sending.cancel()
         return line.aborted
 
     assert run(scenario())
 
 
-def test_what_waits_for_a_browser_is_one_message(serve):
+def test_one_message_waits_for_a_browser(serve):
     dashboard = serve()
 
     async def scenario():
@@ -459,11 +456,11 @@ def test_what_waits_for_a_browser_is_one_message(serve):
             number = 0
             while lazy._transport.get_write_buffer_size() == 0:
                 number += 1
-                dashboard.show(crowd(number))
+                dashboard.show(many_faces(number))
                 await asyncio.sleep(0.02)
             waiting = lazy._transport.get_write_buffer_size()
             for further in range(20):
-                dashboard.show(crowd(number + 1 + further))
+                dashboard.show(many_faces(number + 1 + further))
                 await asyncio.sleep(0.02)
             return waiting, lazy._transport.get_write_buffer_size()
 
@@ -471,14 +468,14 @@ def test_what_waits_for_a_browser_is_one_message(serve):
     assert after <= before
 
 
-def test_show_costs_the_pipeline_next_to_nothing(serve):
+def test_show_returns_at_once(serve):
     dashboard = serve()
 
     async def scenario():
         async with browsing(dashboard) as browser:
             with reads_never(dashboard):
                 await until(lambda: dashboard.clients == 2, "two browsers")
-                state = crowd(1)
+                state = many_faces(1)
                 begun_s = time.thread_time()
                 for _ in range(1000):
                     dashboard.show(state)
@@ -490,24 +487,24 @@ def test_show_costs_the_pipeline_next_to_nothing(serve):
     assert run(scenario()) / 1000 < 50e-6
 
 
-# The picture.
+# The image.
 
 
 IMAGE = np.full((360, 640, 3), (200, 30, 30), np.uint8)
 
 
-def test_the_picture_is_shown_to_those_who_ask_where_it_is_allowed(serve):
+def test_the_image_is_sent_to_browsers_that_request_it_where_it_is_allowed(serve):
     dashboard = serve(picture=True, picture_px=320)
 
     async def scenario():
         async with browsing(dashboard) as curious, browsing(dashboard) as other:
-            await curious.ask({"type": "picture", "on": True})
-            await until(lambda: dashboard.wants_picture, "somebody wants the picture")
+            await curious.send({"type": "picture", "on": True})
+            await until(lambda: dashboard.wants_image, "a browser requests the image")
             dashboard.show(affect(5.0), IMAGE)
-            jpeg = await curious.picture()
+            jpeg = await curious.image()
             assert dashboard._hub._newest.image is IMAGE
-            await curious.ask({"type": "picture", "on": False})
-            await until(lambda: not dashboard.wants_picture, "nobody wants the picture")
+            await curious.send({"type": "picture", "on": False})
+            await until(lambda: not dashboard.wants_image, "no browser requests the image")
             dashboard.show(affect(6.0), IMAGE)
             await other.state(lambda state: state["t"] == 6.0)
             assert dashboard._hub._newest.image is None
@@ -530,38 +527,38 @@ def test_the_picture_is_shown_to_those_who_ask_where_it_is_allowed(serve):
 
 
 @pytest.mark.parametrize("allowed", [False, True])
-def test_without_leave_or_wish_there_is_no_picture(serve, allowed):
+def test_an_image_that_is_not_allowed_or_not_requested_is_not_sent(serve, allowed):
     dashboard = serve(picture=allowed)
 
     async def scenario():
         async with browsing(dashboard) as browser:
             if not allowed:
-                await browser.ask({"type": "picture", "on": True})
+                await browser.send({"type": "picture", "on": True})
             for number in range(10):
                 dashboard.show(affect(float(number)), IMAGE)
                 dashboard.show_jpeg(b"\xff\xd8")
                 # Fails on anything that is no state.
                 await browser.state(lambda state, number=number: state["t"] == number)
-            assert not dashboard.wants_picture
+            assert not dashboard.wants_image
             assert dashboard._hub._newest.image is None
 
     run(scenario())
 
 
-def test_a_jpeg_is_passed_on_as_it_is(serve):
+def test_a_jpeg_is_sent_unchanged(serve):
     dashboard = serve(picture=True)
 
     async def scenario():
         async with browsing(dashboard) as browser:
-            await browser.ask({"type": "picture", "on": True})
-            await until(lambda: dashboard.wants_picture, "somebody wants the picture")
+            await browser.send({"type": "picture", "on": True})
+            await until(lambda: dashboard.wants_image, "a browser requests the image")
             dashboard.show_jpeg(b"\xff\xd8 something")
-            return await browser.picture()
+            return await browser.image()
 
     assert run(scenario()) == b"\xff\xd8 something"
 
 
-# Who may.
+# Access.
 
 
 PLACES = ["/", "/static/index.html", "/ws"]
@@ -574,7 +571,7 @@ def test_another_host_name_is_refused(serve, path, host):
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:1234", "LOCALHOST", "127.0.0.1:9", "[::1]:9"])
-def test_this_machines_names_are_served(serve, host):
+def test_this_machines_names_are_accepted(serve, host):
     assert get(serve(), headers={"Host": host})[0] == 200
 
 
@@ -592,7 +589,7 @@ def test_another_sites_page_may_not_connect(serve, origin):
     assert run(refused(serve(), headers={"Origin": origin})) == 403
 
 
-def test_the_own_page_may_connect(serve):
+def test_the_servers_own_page_may_connect(serve):
     dashboard = serve()
 
     async def scenario():
@@ -614,7 +611,7 @@ def test_without_the_token_nothing_is_served(serve, path, token):
 
 
 @pytest.mark.parametrize("cookie", ["", "wrong", TOKEN, "\u00fc"])
-def test_a_wrong_cookie_opens_nothing(serve, cookie):
+def test_a_wrong_cookie_is_refused(serve, cookie):
     dashboard = serve(token=TOKEN)
     name = f"social_perception_{dashboard.port}"
     request = f"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: {name}={cookie}\r\nConnection: close\r\n\r\n"
@@ -649,7 +646,7 @@ def test_a_program_connects_with_the_token_at_once(serve):
     assert run(scenario()) == "hello"
 
 
-def test_the_token_may_stand_in_a_file(serve, tmp_path):
+def test_the_token_may_be_in_a_file(serve, tmp_path):
     (tmp_path / "token").write_text(TOKEN + "\n")
     dashboard = serve(token=f"@{tmp_path / 'token'}")
     assert get(dashboard)[0] == 401
@@ -658,12 +655,12 @@ def test_the_token_may_stand_in_a_file(serve, tmp_path):
         serve(token=f"@{tmp_path / 'missing'}")
 
 
-def test_after_ten_different_wrong_tokens_none_is_looked_at_for_a_minute(serve, monkeypatch):
+def test_after_ten_different_wrong_tokens_all_are_refused_for_a_minute(serve, monkeypatch):
     now_s = [100.0]
-    monkeypatch.setattr(access, "Guesses", lambda: Guesses(lambda: now_s[0]))
+    monkeypatch.setattr(access, "WrongTokens", lambda: WrongTokens(lambda: now_s[0]))
     dashboard = serve(token=TOKEN)
     name = f"social_perception_{dashboard.port}"
-    for number in range(guesses.MOST_GUESSES // 2):
+    for number in range(access.MAX_WRONG_TOKENS // 2):
         for _ in range(2):
             assert get(dashboard, f"/?token={TOKEN}{number}")[0] == 401
         assert get(dashboard, headers={"Cookie": f"{name}=wrong{number}"})[0] == 401
@@ -676,14 +673,14 @@ def test_after_ten_different_wrong_tokens_none_is_looked_at_for_a_minute(serve, 
         assert (status, headers["Retry-After"]) == (429, "60")
     assert get(dashboard)[0] == 401
     assert get(dashboard, "/healthz")[0] == 200
-    now_s[0] += guesses.WINDOW_S
+    now_s[0] += access.BLOCK_S
     assert get(dashboard, f"/?token={TOKEN}")[0] == 303
 
 
-def test_a_page_that_goes_on_with_what_it_knew_uses_up_nothing(serve):
+def test_a_page_with_an_old_cookie_counts_once(serve):
     dashboard = serve(token=TOKEN)
     old = {"Cookie": f"social_perception_{dashboard.port}=of-another-token"}
-    for _ in range(2 * guesses.MOST_GUESSES):
+    for _ in range(2 * access.MAX_WRONG_TOKENS):
         assert get(dashboard, headers=old)[0] == 401
     assert get(dashboard, f"/?token={TOKEN}", headers=old)[0] == 303
 
@@ -699,27 +696,27 @@ def test_a_page_that_goes_on_with_what_it_knew_uses_up_nothing(serve):
         ("", "10.0.0.1", False),
     ],
 )
-def test_guesses_are_counted_by_address_and_by_network(one, other, same):
-    counted = Guesses()
-    for number in range(guesses.MOST_GUESSES):
-        assert not counted.are_used_up(one)
-        counted.note(one, f"{number}")
-    assert counted.are_used_up(one)
-    assert counted.are_used_up(other) is same
+def test_wrong_tokens_are_counted_by_address_and_network(one, other, same):
+    counted = WrongTokens()
+    for number in range(access.MAX_WRONG_TOKENS):
+        assert not counted.is_blocked(one)
+        counted.add(one, f"{number}")
+    assert counted.is_blocked(one)
+    assert counted.is_blocked(other) is same
 
 
-def test_those_who_guess_from_everywhere_do_not_fill_the_memory():
-    counted = Guesses()
+def test_wrong_tokens_from_many_addresses_do_not_fill_the_memory():
+    counted = WrongTokens()
     for number in range(5000):
-        counted.note(f"10.1.{number // 250}.{number % 250}", "guess")
-    assert len(counted._guessers) == 1024
+        counted.add(f"10.1.{number // 250}.{number % 250}", "guess")
+    assert len(counted._attempts) == 1024
 
 
-def test_the_state_of_health_needs_no_token(serve):
+def test_the_health_check_needs_no_token(serve):
     assert get(serve(token=TOKEN), "/healthz")[0] == 200
 
 
-def test_on_an_open_address_a_token_is_made_up(serve):
+def test_on_an_open_address_a_token_is_made(serve):
     one, other = serve(address="0.0.0.0"), serve(address="0.0.0.0")
     assert get(one, headers={"Host": "robot.example"})[0] == 401
     tokens = {each.url.partition("?token=")[2] for each in (one, other)}
@@ -730,7 +727,7 @@ def test_on_an_open_address_a_token_is_made_up(serve):
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
-def test_all_addresses_are_those_of_both_kinds(serve):
+def test_all_addresses_are_ipv4_and_ipv6(serve):
     dashboard = serve(address="::")
     assert "?token=" in dashboard.url
     assert get(dashboard)[0] == 401
@@ -740,7 +737,7 @@ def test_all_addresses_are_those_of_both_kinds(serve):
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
-def test_the_ipv6_address_of_this_machine_alone_needs_no_token(serve):
+def test_the_ipv6_loopback_address_needs_no_token(serve):
     dashboard = serve(address="::1")
     assert dashboard.url == f"http://[::1]:{dashboard.port}/"
     with socket.create_connection(("::1", dashboard.port), PATIENCE_S) as line:
@@ -755,13 +752,13 @@ def test_the_ipv6_address_of_this_machine_alone_needs_no_token(serve):
         ("127.0.0.1", "http://127.0.0.1:{}/?token={}"),
     ],
 )
-def test_the_url_names_an_address_that_others_can_open(serve, monkeypatch, address, url):
-    monkeypatch.setattr(listening, "_own_address", lambda: "10.1.2.3")
+def test_the_url_has_an_address_that_others_can_open(serve, monkeypatch, address, url):
+    monkeypatch.setattr(connection, "_own_address", lambda: "10.1.2.3")
     dashboard = serve(address=address, token=TOKEN)
     assert dashboard.url == url.format(dashboard.port, TOKEN)
 
 
-def test_on_this_machine_alone_there_is_no_token(serve):
+def test_on_the_loopback_address_there_is_no_token(serve):
     dashboard = serve()
     assert dashboard.url == f"http://127.0.0.1:{dashboard.port}/"
     assert get(dashboard)[0] == 200
@@ -774,7 +771,7 @@ def test_a_bad_token_is_refused_and_not_repeated(token):
     assert token not in str(caught.value)
 
 
-# What is served.
+# The files.
 
 
 def test_the_page_and_its_files_are_served_with_their_types(serve):
@@ -810,7 +807,7 @@ def test_a_file_that_the_browser_has_is_not_sent_again(serve):
         ("GET /" + "a" * 20_000 + " HTTP/1.1", 400),
     ],
 )
-def test_every_answer_has_the_security_headers_and_tells_no_version(serve, request_line, status):
+def test_every_answer_has_the_security_headers_and_no_version(serve, request_line, status):
     request = f"{request_line}\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     head, _, body = raw(serve(), request.encode()).partition(b"\r\n\r\n")
     assert head.startswith((f"HTTP/1.1 {status} ".encode(), f"HTTP/1.0 {status} ".encode()))
@@ -891,7 +888,7 @@ def test_more_connections_than_allowed_are_closed(serve, monkeypatch):
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: local"])
-def test_a_request_that_does_not_come_to_an_end_is_cut_off(serve, monkeypatch, begun):
+def test_a_request_that_does_not_end_is_closed(serve, monkeypatch, begun):
     monkeypatch.setattr(connection, "REQUEST_TIMEOUT_S", 0.1)
     dashboard = serve()
     with socket.create_connection(("127.0.0.1", dashboard.port), PATIENCE_S) as line:
@@ -920,7 +917,7 @@ def test_a_long_message_ends_the_connection(serve):
 
     async def scenario():
         async with browsing(dashboard) as browser:
-            await browser.ask("x" * 2000)
+            await browser.send("x" * 2000)
             return await browser.closing()
 
     assert run(scenario()) == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
@@ -931,26 +928,26 @@ def test_a_long_message_ends_the_connection(serve):
     ["", "{", "null", "7", "[]", "[" * 1000, '{"type":"picture"}', '{"type":"picture","on":1}',
      '{"type":["picture"],"on":true}', '{"on":true}', "\u0000", '"picture"', "NaN"],
 )  # fmt: skip
-def test_what_is_not_understood_is_ignored(serve, garbage):
+def test_an_invalid_message_is_ignored(serve, garbage):
     dashboard = serve(picture=True)
 
     async def scenario():
         async with browsing(dashboard) as browser:
-            await browser.ask(garbage)
+            await browser.send(garbage)
             await browser.websocket.send_bytes(b"\x00\xff")
             await browser.next()
             for number in range(3):
                 dashboard.show(affect(float(number)))
                 await browser.state(lambda state, number=number: state["t"] == number)
-            assert not dashboard.wants_picture
+            assert not dashboard.wants_image
 
     run(scenario())
 
 
-# The end, and what cannot be.
+# Closing and errors.
 
 
-def test_the_end_is_told_and_the_port_is_free(serve):
+def test_closing_closes_the_connections_and_frees_the_port(serve):
     dashboard = serve()
 
     async def scenario():
@@ -967,20 +964,20 @@ def test_the_end_is_told_and_the_port_is_free(serve):
     dashboard.show(affect())
 
 
-def test_a_port_in_use_is_said_in_one_line(serve):
+def test_a_port_in_use_is_an_error_of_one_line(serve):
     port = serve().port
     with pytest.raises(WebError, match=f"port {port} of 127.0.0.1 is in use"):
         serve(port=port)
 
 
 @pytest.mark.parametrize("where", ["203.0.113.7", "no-such-host.invalid", "not an address", ""])
-def test_a_foreign_address_is_said_in_one_line(serve, where):
+def test_a_foreign_address_is_an_error_of_one_line(serve, where):
     with pytest.raises(WebError, match="address") as caught:
         serve(address=where)
     assert "\n" not in str(caught.value)
 
 
-def test_a_port_that_needs_rights_is_said_in_one_line(serve, monkeypatch):
+def test_a_port_that_needs_rights_is_an_error_of_one_line(serve, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
@@ -990,7 +987,5 @@ def test_a_port_that_needs_rights_is_said_in_one_line(serve, monkeypatch):
 
 
 def test_without_its_files_the_page_is_not_served(tmp_path):
-    from social_perception.views.web.assets import read_assets
-
     with pytest.raises(WebError, match=r"index\.html is missing"):
-        read_assets(tmp_path)
+        read_static_files(tmp_path)

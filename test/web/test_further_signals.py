@@ -35,7 +35,7 @@ def texts(page, selector):
 
 
 def send(room, message):
-    room.dashboard._loop.call_soon_threadsafe(room.dashboard._hub._tell, json.dumps(message))
+    room.dashboard._loop.call_soon_threadsafe(room.dashboard._hub._send, json.dumps(message))
 
 
 def test_values_have_their_label_and_unit_on_the_stage_in_the_table_and_beside_the_gauge(

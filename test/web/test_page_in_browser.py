@@ -59,7 +59,7 @@ def mouth_corners_above_its_middle_px(path):
 
 def tell(room, message):
     """Sends every page a text that the server itself never would."""
-    room.dashboard._loop.call_soon_threadsafe(room.dashboard._hub._tell, message)
+    room.dashboard._loop.call_soon_threadsafe(room.dashboard._hub._send, message)
 
 
 # The stage.
@@ -603,7 +603,7 @@ def test_changes_are_announced_and_not_with_every_frame(room, listened):
     wait_for_text(page, "group-size", "1")
     page.clock.run_for(4500)
     assert page.evaluate("said.at(-1)") == "Person f4 left. One person, mood Medium 0.52, steady."
-    room.dashboard.say_stale("no images for 2.0 s")
+    room.dashboard.show_stale("no images for 2.0 s")
     wait_for_text(page, "link-text", "Stale")
     page.clock.run_for(4500)
     assert page.evaluate("said.at(-1)") == "Stale: no images come."

@@ -48,7 +48,7 @@ class AffectDashboardNode(Stage):
         silent_after_s = self.parameters[NodeConfig].silent_after_s
         people = not self._anonymous
         self.dashboard = Dashboard(config, source, silent_after_s=silent_after_s, people=people)
-        self.get_logger().info(f"web page: {self.dashboard.place}")
+        self.get_logger().info(f"web page: {self.dashboard.public_url}")
         if self.dashboard.has_new_token:
             # Not logged: every node can subscribe to /rosout.
             print(f"web page with its token: {self.dashboard.url}", flush=True)
@@ -83,7 +83,7 @@ class AffectDashboardNode(Stage):
     def close(self) -> None:
         self._unsubscribe_images()
         if self.dashboard is not None:
-            self.dashboard.say_stale("the node affect_dashboard is not active")
+            self.dashboard.show_stale("the node affect_dashboard is not active")
 
     def unload(self) -> None:
         if self.dashboard is not None:
@@ -126,11 +126,11 @@ class AffectDashboardNode(Stage):
     def _on_group(self, message: GroupAffectMessage) -> None:
         self._group = group_of(message)
         if self._group.stale and self.dashboard is not None:
-            self.dashboard.say_stale("no new images, according to group_affect")
+            self.dashboard.show_stale("no new images, according to group_affect")
 
     def _follow_viewers(self) -> None:
         """Subscribe to the images while a browser requests them."""
-        requested = self.dashboard is not None and self.dashboard.wants_picture
+        requested = self.dashboard is not None and self.dashboard.wants_image
         if requested and self._images is None:
             self._images = self.create_subscription(
                 CompressedImage, "affect_overlay/compressed", self._on_image, image_qos(reliable=False)

@@ -1,1 +1,1 @@
-"""The live web page: one server, any number of browsers, nothing from elsewhere."""
+"""The live web page: one server, any number of browsers, no requests to other sites."""

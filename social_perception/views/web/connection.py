@@ -1,36 +1,48 @@
-"""One HTTP connection: limited in number and in time, and silent about versions."""
+"""The server's port and its HTTP connections: limited in number and time, without version numbers."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
+import ipaddress
 import logging
+import socket
 from typing import Any
 
 from aiohttp import web
 
+from social_perception.core.errors import WebError
 from social_perception.views.web.access import HEADERS
 
 _logger = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT_S = 10.0
-"""In which the first request of a connection must be complete."""
+"""Within which the first request of a connection must be complete."""
 
 KEEPALIVE_S = 15.0
-"""For which a connection may wait for its next request."""
+"""For which an idle connection is kept."""
 
 _WRITE_BUFFER_BYTES = 16 * 1024
+_BACKLOG = 256
+_CANNOT = "the web page cannot be served"
+
+_SEND_BUFFER_BYTES = 32 * 1024
+"""Small, so that a slow browser is noticed after seconds and not after megabytes of old states."""
+
+_UNUSED_ADDRESS = ("192.0.2.1", 9)  # RFC 5737; finding the route to it sends no packet
 
 
 class Connection(web.RequestHandler):
-    """aiohttp's own, with limits.
+    """aiohttp's connection, with limits.
 
     Args:
         server: of an application's runner.
         loop: that it runs in.
-        most: connections that may be open at once, this one included.
+        max_connections: that may be open at once, this one included.
     """
 
-    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, most: int) -> None:
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, max_connections: int) -> None:
         super().__init__(
             server,
             loop=loop,
@@ -40,18 +52,18 @@ class Connection(web.RequestHandler):
             logger=_logger,
         )
         self.served = False
-        self._server, self._event_loop, self._most = server, loop, most
+        self._server, self._event_loop, self._max_connections = server, loop, max_connections
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         super().connection_made(transport)
-        # Nothing waits here unseen: a browser that does not take what it is sent skips states.
+        # A small buffer: a browser that does not read skips states instead of queueing them.
         transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
-        if len(self._server.connections) > self._most:
+        if len(self._server.connections) > self._max_connections:
             transport.abort()
             return
-        # Who sends a letter a minute keeps a place for hours otherwise.
+        # A client that sends a byte a minute would hold its connection for hours.
         self._deadline = self._event_loop.call_later(REQUEST_TIMEOUT_S, self._expire, transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -66,16 +78,16 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is no HTTP, or a failure, in a few words; aiohttp's own tell its version."""
+        """Answer invalid requests and failures shortly; aiohttp's own answers name its version."""
         if isinstance(exc, ConnectionError):
-            _logger.debug("a browser went before it had its answer")
+            _logger.debug("a browser closed the connection before its answer")
         elif status >= 500:
             _logger.error("the web page failed", exc_info=exc)
         else:
             _logger.debug("a request was refused: %s", message)
         if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun already")
-        text = "The request was not understood." if status < 500 else "The request failed."
+            raise ConnectionError("a part of the answer was sent already")
+        text = "The request is invalid." if status < 500 else "The request failed."
         answer = web.Response(status=status, text=text, headers=HEADERS)
         answer.force_close()
         return answer
@@ -92,3 +104,54 @@ async def mark_served(request: web.Request, handler: Any) -> web.StreamResponse:
         request.protocol.served = True
     response: web.StreamResponse = await handler(request)
     return response
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """Open the port; 0: any that is free.
+
+    Raises:
+        WebError: the address is not one of this machine, or the port is in use or not allowed.
+    """
+    if not address:
+        raise WebError("the web page needs an address; 0.0.0.0 stands for all of this machine's")
+    place = f"port {port} of {address}"
+    try:
+        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, target = found[0]
+        # All addresses: IPv4 and IPv6.
+        both = target[0] == "::" and socket.has_dualstack_ipv6()
+        opened = socket.create_server(target, family=family, backlog=_BACKLOG, dualstack_ipv6=both)
+    except (socket.gaierror, UnicodeError) as error:
+        raise WebError(f"{_CANNOT}: {address} is not an address of this machine") from error
+    except OSError as error:
+        reasons = {
+            errno.EADDRINUSE: f"{place} is in use",
+            errno.EACCES: f"{place} needs special rights; use one from 1024 on",
+            errno.EADDRNOTAVAIL: f"{address} is not an address of this machine",
+        }
+        reason = reasons.get(error.errno or 0, f"{place}: {error.strerror or error}")
+        raise WebError(f"{_CANNOT}: {reason}") from error
+    # Connections inherit it.
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+    return opened
+
+
+def is_loopback(port: socket.socket) -> bool:
+    """Whether only programs of this machine can reach the port, by its resolved address."""
+    return ipaddress.ip_address(port.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def reachable_host(port: socket.socket) -> str:
+    """The host part of the URL for a browser."""
+    address = ipaddress.ip_address(port.getsockname()[0].partition("%")[0])
+    if address.is_unspecified:
+        address = ipaddress.ip_address(_own_address())
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
+def _own_address() -> str:
+    """The address of this machine's default route."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(_UNUSED_ADDRESS)
+        return str(probe.getsockname()[0])
+    return "127.0.0.1"

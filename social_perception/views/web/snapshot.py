@@ -1,16 +1,21 @@
-"""What the pipeline says of a frame as the JSON that the page reads.
+"""The pipeline's results as the JSON messages that the page reads, and the last minute of them.
 
-Places are shares of the picture, not mirrored; what cannot be known is null.
+Positions are shares of the image's width and height, not mirrored; unknown values are null.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections import deque
 from typing import Any
 
 from social_perception.core.signals import Subject, fields_of, signals_of
 from social_perception.core.types import FaceAffect, FrameAffect, GroupAffect, Smile
+
+LENGTH_S = 60.0
+RATE_HZ = 5.0
+"""Of the history."""
 
 _DIGITS = 4
 
@@ -20,8 +25,8 @@ def state_text(affect: FrameAffect | None, fps: float, message: str) -> str:
 
     Args:
         affect: of the newest frame; None before the first.
-        fps: frames per second that came lately; NaN: not known yet.
-        message: one line that says why nothing comes; empty: something does.
+        fps: recent frames per second; NaN: not known yet.
+        message: the reason why there are no new frames; empty: there are.
     """
     faces = affect.faces if affect is not None else ()
     group = affect.group if affect is not None else None
@@ -40,7 +45,7 @@ def state_text(affect: FrameAffect | None, fps: float, message: str) -> str:
 
 
 def moment_text(affect: FrameAffect) -> str:
-    """One entry of the history: time in s, the group's intensity, the intensity of each face known."""
+    """One entry of the history: time in s, the group's intensity, each known intensity by face id."""
     known = {face.track.id: _number(face[Smile].intensity) for face in affect.faces if face[Smile].valid}
     intensity = affect.group.intensity if affect.group is not None else math.nan
     entry = [
@@ -90,3 +95,34 @@ def fields_shown() -> dict[str, list[dict[str, str]]]:
 
 def _number(value: float, digits: int = _DIGITS) -> float | None:
     return round(float(value), digits) if math.isfinite(value) else None
+
+
+class History:
+    """The last minute of the stream, five entries a second, as JSON for a page that is opened late.
+
+    An entry holds only the faces of its frame, so that many people who come and go do not make it grow.
+    """
+
+    def __init__(self) -> None:
+        self._entries: deque[tuple[float, str]] = deque(maxlen=round(LENGTH_S * RATE_HZ))
+        self._epoch, self._slot = 0, 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, affect: FrameAffect) -> None:
+        """Keep the results of a frame, if the last one kept is old enough; a new epoch starts empty."""
+        if affect.epoch != self._epoch:
+            self._epoch = affect.epoch
+            self._entries.clear()
+        slot = math.floor(affect.stamp_s * RATE_HZ)
+        if self._entries and slot == self._slot:
+            return
+        self._slot = slot
+        self._entries.append((affect.stamp_s, moment_text(affect)))
+        while self._entries[0][0] < affect.stamp_s - LENGTH_S:
+            self._entries.popleft()
+
+    def text(self) -> str:
+        """The entries as a JSON list, the oldest first."""
+        return f"[{','.join(text for _, text in self._entries)}]"

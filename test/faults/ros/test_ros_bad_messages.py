@@ -54,7 +54,7 @@ def watched(ros, kind, topic):
 
 def start_dashboard(ros, monkeypatch):
     node = ros.start(AffectDashboardNode, {**PATIENT, "port": 0, "picture": True})
-    monkeypatch.setattr(type(node.dashboard), "wants_picture", property(lambda self: True))
+    monkeypatch.setattr(type(node.dashboard), "wants_image", property(lambda self: True))
     return node
 
 

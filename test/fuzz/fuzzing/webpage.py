@@ -164,8 +164,8 @@ def _wish(data: bytes) -> None:
     client = Client(transport, transport, 0.0)
     for line in data.split(b"\n"):
         with contextlib.suppress(UnicodeDecodeError):  # aiohttp ends the connection then
-            client._take(line.decode())
-        promise(isinstance(client.wants_picture, bool), f"wants_picture is {client.wants_picture!r}")
+            client._handle(line.decode())
+        promise(isinstance(client.wants_image, bool), f"wants_image is {client.wants_image!r}")
 
 
 def _wishes() -> list[bytes]:
