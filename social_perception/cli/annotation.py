@@ -22,7 +22,7 @@ import numpy as np
 from social_perception import __version__
 from social_perception.cli.manifest import MANIFEST, Manifest, Origin, fingerprint, write_manifest
 from social_perception.cli.recording import Recording
-from social_perception.core.config import PipelineConfig
+from social_perception.core.config import PipelineConfig, SourceConfig
 from social_perception.core.errors import (
     MissingDependencyError,
     OutputError,
@@ -143,7 +143,8 @@ class Annotator:
         """
         begun_s = time.monotonic()
         mark = fingerprint(job.video)
-        with _open(job, self._wanted) as source:
+        needs_sound = self._config.hearing.needs_sound
+        with _open(job, self._wanted, SourceConfig().sound_rate_hz if needs_sound else None) as source:
             pipeline = self._restarted(mark)
             _make_fresh(job)
             try:
@@ -180,12 +181,14 @@ class Annotator:
         self.close()
 
 
-def _open(job: Job, wanted: Wanted) -> Source:
+def _open(job: Job, wanted: Wanted, sound_rate_hz: int | None = None) -> Source:
     from social_perception.sources.bag import BagSource
     from social_perception.sources.bag_files import is_bag
     from social_perception.sources.video import VideoSource
 
-    return BagSource(job.video, wanted.topic) if is_bag(job.video) else VideoSource(job.video)
+    if is_bag(job.video):
+        return BagSource(job.video, wanted.topic, sound_rate_hz)
+    return VideoSource(job.video, sound_rate_hz)
 
 
 def _use_threads(threads: int) -> None:
@@ -254,7 +257,8 @@ def _write_frames(
 
 def _since(start_s: float, timed: Timed) -> Timed:
     # A stamp that went back before the start cannot be told in a table.
-    return dataclasses.replace(timed, stamp_s=max(0.0, timed.stamp_s - start_s))
+    # The sound, which has its own time, was used before.
+    return dataclasses.replace(timed, stamp_s=max(0.0, timed.stamp_s - start_s), sound=None)
 
 
 class _Drawing:

@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         with ExitStack() as stack:
             spec = with_topic(options.source or default_source(config), options.topic)
-            source = stack.enter_context(open_source(spec, config))
+            source = stack.enter_context(open_source(spec, config, sound=pipeline_config.hearing.needs_sound))
             dashboard = None if options.web is None else stack.enter_context(_dashboard(options, source.name))
             pipeline = stack.enter_context(make_pipeline(pipeline_config, live=True))
             kind = FaceTable if people else GroupTable

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from social_perception.core.config import (
     DetectionConfig,
     GroupConfig,
+    HearingConfig,
     PipelineConfig,
     Setting,
     SmileConfig,
@@ -21,7 +22,7 @@ from social_perception.core.errors import ConfigurationError
 
 Config = TypeVar("Config")
 
-_PIPELINE = (DetectionConfig, TrackingConfig, SmileConfig, GroupConfig)
+_PIPELINE = (DetectionConfig, TrackingConfig, SmileConfig, GroupConfig, HearingConfig)
 # The rate is that of a ROS node's timer; here a group comes with every frame.
 _NOT_HERE = frozenset({"publish_rate_hz"})
 _DESTINATION = "setting_"
@@ -112,6 +113,7 @@ def pipeline_settings(options: argparse.Namespace) -> PipelineConfig:
         given_settings(options, TrackingConfig),
         given_settings(options, SmileConfig),
         given_settings(options, GroupConfig),
+        given_settings(options, HearingConfig),
     )
 
 

@@ -294,6 +294,18 @@ class GroupConfig(Checked):
 
 
 @dataclass(frozen=True, slots=True)
+class HearingConfig(Checked):
+    """What is estimated from sound."""
+
+    sound_level: bool = setting(True, "whether the level of the sound is measured, where a source has sound")
+
+    @property
+    def needs_sound(self) -> bool:
+        """Whether any estimator is enabled that needs sound, so that sources decode it."""
+        return self.sound_level
+
+
+@dataclass(frozen=True, slots=True)
 class AnonymityConfig(Checked):
     """What of a group may be told where nothing may be told of its people."""
 
@@ -424,3 +436,4 @@ class PipelineConfig:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     smile: SmileConfig = field(default_factory=SmileConfig)
     group: GroupConfig = field(default_factory=GroupConfig)
+    hearing: HearingConfig = field(default_factory=HearingConfig)

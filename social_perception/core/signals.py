@@ -220,6 +220,10 @@ class Signal:
         """Its table columns."""
         return tuple(column for each in self.fields for column in each.columns)
 
+    def is_known(self, values: Any) -> bool:
+        """Whether any of its values is known."""
+        return any(each.is_known(getattr(values, each.name)) for each in self.fields)
+
     def cells(self, values: Any) -> Iterator[Cell]:
         """Its table cells; empty while the signal is not valid."""
         if self.valid and not getattr(values, self.valid):

@@ -232,6 +232,28 @@ class GroupAffect:
         return self if kind is GroupAffect else self.signals[kind]  # type: ignore[return-value]
 
 
+@signal(Subject.GROUP)
+@dataclass(frozen=True, slots=True)
+class SoundLevel:
+    """How loud it is around the group.
+
+    ``level_dbfs`` is ``20 log10(RMS)`` of the samples since the frame before, relative to full scale: a
+    full-scale sine has -3.01 dBFS. It is -120 for digital silence, and NaN where there is no sound.
+    """
+
+    level_dbfs: float = value(
+        "sound level",
+        unit="dBFS",
+        low=-120.0,
+        high=3.0,
+        unknown=math.nan,
+        digits=2,
+        display=".0f",
+        key="sound_level",
+        message="sound_level",
+    )
+
+
 @signal(Subject.PAIR)
 @dataclass(frozen=True, slots=True)
 class PairDynamics:
@@ -312,6 +334,7 @@ class TrackedFaces:
         tracks: the N faces.
         crops: (N, 96, 96, 3) uint8, RGB, in the order of the tracks.
         epoch: grows where the stamps of the frames went back; see :class:`.clock.FrameClock`.
+        sound: of the frame.
     """
 
     stamp_s: float
@@ -321,14 +344,15 @@ class TrackedFaces:
     tracks: tuple[Track, ...]
     crops: ImageArray
     epoch: int = 0
+    sound: Sound | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FrameAffect:
     """The result of the pipeline for one frame.
 
-    ``group`` is None before the aggregation step. ``epoch`` grows where the stamps of the frames went
-    back; see :class:`.clock.FrameClock`.
+    ``group`` is None before the aggregation step, and ``sound``, that of the frame, after it. ``epoch``
+    grows where the stamps of the frames went back; see :class:`.clock.FrameClock`.
     """
 
     stamp_s: float
@@ -338,3 +362,4 @@ class FrameAffect:
     faces: tuple[FaceAffect, ...] = field(default=())
     group: GroupAffect | None = None
     epoch: int = 0
+    sound: Sound | None = field(default=None, compare=False, repr=False)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from social_perception.core.config import PipelineConfig
 from social_perception.core.types import FrameAffect, TrackedFaces
+from social_perception.perception.hearing.level_meter import LevelMeter
 from social_perception.perception.smile.factory import make_scorer
 from social_perception.perception.smile.scorer import SmileEstimator
 
@@ -30,8 +31,11 @@ class FaceEstimator(Protocol):
 class GroupEstimator(Protocol):
     """Estimates one signal of the group."""
 
-    def estimate(self, affect: FrameAffect) -> object:
-        """Return the group's signal for the faces of a frame; none is an empty room."""
+    def estimate(self, affect: FrameAffect) -> object | None:
+        """Return the group's signal for the faces and the sound of a frame; no faces are legal.
+
+        None: the signal cannot be estimated in this run, and views leave it out.
+        """
 
     def reset(self) -> None:
         """Forget the history."""
@@ -40,7 +44,9 @@ class GroupEstimator(Protocol):
 FACE_ESTIMATORS: dict[str, Callable[[PipelineConfig], FaceEstimator]] = {
     "smile": lambda config: SmileEstimator(make_scorer(config.smile)),
 }
-GROUP_ESTIMATORS: dict[str, Callable[[PipelineConfig], GroupEstimator]] = {}
+GROUP_ESTIMATORS: dict[str, Callable[[PipelineConfig], GroupEstimator]] = {
+    "sound_level": lambda config: LevelMeter(config.hearing),
+}
 
 
 def make_face_estimators(config: PipelineConfig) -> Mapping[str, FaceEstimator]:

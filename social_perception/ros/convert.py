@@ -269,7 +269,9 @@ def group_of(message: Any) -> GroupAffect:
     for one in signals_of(Subject.GROUP):
         _check(one, message, "of the group")
     further = [one.kind for one in signals_of(Subject.GROUP) if one.kind is not GroupAffect]
-    signals = Signals(*(_decoded(kind, message) for kind in further if _has(message, declaration(kind))))
+    decoded = [_decoded(kind, message) for kind in further if _has(message, declaration(kind))]
+    # A message has all fields; a signal without any known value was not estimated.
+    signals = Signals(*(each for each in decoded if declaration(type(each)).is_known(each)))
     return _decoded(GroupAffect, message, stamp_s=seconds(message.header.stamp), signals=signals)
 
 

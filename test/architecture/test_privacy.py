@@ -105,7 +105,7 @@ FIELDS = {
     "FaceAffect": "id roi confidence visible position intensity level probabilities observed_frames valid",
     "FaceAffectArray": "header image_width image_height faces",
     "GroupAffect": "header group_size valid_faces intensity mean_intensity dispersion smiling_fraction level "
-    "trend synchrony window face_ids stale",
+    "trend synchrony window face_ids stale sound_level",
     "GroupDynamics": "header face_ids pairs synchrony window stale",
     "PairDynamics": "first second correlation lag zero_lag_correlation",
 }

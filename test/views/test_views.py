@@ -46,7 +46,7 @@ def test_the_columns_are_those_that_scripts_depend_on():
     assert ",".join(BOX_COLUMNS) == "image,left,top,width,height,confidence"
     assert ",".join(group_columns()) == (
         "stamp_s,frame,group_size,valid_faces,intensity,mean_intensity,dispersion,smiling_fraction,level,"
-        "trend,synchrony,window_s,face_ids,stale"
+        "trend,synchrony,window_s,face_ids,stale,level_dbfs"
     )
 
 
@@ -70,7 +70,7 @@ def test_a_group_table_has_a_row_per_frame_and_empty_cells_for_the_unknown(tmp_p
         table.add(affect(stamp_s=0.1, index=1, group=group(0)))
     first, second = rows(path)
     assert list(first.values()) == [
-        "0.000000", "0", "2", "2", "0.5", "0.45", "0.1", "0.5", "2", "0.01", "", "2.5", "a;b", "0",
+        "0.000000", "0", "2", "2", "0.5", "0.45", "0.1", "0.5", "2", "0.01", "", "2.5", "a;b", "0", "",
     ]  # fmt: skip
     assert (second["group_size"], second["intensity"], second["level"], second["face_ids"]) == (
         "0",

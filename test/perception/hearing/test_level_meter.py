@@ -3,8 +3,11 @@ import math
 import numpy as np
 import pytest
 
+from social_perception.core.config import HearingConfig, PipelineConfig
 from social_perception.core.sound import Sound
+from social_perception.core.types import FrameAffect, SoundLevel
 from social_perception.perception.hearing.level_meter import FLOOR_DBFS, level_dbfs
+from social_perception.perception.pipeline import make_aggregation
 
 SINE = np.sin(2 * np.pi * 1000 * np.arange(1600) / 16_000)
 
@@ -27,5 +30,27 @@ def test_the_level_is_that_of_the_mean_power(samples, expected):
     assert level_dbfs(sound) == pytest.approx(expected, abs=0.01, nan_ok=True)
 
 
-def test_a_source_without_sound_has_no_level():
-    assert math.isnan(level_dbfs(None))
+def aggregated(sound, **settings):
+    """The group of a frame, as the pipeline's last step returns it."""
+    config = PipelineConfig(hearing=HearingConfig(**settings))
+    return make_aggregation(config).process(FrameAffect(1.0, 25, 64, 48, sound=sound)).group
+
+
+def test_the_level_is_a_signal_of_the_group():
+    group = aggregated(Sound(np.float32(SINE), 16_000, 0.9))
+    assert group[SoundLevel].level_dbfs == pytest.approx(-3.01, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("sound", "settings", "is_estimated"),
+    [
+        (Sound.empty(16_000, 1.0), {}, True),
+        (None, {}, False),
+        (Sound(np.float32(SINE), 16_000, 0.9), {"sound_level": False}, False),
+    ],
+    ids=["nothing-new", "no-sound", "disabled"],
+)
+def test_the_level_is_unknown_without_samples(sound, settings, is_estimated):
+    group = aggregated(sound, **settings)
+    assert math.isnan(group[SoundLevel].level_dbfs)
+    assert (SoundLevel in group.signals) is is_estimated

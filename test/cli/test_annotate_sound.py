@@ -1,0 +1,89 @@
+"""The level of a video's sound, from the file to all results."""
+
+import csv
+import json
+import math
+import re
+
+import pytest
+
+from social_perception.cli.main import main
+from social_perception.core.types import FrameAffect
+from social_perception.perception.pipeline import make_aggregation
+from social_perception.views.web.snapshot import state_text
+from test.sources.talking import beep, write_talking_video
+
+BEEP_S = 2.0
+FULL_SCALE_SINE_DBFS = -3.01
+
+
+@pytest.fixture
+def hearing(pipelines, monkeypatch):
+    """Pipelines with the real aggregation after the fake faces; the affects that they returned."""
+    from social_perception.perception import pipeline as module
+
+    made, affects = module.make_pipeline, []
+
+    def make(config, *, live):
+        fake = made(config, live=live)
+        aggregation, find = make_aggregation(config), fake.process
+
+        def process(frame):
+            affect = find(frame)
+            size = (affect.width, affect.height)
+            with_sound = FrameAffect(affect.stamp_s, affect.index, *size, affect.faces, sound=frame.sound)
+            affects.append(aggregation.process(with_sound))
+            return affects[-1]
+
+        fake.process = process
+        return fake
+
+    monkeypatch.setattr(module, "make_pipeline", make)
+    return affects
+
+
+def annotate(video, output, *options):
+    assert main(["annotate", str(video), "--output", str(output), "--no-video", "--no-plot", *options]) == 0
+    return output / video.stem
+
+
+def levels_of(folder):
+    with (folder / "group.csv").open(newline="", encoding="utf-8") as file:
+        return [float(row["level_dbfs"] or "nan") for row in csv.DictReader(file)]
+
+
+def test_the_level_of_each_frame_is_in_all_results(tmp_path, hearing):
+    video = write_talking_video(tmp_path / "talk.mkv", beep(BEEP_S), codec="pcm_s16le")
+    folder = annotate(video, tmp_path / "out", "--mcap")
+    levels = levels_of(folder)
+    assert len(levels) == 100
+    assert math.isnan(levels[0]), "before the first frame there is no sound"
+    # The frame at 2.04 s has the sound since 2.0 s.
+    assert levels[51:53] == pytest.approx([FULL_SCALE_SINE_DBFS] * 2, abs=0.1)
+    assert max(*levels[1:50], *levels[54:]) < -60.0
+
+    parquet = pytest.importorskip("pyarrow.parquet").read_table(folder / "group.parquet")
+    assert parquet.schema.field("level_dbfs").metadata == {b"unit": b"dBFS"}
+    assert parquet.column("level_dbfs").to_pylist()[1:] == pytest.approx(levels[1:])
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert re.search(r"<dt>Mean sound level</dt><dd>-\d+ dBFS</dd>", page)
+    assert json.loads(state_text(hearing[51], 25.0, ""))["group"]["sound_level"] == pytest.approx(-3, abs=0.1)
+
+    reader = pytest.importorskip("rosbags.highlevel").AnyReader([folder / "results.mcap"])
+    with reader:
+        groups = [
+            reader.deserialize(data, topic.msgtype)
+            for topic, _, data in reader.messages()
+            if topic.topic == "/group_affect"
+        ]
+    assert [group.sound_level for group in groups] == pytest.approx(levels, abs=0.01, nan_ok=True)
+
+
+@pytest.mark.parametrize("options", [(), ("--sound-level", "false")], ids=["no-sound", "disabled"])
+def test_without_sound_the_column_is_empty(tmp_path, hearing, options, write_video):
+    path = tmp_path / "talk.mp4"
+    video = write_talking_video(path, beep(BEEP_S)) if options else write_video(path)
+    folder = annotate(video, tmp_path / "out", *options)
+    assert all(map(math.isnan, levels_of(folder)))
+    assert "sound level" not in (folder / "report.html").read_text(encoding="utf-8")
+    assert not any(affect.group.signals for affect in hearing)
