@@ -54,13 +54,16 @@ class FaceTracking:
             self.tracker.correct(found.frame_index, found.faces, found.scope)
         tracks = self.tracker.tracks()
         crops = crop_faces(frame.image, [track.box for track in tracks])
-<<<<<<< HEAD
         return TrackedFaces(
-            stamp_s, frame.index, frame.width, frame.height, tracks, crops, epoch=self.clock.epoch
+            stamp_s,
+            frame.index,
+            frame.width,
+            frame.height,
+            tracks,
+            crops,
+            epoch=self.clock.epoch,
+            sound=frame.sound,
         )
-=======
-        return TrackedFaces(frame.stamp_s, frame.index, frame.width, frame.height, tracks, crops, frame.sound)
->>>>>>> 1d7ae55 (The level of the sound is a signal of the group, in all results)
 
     def configure(self, config: PipelineConfig) -> None:
         """Apply the dynamic settings, between two frames."""
@@ -102,12 +105,10 @@ class FaceEstimation:
             self.reset()
         signals = zip(*(each.estimate(faces) for each in self.estimators.values()))
         found = tuple(FaceAffect(track, Signals(*values)) for track, values in zip(faces.tracks, signals))
-<<<<<<< HEAD
-        return FrameAffect(faces.stamp_s, faces.index, faces.width, faces.height, found, epoch=faces.epoch)
-=======
         size = (faces.width, faces.height)
-        return FrameAffect(faces.stamp_s, faces.index, *size, faces=found, sound=faces.sound)
->>>>>>> 1d7ae55 (The level of the sound is a signal of the group, in all results)
+        return FrameAffect(
+            faces.stamp_s, faces.index, *size, faces=found, epoch=faces.epoch, sound=faces.sound
+        )
 
     def configure(self, config: PipelineConfig) -> None:
         """Apply the dynamic settings, between two frames."""
@@ -130,17 +131,13 @@ class GroupAggregation:
 
     def process(self, affect: FrameAffect) -> FrameAffect:
         """Return the frame's affect with its group."""
-<<<<<<< HEAD
         if affect.epoch != self._epoch:
             self._epoch = affect.epoch
             self.reset()
-        further = Signals(*(each.estimate(affect) for each in self.estimators.values()))
-=======
         estimated = (each.estimate(affect) for each in self.estimators.values())
         further = Signals(*(each for each in estimated if each is not None))
->>>>>>> 1d7ae55 (The level of the sound is a signal of the group, in all results)
         group = self.aggregator.update(affect.faces, affect.stamp_s, further)
-        return dataclasses.replace(affect, group=group)
+        return dataclasses.replace(affect, group=group, sound=None)
 
     def current(self, silence_s: float) -> GroupAffect:
         """The latest group; see :meth:`GroupAggregator.current`."""

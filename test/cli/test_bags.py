@@ -181,7 +181,7 @@ def test_silence_is_recorded_as_a_stale_group(tmp_path, pipelines, monkeypatch):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr("social_perception.sources.factory.open_source", lambda *_: Source())
+    monkeypatch.setattr("social_perception.sources.factory.open_source", lambda *_, **__: Source())
     path = tmp_path / "results.mcap"
     assert live.run(parsed(["--source", "x", "--no-ros", "--record", str(path)])) == 0
     topics = [topic for topic, *_ in recorded(path)]

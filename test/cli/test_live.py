@@ -69,7 +69,7 @@ class Stuttering:
 def test_live_publishes_also_when_the_source_is_silent(monkeypatch, pipelines, capsys):
     recorder = Recorder()
     monkeypatch.setattr(live, "_ros_publisher", lambda **_: recorder)
-    monkeypatch.setattr("social_perception.sources.factory.open_source", lambda *_: Stuttering())
+    monkeypatch.setattr("social_perception.sources.factory.open_source", lambda *_, **__: Stuttering())
     assert main(["live", "--source", "x"]) == 0
     assert recorder.published == [(0, True), (0, False), (1, True)]
     assert recorder.closed

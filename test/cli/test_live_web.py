@@ -43,7 +43,9 @@ class Scripted:
 @pytest.fixture
 def play(monkeypatch):
     def start(*script):
-        monkeypatch.setattr("social_perception.sources.factory.open_source", lambda *_: Scripted(*script))
+        monkeypatch.setattr(
+            "social_perception.sources.factory.open_source", lambda *_, **__: Scripted(*script)
+        )
 
     return start
 

@@ -80,7 +80,7 @@ def live(monkeypatch, people, pipeline):
     monkeypatch.setattr("social_perception.perception.pipeline.make_pipeline", lambda *_, **__: Watched())
 
     def run(*arguments: str, images: tuple[ImageArray, ...] = people) -> int:
-        monkeypatch.setattr("social_perception.sources.factory.open_source", lambda *_: Playing(images))
+        monkeypatch.setattr("social_perception.sources.factory.open_source", lambda *_, **__: Playing(images))
         processed.clear()
         return main(["live", "--source", "x", "--no-ros", *arguments])
 
