@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from builtin_interfaces.msg import Time
+from factories import affect
+from std_msgs.msg import Header
 
 from social_perception.core.signals import Signals
 from social_perception.core.types import (
@@ -22,6 +25,15 @@ from social_perception.core.types import (
 from social_perception.perception.smile.crop import crop_faces
 from social_perception.ros.convert import seconds, tracks_of
 from social_perception.ros.support.messages import MESSAGES
+
+
+def header(sec: int = 100, nanosec: int = 7, frame_id: str = "camera") -> Header:
+    return Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id=frame_id)
+
+
+def face_affects_message(head: Header, *faces: FaceAffect) -> Any:
+    """Faces in an image of 640 x 480 px."""
+    return MESSAGES.face_affects(head, affect(*faces, stamp_s=seconds(head.stamp)))
 
 
 def tracked(frame: Frame, tracks: Sequence[Track]) -> TrackedFaces:

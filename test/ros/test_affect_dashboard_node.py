@@ -11,17 +11,19 @@ import urllib.request
 from contextlib import contextmanager
 
 import aiohttp
+import factories
 import pytest
-from builtin_interfaces.msg import Time
+from factories import face
 from rcl_interfaces.msg import Log
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CompressedImage, RegionOfInterest
-from std_msgs.msg import Header
+from sensor_msgs.msg import CompressedImage
 
+from social_perception.core.types import Box
 from social_perception.ros.nodes.affect_dashboard import AffectDashboardNode
-from social_perception.ros.support.messages import FaceAffect, FaceAffectArray
+from social_perception.ros.support.messages import FaceAffectArray
 from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 from social_perception.ros.support.qos import image_qos
+from test.ros.messages import face_affects_message, group_affect_message, header
 
 TIMEOUT_S = 20.0
 PATIENT = {"port": 0, "silent_after_s": 1000.0}
@@ -30,20 +32,12 @@ ALL_LOGGED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def faces(*names: str, sec: int = 100) -> FaceAffectArray:
-    message = FaceAffectArray(image_width=640, image_height=480)
-    message.header.stamp = Time(sec=sec, nanosec=500_000_000)
-    for name in names:
-        face = FaceAffect(id=name, intensity=0.5, valid=True, visible=True, level=2)
-        face.roi = RegionOfInterest(x_offset=280, y_offset=200, width=80, height=80)
-        message.faces.append(face)
-    return message
+    people = (face(name, box=Box(280, 200, 80, 80)) for name in names)
+    return face_affects_message(header(sec, 500_000_000), *people)
 
 
 def group(*, stale: bool = False, sec: int = 100) -> GroupAffectMessage:
-    header = Header(stamp=Time(sec=sec, nanosec=500_000_000))
-    return GroupAffectMessage(
-        header=header, group_size=1, valid_faces=1, intensity=0.75, level=2, stale=stale
-    )
+    return group_affect_message(header(sec, 500_000_000), factories.group(1, intensity=0.75, stale=stale))
 
 
 class Browser(threading.Thread):

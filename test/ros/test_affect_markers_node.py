@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import factories
 import pytest
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point
@@ -16,6 +17,7 @@ from social_perception.ros.support.messages import FaceAffect, FaceAffectArray
 from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 from social_perception.ros.support.qos import image_qos
 from social_perception.views.colors import level_color
+from test.ros.messages import group_affect_message
 
 UNKNOWN = Point(x=math.nan, y=math.nan, z=math.nan)
 FRAME_ID = "camera_color_optical_frame"
@@ -272,11 +274,9 @@ def test_nothing_is_subscribed_while_nobody_listens(ros) -> None:
     ros.until(lambda: not any(ros.node.count_subscribers(topic) for topic in topics), "it listens no more")
 
 
-def group(sec: int = 100, *, stale: bool = False, size: int = 1) -> GroupAffectMessage:
-    return GroupAffectMessage(
-        header=header(sec), group_size=size, valid_faces=size, intensity=0.5, level=2, smiling_fraction=1.0,
-        trend=math.nan, synchrony=math.nan, face_ids=["a"][:size], stale=stale,
-    )  # fmt: skip
+def group(sec: int = 100, *, stale: bool = False) -> GroupAffectMessage:
+    values = {"smiling_fraction": 1.0, "trend": math.nan, "stale": stale}
+    return group_affect_message(header(sec), factories.group(1, **values))
 
 
 def test_the_groups_text_is_the_newest_and_says_when_there_are_no_images(ros, start, send) -> None:

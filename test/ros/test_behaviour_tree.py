@@ -9,11 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import factories
 import py_trees
 import pytest
 from builtin_interfaces.msg import Time
+from factories import face
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import String
 
 from social_perception.behaviours import GroupIsPresent, SomeoneSmiles
@@ -22,21 +23,16 @@ from social_perception.core.types import FrameAffect, SmileLevel
 from social_perception.ros.convert import group_of
 from social_perception.ros.nodes.greeter import GreeterNode
 from social_perception.ros.support.behaviour_tree import AffectToBlackboard
-from social_perception.ros.support.messages import FaceAffect, FaceAffectArray
+from social_perception.ros.support.messages import FaceAffectArray
 from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
+from test.ros.messages import face_affects_message, group_affect_message, header
 
 STEP_MS = 100
 
 
 def group(smiling_fraction: float, size: int = 4, *, stale: bool = False) -> GroupAffectMessage:
-    return GroupAffectMessage(
-        group_size=size,
-        valid_faces=size,
-        smiling_fraction=float(smiling_fraction),
-        level=GroupAffectMessage.LEVEL_LOW,
-        face_ids=[f"p{index}" for index in range(size)],
-        stale=stale,
-    )
+    values = {"smiling_fraction": float(smiling_fraction), "level": SmileLevel.LOW, "synchrony": 0.0}
+    return group_affect_message(header(0, 0), factories.group(size, stale=stale, **values))
 
 
 EMPTY = group(float("nan"), 0)
@@ -144,9 +140,7 @@ def test_topics_reach_the_conditions_with_the_time_of_receipt(ros, listener) -> 
     tree.add_children([behaviour, present, broad])
     tree.tick_once()
     assert [child.status.name for child in tree.children] == ["SUCCESS", "FAILURE", "FAILURE"]
-    faces = FaceAffectArray(image_width=640, image_height=480)
-    roi = RegionOfInterest(width=80, height=80)
-    faces.faces = [FaceAffect(id="eva", intensity=0.9, level=3, valid=True, roi=roi)]
+    faces = face_affects_message(header(), face("eva", 0.9))
     ros.publisher(FaceAffectArray, "face_affect").publish(faces)
     ros.publisher(GroupAffectMessage, "group_affect").publish(group(1.0, size=3))
     ros.until(lambda: behaviour._group and behaviour._faces, "both messages")

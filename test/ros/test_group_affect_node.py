@@ -4,26 +4,25 @@ import math
 
 import pytest
 from builtin_interfaces.msg import Time
+from factories import face
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import RegionOfInterest
 
+from social_perception.core.types import Box
 from social_perception.ros.nodes.group_affect import GroupAffectNode
-from social_perception.ros.support.messages import FaceAffect, FaceAffectArray
+from social_perception.ros.support.messages import FaceAffectArray
 from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
+from test.ros.messages import face_affects_message, header
 
 RARELY_HZ = 0.1
 OFTEN_HZ = 50.0
 
 
 def faces(*intensities: float, sec: int = 100, nanosec: int = 7, names: str = "abcdefgh") -> FaceAffectArray:
-    message = FaceAffectArray(image_width=640, image_height=480)
-    message.header.stamp = Time(sec=sec, nanosec=nanosec)
-    message.header.frame_id = "camera"
-    for index, intensity in enumerate(intensities):
-        face = FaceAffect(id=names[index], intensity=intensity, valid=True, level=round(3 * intensity))
-        face.roi = RegionOfInterest(x_offset=100 * index, y_offset=10, width=80, height=80)
-        message.faces.append(face)
-    return message
+    people = (
+        face(name, intensity, box=Box(100 * index, 10, 80, 80))
+        for index, (name, intensity) in enumerate(zip(names, intensities))
+    )
+    return face_affects_message(header(sec, nanosec), *people)
 
 
 def start(ros, parameters):

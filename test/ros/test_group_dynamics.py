@@ -6,16 +6,14 @@ import math
 
 import numpy as np
 import pytest
-from builtin_interfaces.msg import Time
-from sensor_msgs.msg import RegionOfInterest
-from std_msgs.msg import Header
+from factories import face
 
 from social_perception.core.types import GroupDynamics, PairDynamics
 from social_perception.ros.convert import dynamics_of
 from social_perception.ros.nodes.group_affect import GroupAffectNode
-from social_perception.ros.support.messages import FaceAffect, FaceAffectArray
+from social_perception.ros.support.messages import FaceAffectArray
 from social_perception.ros.support.messages import GroupDynamics as GroupDynamicsMessage
-from test.ros.messages import group_dynamics_message
+from test.ros.messages import face_affects_message, group_dynamics_message, header
 
 OFTEN_HZ = 10.0
 PARAMETERS = {"dynamics_rate_hz": OFTEN_HZ, "dynamics_window_s": 12.0, "stale_after_s": 60.0}
@@ -31,14 +29,8 @@ def start(ros, **parameters):
 
 
 def faces(stamp_s: float, intensities: dict[str, float]) -> FaceAffectArray:
-    message = FaceAffectArray(image_width=640, image_height=480)
-    message.header.stamp = Time(sec=int(stamp_s), nanosec=round(stamp_s % 1 * 1e9))
-    message.header.frame_id = "camera"
-    for name, intensity in intensities.items():
-        face = FaceAffect(id=name, intensity=float(intensity), valid=True, level=round(3 * intensity))
-        face.roi = RegionOfInterest(x_offset=10, y_offset=10, width=80, height=80)
-        message.faces.append(face)
-    return message
+    people = (face(name, intensity) for name, intensity in intensities.items())
+    return face_affects_message(header(int(stamp_s), round(stamp_s % 1 * 1e9)), *people)
 
 
 def play(ros, node, publisher, begin_s: float, lag_s: float, frames: int = 200) -> float:
@@ -58,9 +50,9 @@ def play(ros, node, publisher, begin_s: float, lag_s: float, frames: int = 200) 
 def test_nothing_is_lost_on_the_way_through_the_message() -> None:
     pairs = (PairDynamics("ann", "bob", 0.75, -0.5, 0.25), PairDynamics("ann", "cid", *[math.nan] * 3))
     dynamics = GroupDynamics(12.5, ("ann", "bob", "cid"), pairs, -0.125, 20.5, stale=True)
-    header = Header(frame_id="camera", stamp=Time(sec=12, nanosec=500_000_000))
-    message = group_dynamics_message(header, dynamics)
-    assert (message.header, message.pairs[0].lag) == (header, -0.5)
+    head = header(12, 500_000_000)
+    message = group_dynamics_message(head, dynamics)
+    assert (message.header, message.pairs[0].lag) == (head, -0.5)
     assert repr(dynamics_of(message)) == repr(dynamics)  # NaN equals nothing
 
 
