@@ -1,4 +1,4 @@
-"""Camera image to group affect: the nodes, what people can watch, and rviz if asked for."""
+"""The nodes from the camera's images to the group's affect, the views, and optionally rviz."""
 
 from launch.actions import DeclareLaunchArgument, GroupAction, OpaqueFunction
 from launch.conditions import IfCondition, UnlessCondition
@@ -12,10 +12,10 @@ from social_perception.core.config import WebConfig
 from social_perception.ros.security.securing import enclave, secured, security_arguments
 from social_perception.ros.support.camera_topics import CAMERA
 from social_perception.ros.support.launching import (
-    aligned_depth_beside,
+    aligned_depth_topic,
     anonymity_arguments,
     arguments_of_nodes,
-    camera_info_beside,
+    camera_info_topic,
     needs,
     refuse_people,
     respawning,
@@ -28,13 +28,13 @@ ARGUMENTS = [
     DeclareLaunchArgument("image_topic", default_value=CAMERA, description="topic of the camera's images"),
     DeclareLaunchArgument(
         "camera_info_topic",
-        default_value=camera_info_beside("image_topic"),
-        description="topic of the camera's calibration; by default the camera_info beside image_topic",
+        default_value=camera_info_topic("image_topic"),
+        description="topic of the camera's calibration; by default camera_info beside image_topic",
     ),
     DeclareLaunchArgument(
         "depth_topic",
-        default_value=aligned_depth_beside("image_topic"),
-        description="topic of depth that is aligned with the images; by default that of a RealSense",
+        default_value=aligned_depth_topic("image_topic"),
+        description="topic of depth images aligned with the images; by default that of a RealSense",
     ),
     DeclareLaunchArgument(
         "namespace", default_value="", description="namespace of the nodes and their topics"
@@ -45,42 +45,42 @@ ARGUMENTS = [
         "autostart",
         default_value="true",
         choices=YES_NO,
-        description="the nodes configure and activate themselves; false: ros2 lifecycle or a manager does; "
-        "goes before params_file",
+        description="whether the nodes configure and activate themselves; false: ros2 lifecycle or a manager "
+        "does it; overrides params_file",
     ),
     DeclareLaunchArgument(
         "composed",
         default_value="true",
-        description="all nodes but affect_overlay in one process, or one process each, which puts face "
-        "pictures on the topic tracked_faces",
+        description="true: all nodes except affect_overlay and affect_dashboard in one process; false: one "
+        "process per node, with face crops on the topic tracked_faces",
     ),
     DeclareLaunchArgument(
         "overlay",
         default_value="true",
         choices=YES_NO,
-        description="affect_overlay: the images with what is known drawn in; idle while nobody subscribes it",
+        description="start affect_overlay: the images with the results drawn in; idle without a subscriber",
     ),
     DeclareLaunchArgument(
         "markers",
         default_value="true",
         choices=YES_NO,
-        description="affect_markers: the people in 3D for rviz and Foxglove; idle while nobody subscribes it",
+        description="start affect_markers: the people in 3D for rviz and Foxglove; idle without a subscriber",
     ),
     DeclareLaunchArgument(
         "web",
         default_value="",
-        description="port of the live web page (affect_dashboard, in a process of its own); empty: none",
+        description="port of the live web page (affect_dashboard, in its own process); empty: no web page",
     ),
     DeclareLaunchArgument(
         "web_address",
         default_value=WebConfig().address,
-        description="address that the web page is served on; 0.0.0.0: on all, to those who know the token",
+        description="address of the web page; 0.0.0.0: all addresses, for those who know the token",
     ),
     DeclareLaunchArgument("rviz", default_value="false", choices=YES_NO, description="open rviz2"),
     DeclareLaunchArgument(
         "fixed_frame",
         default_value="camera_color_optical_frame",
-        description="fixed frame of rviz: the images' frame_id, or any frame that TF links with it",
+        description="fixed frame of rviz: the frame_id of the images, or any frame that TF connects to it",
     ),
     *security_arguments(),
 ]
@@ -105,8 +105,8 @@ COMMON = {
     ],
 }
 
-# In a process of its own: it subscribes to the images when somebody looks, and a process with two
-# subscriptions of an image topic was seen to block (docs/decisions.md).
+# In its own process: it subscribes to the images while it has a subscriber, and a process with two
+# subscriptions of one image topic can block (docs/decisions.md).
 OVERLAY = Node(
     executable="affect_overlay",
     ros_arguments=enclave("affect_overlay"),
@@ -115,8 +115,8 @@ OVERLAY = Node(
     **COMMON,
 )
 
-# One node that says nothing of single people stands for all others; it names itself, as all nodes of its
-# process would bear a name given here.
+# A single node that publishes nothing about single people replaces all others. It sets its name itself,
+# because a name given here would apply to all nodes of its process.
 ANONYMOUS = Node(
     executable="anonymous_group",
     ros_arguments=enclave("anonymous_group"),
@@ -138,7 +138,7 @@ ONE_PROCESS = [
     )
 ]
 
-# What smile_intensity scores must cross DDS from process to process; face_tracker says so in the log.
+# smile_intensity needs the crops in another process; face_tracker logs that they are published.
 TRACKER = {**COMMON, "parameters": [*COMMON["parameters"], {"publish_crops": True}]}
 
 ONE_PROCESS_EACH = [
@@ -192,7 +192,7 @@ RVIZ = Node(
         LaunchConfiguration("fixed_frame"),
     ],
     parameters=[SIM_TIME],
-    # A relative name is one in the namespace.
+    # Relative names are resolved in the namespace.
     remappings=[
         (CAMERA, LaunchConfiguration("image_topic")),
         ("/affect_overlay", "affect_overlay"),
@@ -222,6 +222,6 @@ def generate_launch_description() -> LaunchDescription:
         ]
     )
     rviz = needs("rviz2", "rviz:=true", condition=IfCondition(LaunchConfiguration("rviz")))
-    # Before the defaults are known: only what was asked for can contradict.
+    # Before the defaults are set: only arguments given by the user can conflict.
     refuse = OpaqueFunction(function=refuse_people)
     return LaunchDescription([refuse, *ARGUMENTS, rviz, secured(nodes), nodes])

@@ -1,4 +1,4 @@
-"""A RealSense camera with depth, and the nodes of group_smile.launch.py, whose arguments it takes too."""
+"""A RealSense camera with depth, and the nodes of group_smile.launch.py with all its arguments."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ ARGUMENTS = [
         "align_depth",
         default_value="true",
         choices=["true", "false"],
-        description="depth in the frame of the colour images, which gives people a place in m",
+        description="align depth with the colour images, so that people have a position in m",
     ),
     DeclareLaunchArgument(
         "image_topic",
@@ -50,7 +50,7 @@ REALSENSE = GroupAction(
             launch_arguments={
                 "align_depth.enable": LaunchConfiguration("align_depth"),
                 "rgb_camera.color_profile": LaunchConfiguration("color_profile"),
-                # The same before version 4.55 of the driver.
+                # Name of the parameter before version 4.55 of the driver.
                 "rgb_camera.profile": LaunchConfiguration("color_profile"),
             }.items(),
         )

@@ -1,4 +1,4 @@
-"""A recording played to the nodes of group_smile.launch.py, whose arguments it takes too."""
+"""A recording played to the nodes of group_smile.launch.py, with all its arguments."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from social_perception.ros.support.launching import needs, refuse_people
 
 OURS = "image_publisher"
 ROS2_BAG = "ros2_bag"
-PATIENCE_S = "60"
+WAIT_S = "60"
 
 PLAYS_BAG = PythonExpression(["'", LaunchConfiguration("player"), f"' == '{ROS2_BAG}'"])
 
@@ -28,43 +28,43 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "source",
         default_value="sample",
-        description="what is played: a video, a bag, a folder of images, or sample",
+        description="recording to play: a video, a bag, a folder of images, or sample",
     ),
     DeclareLaunchArgument(
         "player",
         default_value=OURS,
         choices=[OURS, ROS2_BAG],
-        description="image_publisher is ours and plays the images alone; ros2_bag plays all of a bag's "
-        "topics, the images on the image_topic",
+        description="image_publisher plays only the images, of any source; ros2_bag plays all topics of a "
+        "bag, with its images on image_topic",
     ),
     DeclareLaunchArgument(
         "loop",
         default_value="false",
         choices=["true", "false"],
-        description="whether it begins again at its end",
+        description="restart the recording at its end",
     ),
     DeclareLaunchArgument(
         "delay",
         default_value="10",
-        description="time in s for which ros2_bag waits for the nodes to be ready",
+        description="time in s that ros2_bag waits until the nodes are ready",
     ),
     DeclareLaunchArgument(
         "use_sim_time",
         default_value="true",
-        description="keep the recorded stamps and take the time from /clock, which the player publishes; "
-        "false: image_publisher stamps its images now",
+        description="keep the recorded stamps, and use the time of /clock, which the player publishes; "
+        "false: image_publisher stamps the images with the current time",
     ),
     DeclareLaunchArgument(
         "lockstep",
         default_value="false",
         choices=["true", "false"],
-        description="whether image_publisher sends each image when the one before was answered; with the "
-        "parameter reproducible of face_tracker the same recording gives the same results",
+        description="image_publisher sends each image after the result of the previous one; with the "
+        "parameter reproducible of face_tracker, a recording always gives the same results",
     ),
     *security_arguments(),
 ]
 
-# Which of the two is started, to be known before anything is.
+# For the check of security: which of the two is started.
 PLAYERS = [
     ExecuteProcess(cmd=["ros2", "bag", "play"], condition=IfCondition(PLAYS_BAG)),
     Node(
@@ -77,22 +77,22 @@ PLAYERS = [
 
 
 def play(context: LaunchContext) -> list[Node | ExecuteProcess]:
-    """The player; when it ends, so does the launch."""
-    given = context.launch_configurations
-    loop = ["--loop"] if given["loop"] == "true" else []
-    about = {"output": "screen", "emulate_tty": True, "on_exit": Shutdown(reason="the recording has ended")}
-    if given["player"] == ROS2_BAG:
-        command = ["ros2", "bag", "play", given["source"], "--clock", "--delay", given["delay"], *loop]
-        return [ExecuteProcess(cmd=command, name="ros2_bag_play", **about)]
-    about |= {"ros_arguments": enclave(OURS)}
-    options = ["--source", given["source"], "--topic", given["image_topic"], "--wait", PATIENCE_S, *loop]
-    if given["use_sim_time"] == "true":
-        options += ["--stamps", "recorded", "--clock"]
-    if given["lockstep"] == "true":
-        options += ["--lockstep"]
-    # In the namespace of the nodes, whose answers it hears.
-    about |= {"namespace": given["namespace"]}
-    return [Node(package="social_perception", executable=OURS, name=OURS, arguments=options, **about)]
+    """The player; the launch ends with it."""
+    arguments = context.launch_configurations
+    loop = ["--loop"] if arguments["loop"] == "true" else []
+    options = {"output": "screen", "emulate_tty": True, "on_exit": Shutdown(reason="the recording has ended")}
+    if arguments["player"] == ROS2_BAG:
+        command = ["ros2", "bag", "play", arguments["source"], "--clock", "--delay", arguments["delay"]]
+        return [ExecuteProcess(cmd=command + loop, name="ros2_bag_play", **options)]
+    options |= {"ros_arguments": enclave(OURS)}
+    command = ["--source", arguments["source"], "--topic", arguments["image_topic"], "--wait", WAIT_S, *loop]
+    if arguments["use_sim_time"] == "true":
+        command += ["--stamps", "recorded", "--clock"]
+    if arguments["lockstep"] == "true":
+        command += ["--lockstep"]
+    # In the namespace of the nodes, because it subscribes to their results.
+    options |= {"namespace": arguments["namespace"]}
+    return [Node(package="social_perception", executable=OURS, name=OURS, arguments=command, **options)]
 
 
 NODES = IncludeLaunchDescription(

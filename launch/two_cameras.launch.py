@@ -1,4 +1,4 @@
-"""Two cameras: a tracker and a group for each, and one smile_intensity for the faces of both as one batch."""
+"""Two cameras: a tracker and a group for each, and one smile_intensity that scores all faces in one batch."""
 
 from launch.actions import DeclareLaunchArgument, GroupAction
 from launch.conditions import IfCondition, UnlessCondition
@@ -9,10 +9,10 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch import LaunchDescription
 from social_perception.ros.security.securing import secured, security_arguments
 from social_perception.ros.support.launching import (
-    aligned_depth_beside,
+    aligned_depth_topic,
     anonymity_arguments,
     arguments_of_nodes,
-    camera_info_beside,
+    camera_info_topic,
     respawning,
 )
 
@@ -21,7 +21,7 @@ CAMERAS = {
     "left": "/camera1/camera1/color/image_raw",
     "right": "/camera2/camera2/color/image_raw",
 }
-"""Their namespaces here, and the topics that realsense2_camera's rs_multi_camera_launch.py gives them."""
+"""Namespaces of the cameras' nodes, and image topics of realsense2_camera's rs_multi_camera_launch.py."""
 
 
 def arguments_of(side: str) -> list[DeclareLaunchArgument]:
@@ -33,13 +33,13 @@ def arguments_of(side: str) -> list[DeclareLaunchArgument]:
         ),
         DeclareLaunchArgument(
             f"{side}_depth_topic",
-            default_value=aligned_depth_beside(f"{side}_image_topic"),
-            description="topic of its depth, aligned with the images; by default that of a RealSense",
+            default_value=aligned_depth_topic(f"{side}_image_topic"),
+            description="topic of its depth images, aligned with the images; by default that of a RealSense",
         ),
         DeclareLaunchArgument(
             f"{side}_camera_info_topic",
-            default_value=camera_info_beside(f"{side}_image_topic"),
-            description="topic of its calibration; by default the camera_info beside the images",
+            default_value=camera_info_topic(f"{side}_image_topic"),
+            description="topic of its calibration; by default camera_info beside the images",
         ),
     ]
 
@@ -47,7 +47,7 @@ def arguments_of(side: str) -> list[DeclareLaunchArgument]:
 ARGUMENTS = [
     *(argument for side in CAMERAS for argument in arguments_of(side)),
     DeclareLaunchArgument(
-        "namespace", default_value="", description="namespace before left and right; empty: none"
+        "namespace", default_value="", description="namespace that contains left and right; empty: none"
     ),
     *arguments_of_nodes(),
     *anonymity_arguments(),
@@ -85,8 +85,8 @@ def camera(side: str) -> GroupAction:
         ("depth", LaunchConfiguration(f"{side}_depth_topic")),
         ("camera_info", LaunchConfiguration(f"{side}_camera_info_topic")),
     )
-    # The ids of the left camera begin with l, those of the right one with r.
-    # Face pictures must cross DDS to smile_intensity.
+    # The ids of the left camera begin with l, those of the right one with r. smile_intensity is in another
+    # process and needs the crops.
     tracker = node("face_tracker", topics, "face_tracker", id_prefix=side[0], publish_crops=True)
     with_people = [node("group_affect", name="group_affect"), tracker]
     least = ParameterValue(LaunchConfiguration("min_group_size"), value_type=int)
@@ -109,5 +109,5 @@ def generate_launch_description() -> LaunchDescription:
             *(camera(side) for side in CAMERAS),
         ]
     )
-    # Two processes of one program would have one enclave: asked for security, nothing is started.
+    # Two processes of one program would share an enclave: with security:=true, nothing is started.
     return LaunchDescription([*ARGUMENTS, secured(nodes), nodes])

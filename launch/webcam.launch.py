@@ -1,4 +1,4 @@
-"""A webcam, and the nodes of group_smile.launch.py, whose arguments it takes too."""
+"""A webcam, and the nodes of group_smile.launch.py with all its arguments."""
 
 from pathlib import Path
 from typing import List  # noqa: UP035 - launch_ros knows no list[int]
@@ -24,17 +24,18 @@ ARGUMENTS = [
         "driver",
         default_value=first_installed(*DRIVERS, OURS),
         choices=[*DRIVERS, OURS],
-        description="who reads the camera; by default the first that is installed, image_publisher is ours",
+        description="package that reads the camera, by default the first that is installed; image_publisher "
+        "is part of this package",
     ),
-    DeclareLaunchArgument("video_device", default_value="/dev/video0", description="the camera"),
-    DeclareLaunchArgument("width", default_value="1280", description="in px; not for image_publisher"),
-    DeclareLaunchArgument("height", default_value="720", description="in px; not for image_publisher"),
-    DeclareLaunchArgument("rate", default_value="30", description="in Hz; not for image_publisher"),
+    DeclareLaunchArgument("video_device", default_value="/dev/video0", description="device of the camera"),
+    DeclareLaunchArgument("width", default_value="1280", description="in px; ignored by image_publisher"),
+    DeclareLaunchArgument("height", default_value="720", description="in px; ignored by image_publisher"),
+    DeclareLaunchArgument("rate", default_value="30", description="in Hz; ignored by image_publisher"),
     DeclareLaunchArgument(
         "respawn",
         default_value="true",
         choices=["true", "false"],
-        description="whether the driver, as when the camera is unplugged, and the nodes are started again",
+        description="restart the driver and the nodes when they end, for example if the camera is unplugged",
     ),
     DeclareLaunchArgument("image_topic", default_value=IMAGES, description="topic of the camera's images"),
     *security_arguments(),
@@ -73,7 +74,7 @@ USB_CAM = Node(
             "image_width": number("width", int),
             "image_height": number("height", int),
             "framerate": number("rate", float),
-            # What a webcam sends at 1280x720 and 30 Hz; raw images are too large for USB 2.
+            # Webcams send MJPEG at 1280x720 and 30 Hz; raw images are too large for USB 2.
             "pixel_format": "mjpeg2rgb",
             "frame_id": FRAME_ID,
         }

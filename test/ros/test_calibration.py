@@ -36,7 +36,7 @@ def test_of_a_rectified_image_p_counts() -> None:
     p = [400.0, 0.0, 300.0, -20.0, 0.0, 410.0, 220.0, 0.0, 0.0, 0.0, 1.0, 0.0]
     info = camera_info(p=p)
     assert intrinsics_of(info, 320, 240, rectified=True) == Intrinsics(200.0, 205.0, 150.0, 110.0)
-    with pytest.raises(CalibrationError, match=r"P of camera_info cannot be used \(fx must be positive"):
+    with pytest.raises(CalibrationError, match=r"P of camera_info is invalid \(fx must be positive"):
         intrinsics_of(camera_info(), 640, 480, rectified=True)
 
 

@@ -30,7 +30,7 @@ from visualization_msgs.msg import MarkerArray  # noqa: E402
 from launch import LaunchContext, LaunchService  # noqa: E402
 from social_perception.ros.nodes.image_publisher import FRAME_ID  # noqa: E402
 from social_perception.ros.support import launching as launching_module  # noqa: E402
-from social_perception.ros.support.launching import Contradiction, refuse_people  # noqa: E402
+from social_perception.ros.support.launching import ConflictingArguments, refuse_people  # noqa: E402
 
 PATH = Path(__file__).parents[2] / "launch" / "group_smile.launch.py"
 TIMEOUT_S = 60.0
@@ -362,7 +362,7 @@ def test_anonymous_refuses_what_shows_people(asked, name, monkeypatch) -> None:
     def noted(context: LaunchContext) -> None:
         try:
             refuse_people(context)
-        except Contradiction as error:
+        except ConflictingArguments as error:
             refused.append(str(error))
             raise
 
@@ -374,7 +374,7 @@ def test_anonymous_refuses_what_shows_people(asked, name, monkeypatch) -> None:
     path = PATH.with_name(f"{name}.launch.py")
     service.include_launch_description(get_launch_description_from_python_launch_file(str(path)))
     assert service.run() == 1
-    assert [text.partition(", which ")[0] for text in refused] == [f"anonymous:=true and {asked}"]
+    assert [text.partition(", which ")[0] for text in refused] == [f"anonymous:=true excludes {asked}"]
     assert started == []
 
 

@@ -25,6 +25,7 @@ from social_perception.ros.nodes.group_affect import GroupAffectNode
 from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
 from social_perception.ros.support.config import MarkersConfig, NodeConfig, OverlayConfig
 from social_perception.ros.support.stage import Stage
+from test.ros.messages import tracked
 
 KINDS = {
     FaceTrackerNode: (NodeConfig, DetectionConfig, TrackingConfig),
@@ -139,8 +140,8 @@ def test_what_a_node_cannot_take_over_is_refused_and_taken_back(ros) -> None:
 @pytest.mark.parametrize(
     ("given", "reported"),
     [
-        ({"windows_s": 9.0}, "parameter windows_s is set but unknown.*did you mean window_s?"),
-        ({"zzz": 1}, "parameter zzz is set but unknown.*ros2 param list /.*group_affect"),
+        ({"windows_s": 9.0}, "parameter windows_s is unknown and has no effect.*did you mean window_s?"),
+        ({"zzz": 1}, "parameter zzz is unknown and has no effect.*ros2 param list /.*group_affect"),
         ({"device": "cpu"}, None),  # another node's: files and arguments reach all of a process
         ({"window_s": 9.0, "use_sim_time": False}, None),
         ({"qos_overrides./tf.publisher.depth": 9}, None),
@@ -154,8 +155,8 @@ def test_a_name_that_nobody_knows_is_reported(given, reported, ros, capfd) -> No
 
 def test_the_limits_of_falling_behind_can_be_changed_while_it_falls_behind(ros, image_message) -> None:
     class Tracking:
-        def update(self, frame):
-            return ()
+        def process(self, frame):
+            return tracked(frame, ())
 
         def close(self) -> None: ...
 

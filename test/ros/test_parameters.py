@@ -101,7 +101,7 @@ def test_a_whole_number_is_a_float_too(ros) -> None:
         (FaceTrackerNode, {"id_prefix": "left camera"}, "id_prefix must be up to 8 lower-case letters"),
         (SmileIntensityNode, {"trackers": "left"}, "trackers must be a list of texts, got 'left'"),
         (SmileIntensityNode, {"trackers": [1, 2]}, "trackers must be a list of texts, got"),
-        (SmileIntensityNode, {"trackers": ["left", "left"]}, "trackers must be different namespaces"),
+        (SmileIntensityNode, {"trackers": ["left", "left"]}, "trackers must be distinct namespaces"),
         (SmileIntensityNode, {"trackers": ["left eye"]}, "namespaces such as left, got 'left eye'"),
     ],
 )

@@ -69,7 +69,9 @@ def test_each_field_of_each_message_has_its_comment(pages) -> None:
             assert (f"`{name} {' '.join(value)}`" if value else f"| `{name}` |") in text, (
                 f"{path.stem}.{name}"
             )
-    assert "| `valid` | `bool` | Whether the values above" in section(pages["messages.md"], "FaceAffect")
+    assert "| `valid` | `bool` | Whether the values of the smile" in section(
+        pages["messages.md"], "FaceAffect"
+    )
 
 
 def test_each_option_of_each_command_is_listed(pages) -> None:

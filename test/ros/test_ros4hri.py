@@ -131,7 +131,7 @@ def test_each_face_has_its_topics(ros) -> None:
     )
     assert math.isnan(said.arousal)
     known = {i: (x, c) for i, (x, c) in enumerate(zip(facs[0].intensity, facs[0].confidence)) if c > 0}
-    assert known == {12: (pytest.approx(0.7), pytest.approx(0.5))}
+    assert known == {12: (pytest.approx(0.7), pytest.approx(0.3))}
     assert all(math.isnan(x) for i, x in enumerate(facs[0].intensity) if i != 12)
 
 
@@ -167,7 +167,7 @@ def test_a_lost_face_is_tracked_but_says_nothing(ros) -> None:
     ]
     for (observed, valid), confidence in steps:
         sender.sec += 1
-        node.process(affects(sender.sec, one, [smile(observed=observed, valid=valid)]))
+        node.process(affects(sender.sec, one, [smile(observed_frames=observed, valid=valid)]))
         ros.until(lambda: rois[-1].header.stamp.sec == sender.sec, "the rectangle")
         assert rois[-1].c == confidence
     ros.until(lambda: lists[-1].header.stamp.sec == sender.sec)
@@ -257,7 +257,7 @@ def test_an_id_that_cannot_be_a_topic_is_renamed_everywhere(ros) -> None:
 
 @pytest.mark.parametrize("humans", ["", "/", "humans/", "1humans", "/hu mans", "//humans"])
 def test_a_namespace_that_cannot_be_is_refused(humans: str, ros) -> None:
-    with pytest.raises(ConfigurationError, match="humans must be a topic's name"):
+    with pytest.raises(ConfigurationError, match="humans must be a namespace"):
         ros.create(Ros4HriNode, {"humans": humans})
 
 

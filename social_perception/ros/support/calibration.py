@@ -1,4 +1,4 @@
-"""Between sensor_msgs/CameraInfo and the core's pinhole camera."""
+"""Conversion of sensor_msgs/CameraInfo to the core's pinhole camera."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from social_perception.core.errors import CalibrationError
 
 
 def intrinsics_of(info: CameraInfo, width_px: int, height_px: int, *, rectified: bool = False) -> Intrinsics:
-    """The camera of an image of this size; the distortion of a raw image is left out.
+    """The intrinsics for an image of this size; the distortion of a raw image is ignored.
 
-    K is that of the whole sensor; a region of interest, binning and a later scaling of the image
-    are taken into account.
+    K is that of the whole sensor: a region of interest, binning and a later scaling of the image are
+    taken into account.
 
     Args:
         info: of the camera.
         width_px: of the image.
         height_px: of the image.
-        rectified: whether the image is rectified, so that P holds for it instead of K.
+        rectified: whether the image is rectified, so that P is used instead of K.
 
     Raises:
-        CalibrationError: K is zero (a camera that was never calibrated) or otherwise unusable.
+        CalibrationError: K is zero (the camera was never calibrated) or otherwise invalid.
     """
     roi = info.roi
     if roi.width and roi.height:
@@ -34,5 +34,5 @@ def intrinsics_of(info: CameraInfo, width_px: int, height_px: int, *, rectified:
     try:
         return Intrinsics(fx * x_scale, fy * y_scale, (cx - left) * x_scale, (cy - top) * y_scale)
     except ValueError as error:
-        problem = f"{name} of camera_info cannot be used ({error}): calibrate the camera"
+        problem = f"{name} of camera_info is invalid ({error}): calibrate the camera"
         raise CalibrationError(problem) from error

@@ -1,22 +1,22 @@
-"""The topics that lie beside a camera's images, as drivers name them."""
+"""Names of a camera's topics, derived from the topic of its images as drivers name them."""
 
 from __future__ import annotations
 
 CAMERA = "/camera/camera/color/image_raw"
-"""Topic of the camera's images, unless asked for otherwise: that of a RealSense."""
+"""Default topic of the camera's images: that of a RealSense."""
 
 _COLOR, _ALIGNED_DEPTH = "color/image_raw", "aligned_depth_to_color/image_raw"
 
 
 def camera_info_of(image_topic: str) -> str:
-    """The topic ``camera_info`` beside the images."""
+    """The topic ``camera_info`` in the namespace of the images."""
     return "/".join([*image_topic.split("/")[:-1], "camera_info"])
 
 
 def aligned_depth_of(image_topic: str) -> str:
-    """The topic of the depth aligned with a RealSense's colour images.
+    """The topic of the depth images that are aligned with a RealSense's colour images.
 
-    Beside other images it is ``depth``, in the node's namespace.
+    For other cameras it is ``depth``, in the node's namespace.
     """
     if not image_topic.endswith(_COLOR):
         return "depth"
@@ -24,5 +24,5 @@ def aligned_depth_of(image_topic: str) -> str:
 
 
 def beside(image_topic: str) -> dict[str, str]:
-    """What the nodes' inputs ``camera_info`` and ``depth`` are called beside these images."""
+    """The topics of the inputs ``camera_info`` and ``depth`` for these images."""
     return {"camera_info": camera_info_of(image_topic), "depth": aligned_depth_of(image_topic)}

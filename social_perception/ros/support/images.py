@@ -1,7 +1,7 @@
-"""Image messages to RGB arrays, and back.
+"""Conversion between image messages and RGB arrays.
 
-Raw pixels are brought into shape by :mod:`social_perception.sources.raw_images`, as they are for bags, and
-converted by cv_bridge where ROS has it, else by rosbags-image, with equal results.
+Raw pixels are decoded by :mod:`social_perception.sources.raw_images`, as for bags, and converted by cv_bridge
+if it is installed, otherwise by rosbags-image, with the same results.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ COMPRESSED_FORMATS = ("JPEG", "PNG")
 
 
 def decode(message: Image | CompressedImage) -> ImageArray:
-    """Return the picture of a message as (H, W, 3) uint8, RGB.
+    """Decode a message to (H, W, 3) uint8, RGB.
 
     Raises:
-        ImageError: the encoding is not understood, or size, step and data do not fit together.
+        ImageError: the encoding is not supported, or size, step and data are inconsistent.
         MissingDependencyError: neither cv_bridge nor rosbags-image is installed.
     """
     if isinstance(message, CompressedImage):
@@ -34,7 +34,7 @@ def decode(message: Image | CompressedImage) -> ImageArray:
 
 
 def encode(image: ImageArray, header: Header) -> Image:
-    """Return an RGB picture as a message of encoding rgb8."""
+    """Encode an RGB image as a message of encoding rgb8."""
     height, width = image.shape[:2]
     message = Image(header=header, height=height, width=width, encoding="rgb8", step=3 * width)
     message.data = blob(image)
@@ -42,7 +42,7 @@ def encode(image: ImageArray, header: Header) -> Image:
 
 
 def image_header(stamp: Time, frame_id: str) -> Header:
-    """The header of an image taken at this time by the camera of this optical frame."""
+    """The header of an image with this stamp and optical frame."""
     return Header(stamp=stamp, frame_id=frame_id)
 
 
@@ -55,7 +55,7 @@ def cv_bridge_converter() -> Converter | None:
     """The converter of cv_bridge; None where it is not installed or does not work."""
     try:
         from cv_bridge import CvBridge
-    # Built for another numpy, cv_bridge fails with an AttributeError.
+    # If it was built for another numpy, cv_bridge fails with an AttributeError.
     except (ImportError, AttributeError):
         return None
     bridge = CvBridge()

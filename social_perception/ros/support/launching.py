@@ -1,4 +1,4 @@
-"""What the launch files have in common: arguments, packages that may be missing, topics beside each other."""
+"""Common parts of the launch files: arguments, optional packages and names of camera topics."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.launch_context import LaunchContext
+from launch.substitution import Substitution
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.substitutions import FindPackageShare
 
-from launch import LaunchContext, Substitution
 from social_perception.core.config import DEVICES, AnonymityConfig, SmileConfig
 from social_perception.ros.support.camera_topics import aligned_depth_of, camera_info_of
 
 RESPAWN_DELAY_S = 2.0
-"""Time for a camera or GPU to be let go, and for a log that can be read where a program ends at once."""
+"""Time to release a camera or GPU, and to keep the log readable if a program ends immediately."""
 
 
 class PackageMissing(RuntimeError):  # noqa: N818
-    """A package that was asked for is not installed; launch shows the text as its error."""
+    """A required package is not installed; launch shows the text as its error."""
 
 
-class Contradiction(RuntimeError):  # noqa: N818
-    """Two arguments cannot both be had; launch shows the text as its error."""
+class ConflictingArguments(RuntimeError):  # noqa: N818
+    """Two arguments exclude each other; launch shows the text as its error."""
 
 
 def is_installed(package: str) -> bool:
@@ -36,23 +37,23 @@ def is_installed(package: str) -> bool:
 
 
 def first_installed(*packages: str) -> str:
-    """The first of the packages that is installed; the last one if none is."""
+    """The first installed package of these; the last one if none is installed."""
     return next((package for package in packages if is_installed(package)), packages[-1])
 
 
-def needs(package: str, wanted_for: str, **options: Any) -> OpaqueFunction:
-    """An action that ends the launch with a remedy if a package is missing; to be put before its use.
+def needs(package: str, needed_for: str, **options: Any) -> OpaqueFunction:
+    """An action that ends the launch with an instruction if a package is missing; put it before its use.
 
     Args:
         package: that must be installed.
-        wanted_for: what asks for it, for example ``rviz:=true``.
+        needed_for: what requires it, for example ``rviz:=true``.
         options: of the action, for example ``condition``.
     """
 
     def check(_context: object) -> None:
         if not is_installed(package):
             raise PackageMissing(
-                f"{wanted_for} needs the package {package}, which is not installed: "
+                f"{needed_for} needs the package {package}, which is not installed: "
                 f"sudo apt install ros-$ROS_DISTRO-{package.replace('_', '-')}"
             )
 
@@ -60,7 +61,7 @@ def needs(package: str, wanted_for: str, **options: Any) -> OpaqueFunction:
 
 
 def respawning() -> dict[str, Any]:
-    """Options of a Node: what ended unasked is started again, if the launch argument ``respawn`` says so."""
+    """Options of a Node that restart it after it has ended, if the launch argument ``respawn`` is true."""
     return {"respawn": LaunchConfiguration("respawn"), "respawn_delay": RESPAWN_DELAY_S}
 
 
@@ -68,23 +69,25 @@ def arguments_of_nodes() -> list[DeclareLaunchArgument]:
     """The launch arguments ``params_file``, ``device``, ``use_sim_time`` and ``respawn``."""
     defaults = PathJoinSubstitution([FindPackageShare("social_perception"), "config", "group_smile.yaml"])
     return [
-        DeclareLaunchArgument("params_file", default_value=defaults, description="YAML file with parameters"),
+        DeclareLaunchArgument(
+            "params_file", default_value=defaults, description="YAML file with the nodes' parameters"
+        ),
         DeclareLaunchArgument(
             "device",
             default_value=SmileConfig().device,
             choices=list(DEVICES),
-            description="where the networks run; goes before params_file",
+            description="device that the networks run on; overrides params_file",
         ),
         DeclareLaunchArgument(
             "use_sim_time",
             default_value="false",
-            description="take the time from /clock (simulation, bag)",
+            description="use the time of /clock (simulation, bag)",
         ),
         DeclareLaunchArgument(
             "respawn",
             default_value="true",
             choices=["true", "false"],
-            description=f"start a program that has ended or was killed again after {RESPAWN_DELAY_S:g} s",
+            description=f"restart a program {RESPAWN_DELAY_S:g} s after it has ended or was killed",
         ),
     ]
 
@@ -96,14 +99,14 @@ def anonymity_arguments() -> list[DeclareLaunchArgument]:
             "anonymous",
             default_value="false",
             choices=["true", "false"],
-            description="publish the group's values alone: no ids, boxes or pictures, in one process; the "
-            "topics about single people do not exist",
+            description="publish only the group's values, without ids, boxes or images; no topic is about a "
+            "single person",
         ),
         DeclareLaunchArgument(
             "min_group_size",
             default_value=str(AnonymityConfig().min_group_size),
-            description="with anonymous:=true, people from which the group's values are published; of fewer "
-            "only how many there are",
+            description="with anonymous:=true: minimum number of people for which the group's values are "
+            "published; for fewer, only their number is",
         ),
     ]
 
@@ -112,31 +115,35 @@ _ABOUT_PEOPLE = {
     "overlay": ("true", "shows single people"),
     "markers": ("true", "shows single people"),
     "rviz": ("true", "shows single people"),
-    "composed": ("false", "publishes single people from process to process"),
+    "composed": ("false", "publishes single people between processes"),
     "lockstep": ("true", "waits for the topic face_affect"),
 }
 
 
 def refuse_people(context: Any) -> None:
-    """End the launch if it is to be anonymous and to show people; to be put before the arguments' defaults.
+    """End the launch if it is anonymous and an argument requests single people.
+
+    Put it before the declarations of the arguments, which set their defaults.
 
     Raises:
-        Contradiction: naming the argument.
+        ConflictingArguments: with the name of the argument.
     """
-    given = context.launch_configurations
-    if given.get("anonymous") != "true":
+    arguments = context.launch_configurations
+    if arguments.get("anonymous") != "true":
         return
     for name, (value, why) in _ABOUT_PEOPLE.items():
-        if given.get(name) == value:
-            raise Contradiction(f"anonymous:=true and {name}:={value}, which {why}: leave one of them out")
+        if arguments.get(name) == value:
+            raise ConflictingArguments(
+                f"anonymous:=true excludes {name}:={value}, which {why}: remove one of them"
+            )
 
 
-class BesideImages(Substitution):
-    """A topic that follows from that of the images, which a launch argument says.
+class DerivedTopic(Substitution):
+    """A topic derived from that of the images, which a launch argument sets.
 
     Args:
         argument: name of the launch argument with the topic of the images.
-        find: the topic beside it.
+        find: returns the topic for that of the images.
     """
 
     def __init__(self, argument: str, find: Callable[[str], str]) -> None:
@@ -150,11 +157,11 @@ class BesideImages(Substitution):
         return self._find(self._images.perform(context))
 
 
-def camera_info_beside(argument: str) -> Substitution:
-    """The topic camera_info beside the images whose topic a launch argument says."""
-    return BesideImages(argument, camera_info_of)
+def camera_info_topic(argument: str) -> Substitution:
+    """The topic camera_info for the images whose topic a launch argument sets."""
+    return DerivedTopic(argument, camera_info_of)
 
 
-def aligned_depth_beside(argument: str) -> Substitution:
-    """The topic of the depth beside the images whose topic a launch argument says."""
-    return BesideImages(argument, aligned_depth_of)
+def aligned_depth_topic(argument: str) -> Substitution:
+    """The topic of aligned depth images for the images whose topic a launch argument sets."""
+    return DerivedTopic(argument, aligned_depth_of)

@@ -1,4 +1,4 @@
-"""Publishes what ``social-perception live`` finds, as the nodes would."""
+"""Publishes the results of ``social-perception live`` on the topics of the nodes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from social_perception.ros.support.qos import RESULT_QOS
 
 
 class LivePublisher:
-    """A node that publishes ``face_affect``, where people are told of, and ``group_affect``.
+    """A node that publishes ``group_affect`` and, if people are enabled, ``face_affect``.
 
     Args:
-        stamps_are_now: whether the frames' stamps are times of day, as a camera's are; those of a
+        stamps_are_now: whether the frames' stamps are the current time, as with a camera; the stamps of a
             recording are shifted so that its first frame is now.
-        people: whether single people are told of; false: the group alone.
+        people: whether single people are published; false: the group only.
     """
 
     def __init__(self, *, stamps_are_now: bool, people: bool = True) -> None:
-        # Ctrl-C stays the command's own: it completes the table and ends.
+        # The command handles Ctrl-C itself: it completes the table and ends.
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node("social_perception_live")
         self._faces = (
@@ -38,12 +38,12 @@ class LivePublisher:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """The names under which others find the results."""
-        told = (self._faces, self._group)
-        return tuple(publisher.topic_name for publisher in told if publisher is not None)
+        """The full names of the topics."""
+        publishers = (self._faces, self._group)
+        return tuple(each.topic_name for each in publishers if each is not None)
 
     def publish(self, affect: FrameAffect, frame: Frame | None) -> None:
-        """Publish the faces and the group of a frame; the group alone where there was no frame."""
+        """Publish the faces and the group of a frame; only the group if there was no frame."""
         header = image_header(self._stamp(affect.stamp_s), FRAME_ID)
         if frame is not None and self._faces is not None:
             self._faces.publish(MESSAGES.face_affects(header, affect))

@@ -1,4 +1,4 @@
-"""Whether a node keeps up with its input; plain counting, time is passed in."""
+"""Detects that a node falls behind its input. Counts only; the time is passed in."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 
 WINDOW_S = 5.0
-"""What falls within this time before a report is judged together: one slow image is no trend."""
+"""Time before a report that is evaluated as a whole: one slow image is no trend."""
 _MIN_MESSAGES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From when on a node counts as falling behind.
+    """Limits beyond which a node counts as falling behind.
 
     Attributes:
-        dropped_share: of the messages of the last seconds, [0, 1]; 1: never.
-        age_s: median age of the results, since the header stamp.
+        dropped_share: fraction of the messages of the last seconds, [0, 1]; 1: never.
+        age_s: median age of the results since the header stamp.
     """
 
     dropped_share: float = 0.3
@@ -28,13 +28,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came in and went out between two reports.
+    """Messages and results between two reports.
 
     Attributes:
         received: messages that arrived.
-        dropped: of these, replaced by a newer one before they were worked on.
-        lost: messages that did not arrive, as the middleware says.
-        latencies_s: ages of the results when they were published.
+        dropped: of these, replaced by a newer one before they were processed.
+        lost: messages that did not arrive, according to the middleware.
+        latencies_s: ages of the results at their publication.
     """
 
     received: int
@@ -44,25 +44,25 @@ class Load:
 
 
 class LoadWatch:
-    """Tells for how long a node has been falling behind, and in what."""
+    """Detects that a node is falling behind, since when and why."""
 
     def __init__(self) -> None:
         self._loads: deque[tuple[float, Load]] = deque()
         self._since_s: float | None = None
 
     def add(self, now_s: float, load: Load) -> None:
-        """Take in what happened until now."""
+        """Add what happened since the last call."""
         self._loads.append((now_s, load))
         while self._loads[0][0] <= now_s - WINDOW_S:
             self._loads.popleft()
 
     def forget(self) -> None:
-        """Begin anew: nothing is expected to come."""
+        """Reset: no input is expected."""
         self._loads.clear()
         self._since_s = None
 
     def problem(self, now_s: float, limits: Limits) -> str:
-        """Return in what the node falls behind and since when; empty: it keeps up."""
+        """Return why and for how long the node has been falling behind; empty: it keeps up."""
         causes = [*self._causes(limits)]
         if not causes:
             self._since_s = None

@@ -1,7 +1,7 @@
-"""Brings images and what was found in them together, by their stamps alone; knows no ROS.
+"""Matches images and results by their stamps, without ROS.
 
-Images wait for their results, results for their images, both for a bounded time and number. The time
-is that of the stamps, so that a recording or a simulation may run at any speed.
+Images wait for their results and results for their images, both for a limited time and in limited number.
+The time is that of the stamps, so that a recording or a simulation may run at any speed.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 JUMP_BACK_NS = 500_000_000
-"""Stamps that go back further than this begin anew: a recording is played again."""
+"""A jump back of the stamps by more than this resets the matcher: a recording is played again."""
 
 UNMATCHED_PERIOD_NS = 200_000_000
-"""Images without results follow each other at this distance at least."""
+"""Minimum distance of images that are returned without results."""
 
 MAX_RESULTS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """An image with its result; without one, ``missing_s`` says for how long none has come."""
+    """An image with its result; without a result, ``missing_s`` is the time since the last match."""
 
     image: Any
     result: Any = None
@@ -34,11 +34,11 @@ class _Waiting:
 
 
 class StampMatcher:
-    """Finds an image's result, whichever comes first. What it gives out never goes back in time.
+    """Matches images and results, whichever comes first. The returned stamps never go back.
 
     Args:
-        max_wait_s: when the newest image is this much newer, an image no longer waits for its result.
-        max_bytes: all waiting images together; beyond, every second one is given up.
+        max_wait_s: an image stops waiting for its result when the newest image is this much newer.
+        max_bytes: of all waiting images; above it, every second one is dropped.
     """
 
     def __init__(self, max_wait_s: float, max_bytes: int) -> None:
@@ -46,25 +46,25 @@ class StampMatcher:
         self._images: dict[int, _Waiting] = {}
         self._results: dict[int, Any] = {}
         self._newest_ns: int | None = None
-        self._given_ns: int | None = None
+        self._returned_ns: int | None = None
         # The newest match, or the first image until there is one.
         self._since_ns: int | None = None
 
     @property
     def waiting(self) -> int:
-        """How many images wait."""
+        """Number of waiting images."""
         return len(self._images)
 
     @property
     def waiting_bytes(self) -> int:
-        """How large they are together."""
+        """Total size of the waiting images in bytes."""
         return sum(each.size for each in self._images.values())
 
     def add_image(self, stamp_ns: int, image: Any, size: int) -> Match | None:
-        """Take in an image of so many bytes.
+        """Add an image of this size in bytes.
 
         Returns:
-            It with its result, or an image whose result is overdue, or None.
+            The image with its result, an image whose result is overdue, or None.
         """
         if self._newest_ns is not None and stamp_ns < self._newest_ns - JUMP_BACK_NS:
             self._clear()
@@ -76,11 +76,11 @@ class StampMatcher:
         if stamp_ns in self._results:
             return self._match(stamp_ns)
         overdue = self._overdue(self._newest_ns)
-        self._make_room()
+        self._limit_memory()
         return overdue
 
     def add_result(self, stamp_ns: int, result: Any) -> Match | None:
-        """Take in a result; returns it with its image, if that waits."""
+        """Add a result; return it with its image if that is waiting."""
         self._results.pop(stamp_ns, None)
         self._results[stamp_ns] = result
         while len(self._results) > MAX_RESULTS:
@@ -90,14 +90,14 @@ class StampMatcher:
     def _clear(self) -> None:
         self._images.clear()
         self._results.clear()
-        self._newest_ns = self._given_ns = self._since_ns = None
+        self._newest_ns = self._returned_ns = self._since_ns = None
 
     def _is_late(self, stamp_ns: int) -> bool:
-        return self._given_ns is not None and stamp_ns <= self._given_ns
+        return self._returned_ns is not None and stamp_ns <= self._returned_ns
 
     def _match(self, stamp_ns: int) -> Match:
         image, result = self._images[stamp_ns].image, self._results.pop(stamp_ns)
-        self._give(stamp_ns)
+        self._note_returned(stamp_ns)
         self._since_ns = stamp_ns
         return Match(image, result)
 
@@ -110,21 +110,21 @@ class StampMatcher:
         image = self._images[stamp_ns].image
         for each in stamps_ns:
             del self._images[each]
-        if self._given_ns is not None and stamp_ns - self._given_ns < UNMATCHED_PERIOD_NS:
+        if self._returned_ns is not None and stamp_ns - self._returned_ns < UNMATCHED_PERIOD_NS:
             return None
-        self._give(stamp_ns)
+        self._note_returned(stamp_ns)
         assert self._since_ns is not None
         return Match(image, missing_s=(newest_ns - self._since_ns) * 1e-9)
 
-    def _give(self, stamp_ns: int) -> None:
-        """Note what is given out; what is older would go back in time."""
-        self._given_ns = stamp_ns
+    def _note_returned(self, stamp_ns: int) -> None:
+        """Note the stamp of a returned image, and drop everything older."""
+        self._returned_ns = stamp_ns
         for waiting in (self._images, self._results):
             for each in [each for each in waiting if each <= stamp_ns]:
                 del waiting[each]
 
-    def _make_room(self) -> None:
-        # Every second one, not the oldest: results of all that wait are still to come.
+    def _limit_memory(self) -> None:
+        # Every second one, not the oldest: the results of all waiting images are still expected.
         while len(self._images) > 1 and self.waiting_bytes > self.max_bytes:
             for stamp_ns in sorted(self._images)[-2::-2]:
                 del self._images[stamp_ns]

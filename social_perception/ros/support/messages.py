@@ -1,4 +1,4 @@
-"""The package's message types of rclpy, and the builder that uses them."""
+"""The package's message types for rclpy, and their builder."""
 
 from __future__ import annotations
 

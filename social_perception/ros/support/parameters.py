@@ -28,14 +28,14 @@ _TYPES = {
 
 
 def descriptor_of(item: Setting) -> ParameterDescriptor:
-    """What ``ros2 param describe`` shows of a setting."""
+    """The description of a setting that ``ros2 param describe`` shows."""
     descriptor = ParameterDescriptor(
         name=item.name,
         type=_TYPES[item.type].value,
         description=item.description,
         read_only=not item.dynamic,
-        # We check types ourselves: rclpy's refusal names neither parameter nor type, and a whole
-        # number in a YAML file (window_s: 5) is meant as a float.
+        # Types are checked by the settings: rclpy's error names neither parameter nor type, and an
+        # integer in a YAML file (window_s: 5) may be meant as a float.
         dynamic_typing=True,
     )
     if item.choices:
@@ -54,12 +54,12 @@ class Parameters:
     """Declares the settings of some configuration dataclasses on a node and keeps them up to date.
 
     Args:
-        node: whose parameters they are.
-        kinds: configuration dataclasses; a setting that several have is one parameter for all of them.
+        node: owner of the parameters.
+        kinds: configuration dataclasses; a setting that several of them have is one parameter.
         changed: called after a dynamic setting has changed.
 
     Raises:
-        ConfigurationError: a value given at start is of the wrong type or outside its range.
+        ConfigurationError: an initial value has the wrong type or is outside its range.
     """
 
     def __init__(self, node: Node, kinds: Sequence[type], changed: Callable[[], None]) -> None:
@@ -68,16 +68,19 @@ class Parameters:
         values = {name: _declare(node, item) for name, item in self._settings.items()}
         for name, value in values.items():
             self._settings[name].check(value)
-        self._configs = {kind: from_mapping(kind, values_for(kind, values)) for kind in kinds}
+        self._configs: dict[type, Any] = {
+            kind: from_mapping(kind, values_for(kind, values)) for kind in kinds
+        }
         node.add_on_set_parameters_callback(self._set)
         _warn_of_unknown(node, self._settings)
 
     def __getitem__(self, kind: type[Config]) -> Config:
-        """The configuration of this kind as it is now."""
-        return self._configs[kind]  # type: ignore[return-value]
+        """The current configuration of this kind."""
+        config: Config = self._configs[kind]
+        return config
 
-    def _set(self, parameters: list[Parameter]) -> SetParametersResult:
-        # rclpy has refused what is read-only; before Iron it does so only after this callback.
+    def _set(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
+        # rclpy rejects read-only parameters before this callback; up to Humble only after it.
         frozen = [item.name for item in parameters if not self._may_change(item.name)]
         if frozen:
             reason = f"{frozen[0]} is read-only: it is read when the node starts"
@@ -115,22 +118,22 @@ _ROS_OWN = re.compile(r"use_sim_time|start_type_description_service|(qos_overrid
 
 
 def _warn_of_unknown(node: Node, known: Iterable[str]) -> None:
-    """Name what was set but no node of the package has: rclpy ignores a wrongly spelt parameter silently.
+    """Warn of parameters that no node of the package has: rclpy silently ignores a misspelt parameter.
 
-    What another node of the package has is let pass, because a file's ``/**`` and the arguments of
-    a process with several nodes reach all of them.
+    Parameters of the package's other nodes are accepted, because the ``/**`` of a file and the arguments of
+    a process with several nodes apply to all of them.
     """
     everywhere = _names_of(Checked) | set(known)
-    # rclpy has no public word for them.
+    # rclpy has no public access to them.
     for name in sorted(getattr(node, "_parameter_overrides", {})):
         if name in everywhere or node.has_parameter(name) or _ROS_OWN.fullmatch(name):
             continue
         close = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean {close[0]}?" if close else f"ros2 param list {node.get_fully_qualified_name()}"
-        node.get_logger().warning(f"parameter {name} is set but unknown, and has no effect; {hint}")
+        node.get_logger().warning(f"parameter {name} is unknown and has no effect; {hint}")
 
 
 def _names_of(kind: type) -> set[str]:
     """The settings of all configurations that derive from a class."""
     names = {item.name for item in settings_of(kind)} if dataclasses.is_dataclass(kind) else set()
-    return names.union(*(_names_of(each) for each in kind.__subclasses__()))
+    return names.union(*map(_names_of, kind.__subclasses__()))

@@ -1,4 +1,4 @@
-"""Runs nodes as a program: start, wait, end cleanly."""
+"""Runs nodes as a program: starts them, waits, and ends cleanly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -27,30 +28,32 @@ _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _THROTTLE_S = 5.0
 
 NodeFactory = Callable[[], Node]
+AnyNode = TypeVar("AnyNode", bound=Node)
 
 
-class Running(NamedTuple):
-    """Nodes that spin; ``ended`` is set when they do so no more, and ``errors`` says what ended them."""
+@dataclass(frozen=True, slots=True)
+class Running(Generic[AnyNode]):
+    """Spinning nodes; ``ended`` is set when they stop, ``errors`` has the exceptions that stopped them."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[AnyNode, ...]
     ended: threading.Event
     errors: list[Exception]
 
 
 class NotStarted(SocialPerceptionError):  # noqa: N818
-    """A node could not be configured or activated; it has said why."""
+    """A node could not be configured or activated; it has logged the reason."""
 
 
 class Crashed(SocialPerceptionError):  # noqa: N818
-    """What rclpy or a callback threw has ended the nodes; launch starts the program anew."""
+    """An exception of rclpy or of a callback has stopped the nodes; launch restarts the program."""
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let the first Ctrl-C or SIGTERM raise KeyboardInterrupt in here, and end the block quietly.
+    """Let the first Ctrl-C or SIGTERM raise KeyboardInterrupt inside the block, and end it quietly.
 
-    Those that follow are ignored, to the end of the program: launch passes on a Ctrl-C that the
-    terminal has sent already, and the second must not disturb the cleaning up.
+    All further ones are ignored until the program ends: launch forwards a Ctrl-C that the terminal has
+    already sent, and the second one must not interrupt the cleanup.
     """
 
     def interrupt(*unused: object) -> None:
@@ -66,22 +69,24 @@ def interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def running(factories: Sequence[NodeFactory], args: Sequence[str] | None = None) -> Iterator[Running]:
-    """Make the nodes, start them and spin them in a thread.
+def running(
+    factories: Sequence[Callable[[], AnyNode]], args: Sequence[str] | None = None
+) -> Iterator[Running[AnyNode]]:
+    """Construct the nodes, start them and spin them in a thread.
 
     Yields:
         The nodes, in the order of the factories.
 
     Raises:
-        SocialPerceptionError: a node cannot be made or started.
+        SocialPerceptionError: a node cannot be constructed or started.
     """
-    # rclpy's own handlers would take the context away while the nodes still work.
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    # rclpy's own handlers would shut the context down while the nodes are still working.
+    rclpy.init(args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
     ended = threading.Event()
     errors: list[Exception] = []
     thread = threading.Thread(target=_spin, args=(executor, ended, errors), name="executor", daemon=True)
-    nodes: list[Node] = []
+    nodes: list[AnyNode] = []
     try:
         for factory in factories:
             nodes.append(factory())
@@ -94,8 +99,8 @@ def running(factories: Sequence[NodeFactory], args: Sequence[str] | None = None)
         executor.shutdown(timeout_sec=5.0)
         if thread.is_alive():
             thread.join(timeout=5.0)
-        # The process ends: five searches of torch's objects for memory to return would outlast the
-        # five seconds that launch grants.
+        # The process ends: searching torch's objects for garbage when each node is destroyed would take
+        # longer than the five seconds that launch allows.
         gc.freeze()
         for node in reversed(nodes):
             node.destroy_node()
@@ -113,18 +118,18 @@ def run(factories: Sequence[NodeFactory], args: Sequence[str] | None = None) -> 
     return exit_status(wait)
 
 
-def raise_errors(program: Running) -> None:
-    """Say what has ended the nodes, if anything.
+def raise_errors(program: Running[AnyNode]) -> None:
+    """Raise the exception that has stopped the nodes, if there is one.
 
     Raises:
-        Crashed: they have ended by an exception.
+        Crashed: an exception has stopped them.
     """
     for error in program.errors:
-        raise Crashed(f"the nodes have ended by {type(error).__name__}: {error}") from error
+        raise Crashed(f"the nodes were stopped by {type(error).__name__}: {error}") from error
 
 
 def exit_status(work: Callable[[], None]) -> int:
-    """Do a program's work until it ends or Ctrl-C; a failure becomes one line and the status 1."""
+    """Run a program until it ends or Ctrl-C; an error becomes a line on stderr and the status 1."""
     status = 0
     with interruptible():
         try:
@@ -138,44 +143,43 @@ def exit_status(work: Callable[[], None]) -> int:
 
 
 def _spin(executor: SingleThreadedExecutor, ended: threading.Event, errors: list[Exception]) -> None:
-    """Spin until the end; a callback that raises costs what it was called for, and not the nodes."""
+    """Spin until the end; an exception in a callback does not stop the nodes."""
     try:
-        while _goes_on(executor, errors):
+        while _spin_once_more(executor, errors):
             pass
     finally:
         ended.set()
 
 
-def _goes_on(executor: SingleThreadedExecutor, errors: list[Exception]) -> bool:
-    """Spin until the end or an exception; return whether the nodes can go on."""
+def _spin_once_more(executor: SingleThreadedExecutor, errors: list[Exception]) -> bool:
+    """Spin until the end or an exception; return whether the nodes can continue."""
     try:
         executor.spin()
     except ExternalShutdownException:
         return False
     except Exception as error:
-        _tell(executor, traceback.format_exc())
-        if _is_free(executor):
+        _log(executor, traceback.format_exc())
+        if _can_continue(executor):
             return True
         errors.append(error)
     return False
 
 
-def _tell(executor: SingleThreadedExecutor, text: str) -> None:
+def _log(executor: SingleThreadedExecutor, text: str) -> None:
     for node in executor.get_nodes()[:1]:
-        node.get_logger().error(f"a callback has failed:\n{text}", throttle_duration_sec=_THROTTLE_S)
+        node.get_logger().error(f"a callback failed:\n{text}", throttle_duration_sec=_THROTTLE_S)
 
 
-def _is_free(executor: SingleThreadedExecutor) -> bool:
-    """Whether no callback is locked; rclpy leaves one so, and its node deaf, if it cannot take a message."""
-    return all(
-        executor.can_execute(each)
-        for node in executor.get_nodes()
-        for each in (*node.subscriptions, *node.services, *node.timers)
-    )
+def _can_continue(executor: SingleThreadedExecutor) -> bool:
+    """Whether no callback is locked; rclpy leaves it locked for ever if taking its message fails."""
+    entities: list[Any] = [
+        each for node in executor.get_nodes() for each in (*node.subscriptions, *node.services, *node.timers)
+    ]
+    return all(executor.can_execute(each) for each in entities)
 
 
 def _autostart(nodes: Sequence[Node]) -> None:
-    """Configure all, then activate all: who loads fast does not wait in vain for who loads slowly."""
+    """Configure all nodes before any is activated, so that none times out while another one still loads."""
     stages = [node for node in nodes if isinstance(node, Stage) and node.parameters[NodeConfig].autostart]
     for trigger in (Stage.trigger_configure, Stage.trigger_activate):
         for stage in stages:

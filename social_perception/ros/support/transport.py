@@ -1,4 +1,4 @@
-"""Room for large images between processes: see config/fastdds_large_images.xml."""
+"""Shared memory for large images between processes: see config/fastdds_large_images.xml."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def profile_path() -> Path | None:
 
 
 def prefer_large_images() -> None:
-    """Take the profile in this process, unless the user has chosen one; before rclpy.init()."""
+    """Use the profile in this process unless the user has chosen one. Call it before rclpy.init()."""
     path = profile_path()
     if path is not None and not any(name in os.environ for name in _CHOICES):
         os.environ[_CHOICES[0]] = str(path)
