@@ -1,4 +1,4 @@
-"""A real browser, the real server, and a hand that says what the pipeline would."""
+"""A real browser and the real server, with results in place of the pipeline's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 1280, 720
 
 
 def person(name, x=0.5, y=0.5, intensity=0.0, *, size=0.08, visible=True, further=()):
-    """A face with its centre at a share of the picture; intensity None: not known yet."""
+    """A face with its centre at a share of the image; intensity None: not known yet."""
     width = size * WIDTH
     box = Box(x * WIDTH - width / 2, y * HEIGHT - width / 2, width, width)
     return factories.face(name, intensity, box=box, visible=visible, further=further)
@@ -63,7 +63,7 @@ class Room:
     def url(self):
         return self.dashboard.url
 
-    def say(self, *people, after_s=0.1, image=None, **group):
+    def show(self, *people, after_s=0.1, image=None, **group):
         """Let the next frame show these people."""
         self.now_s += after_s
         self.dashboard.show(affect_of(self.now_s, people, **group), image)
@@ -71,7 +71,7 @@ class Room:
 
 @contextmanager
 def serve(*, port=0, picture=False, silent_after_s=60.0, token="") -> Iterator[Room]:
-    """A room behind the real server; it says that it is silent only when the test wants it to."""
+    """A room behind the real server; by default its stream is never reported as silent."""
     from social_perception.views.web.server import Dashboard
 
     config = WebConfig(port=port, picture=picture, token=token, rate_hz=30.0)

@@ -24,7 +24,7 @@ def talk(room, page=None):
     """Four seconds of a group that begins to smile."""
     for step in range(40):
         people = [room.person(name, intensity=0.2 + 0.6 * step / 40) for name in NAMES]
-        room.say(*people, synchrony=0.4, trend=0.15)
+        room.show(*people, synchrony=0.4, trend=0.15)
         if page is not None:
             page.wait_for_timeout(5)
 
@@ -39,7 +39,7 @@ def test_the_group_is_all_that_is_shown(viewport, group_room, open_page, tmp_pat
     page.wait_for_function("() => document.getElementById('group-size').textContent.includes('2')")
     talk(group_room, page)
     page.wait_for_function("() => document.getElementById('group-number').textContent.startsWith('0.7')")
-    for name in (".stage-card", ".people-card", "#mirror-button", "#picture-button"):
+    for name in (".stage-card", ".people-card", "#mirror-button", "#image-button"):
         assert not page.locator(name).is_visible(), name
     for name in (".group-card", ".chart-card", "#theme-button", "#help-button"):
         assert page.locator(name).is_visible(), name
@@ -53,23 +53,23 @@ def test_the_group_is_all_that_is_shown(viewport, group_room, open_page, tmp_pat
     page.screenshot(path=tmp_path / f"page_{viewport['width']}.png")
 
 
-def test_help_speaks_of_what_is_shown(group_room, open_page) -> None:
+def test_the_help_describes_what_is_shown(group_room, open_page) -> None:
     page = open_page(group_room.url)
-    group_room.say(*(group_room.person(name, intensity=0.5) for name in NAMES))
+    group_room.show(*(group_room.person(name, intensity=0.5) for name in NAMES))
     page.click("#help-button")
-    said = page.locator("#help").inner_text()
-    assert "synchrony" in said
-    assert "mirror" not in said
-    assert "Every face" not in said
+    shown = page.locator("#help").inner_text()
+    assert "Synchrony" in shown
+    assert "mirror" not in shown
+    assert "Every face" not in shown
 
 
-def test_a_page_without_people_shows_no_picture() -> None:
+def test_a_page_without_people_shows_no_image() -> None:
     with pytest.raises(ConfigurationError, match="picture must be false"):
         Dashboard(WebConfig(port=0, picture=True), "test", people=False)
 
 
 def test_unknown_values_are_reported_as_unknown(group_room, open_page) -> None:
     page = open_page(group_room.url)
-    group_room.say(group_room.person("annak", intensity=None))
+    group_room.show(group_room.person("annak", intensity=None))
     page.wait_for_function("() => document.getElementById('group-size').textContent.includes('1')")
     assert page.locator("#group-level").inner_text() == "Not known"

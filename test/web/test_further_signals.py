@@ -34,7 +34,7 @@ def texts(page, selector):
     return [each.replace("\xa0", " ") for each in page.locator(selector).all_text_contents()]
 
 
-def send(room, message):
+def send_json(room, message):
     room.dashboard._loop.call_soon_threadsafe(room.dashboard._hub._send, json.dumps(message))
 
 
@@ -43,7 +43,7 @@ def test_values_have_their_label_and_unit_on_the_stage_in_the_table_and_beside_t
 ):
     yawn, tiredness = signals
     page = open_page(room.url)
-    room.say(
+    room.show(
         room.person("f1", 0.3, intensity=0.5, further=[yawn(12.34567, True)]),
         room.person("f2", 0.7, intensity=None),
         further=[tiredness(-0.256, 3)],
@@ -58,36 +58,36 @@ def test_values_have_their_label_and_unit_on_the_stage_in_the_table_and_beside_t
     )
     rows = page.locator("#people tr").all_inner_texts()
     assert [row.replace("\xa0", " ").split()[0] for row in rows] == ["f1", "yawn", "f2", "yawn"]
-    room.say(room.person("f2", 0.7), further=[tiredness(math.nan, 0)])
+    room.show(room.person("f2", 0.7), further=[tiredness(math.nan, 0)])
     page.wait_for_function("() => document.querySelector('.group-further dd').textContent === '–'")
     page.wait_for_function("() => document.querySelectorAll('#people tr').length === 2")
 
 
 def test_several_people_have_their_values_in_the_table_alone(signals, room, open_page):
     page = open_page(room.url)
-    room.say(*(room.person(f"f{number}", number / 6) for number in range(5)))
+    room.show(*(room.person(f"f{number}", number / 6) for number in range(5)))
     page.wait_for_function("() => document.querySelectorAll('#people .further').length === 5")
     assert page.locator(".person-further").first.is_hidden()
-    room.say(*(room.person(f"f{number}", number / 6) for number in range(4)))
+    room.show(*(room.person(f"f{number}", number / 6) for number in range(4)))
     page.wait_for_function("() => !document.getElementById('stage').classList.contains('several')")
     assert page.locator(".person-further").first.is_visible()
 
 
 def test_without_further_signals_there_is_no_place_for_them(room, open_page):
     page = open_page(room.url)
-    room.say(room.person("f1"))
+    room.show(room.person("f1"))
     page.wait_for_function("() => document.querySelectorAll('#people tr').length === 1")
     assert page.locator(".further, .group-further").count() == 0
     assert page.locator(".person-further").is_hidden()
 
 
 @pytest.mark.parametrize("invalid", ["12", [1.0], {"mm": 1}])
-def test_a_value_that_is_no_number_boolean_or_null_is_unknown_and_warned_of(
-    signals, room, open_page, invalid
-):
+def test_a_value_that_is_no_number_boolean_or_null_is_unknown_and_reported(signals, room, open_page, invalid):
     page = open_page(room.url)
     face = {"id": "f1", "x": 0.5, "y": 0.5, "size": 0.1, "yawn": invalid, "tired": False}
     with page.expect_event("console", lambda received: "yawn is no finite number" in received.text):
-        send(room, {"type": "state", "t": 1.0, "width": 640, "height": 360, "faces": [face], "group": None})
+        send_json(
+            room, {"type": "state", "t": 1.0, "width": 640, "height": 360, "faces": [face], "group": None}
+        )
     page.wait_for_selector(".person-further", state="attached")
     assert texts(page, ".person-further") == ["yawn – tired no"]

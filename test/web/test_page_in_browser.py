@@ -1,4 +1,4 @@
-"""What a person sees, reads and hears at the live page, in a real Chromium."""
+"""What people see and screen readers announce on the live page, in a real Chromium."""
 
 import math
 import re
@@ -28,7 +28,7 @@ SETTLED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimat
 
 
 def shown(page, count):
-    """Waits until so many people are on the stage, drawn where they belong."""
+    """The places of the people on the stage, once so many are drawn at theirs."""
     page.wait_for_function(f"() => document.querySelectorAll('.person').length === {count}")
     page.evaluate(SETTLED)
     return page.evaluate(PLACES)
@@ -51,14 +51,14 @@ def mouth(page, name):
 
 
 def mouth_corners_above_its_middle_px(path):
-    """How far the lower lip's pull lies below the corners, in the units of the drawing."""
+    """How far the lower lip's control point lies below the corners, in the units of the drawing."""
     numbers = [float(number) for number in re.findall(r"-?\d+\.\d+", path)]
     corner_y, lower_y = numbers[1], numbers[7]
     return lower_y - corner_y
 
 
-def tell(room, message):
-    """Sends every page a text that the server itself never would."""
+def send(room, message):
+    """Send every page a message that the server itself never would."""
     room.dashboard._loop.call_soon_threadsafe(room.dashboard._hub._send, message)
 
 
@@ -67,21 +67,21 @@ def tell(room, message):
 
 def test_people_stand_at_the_mirrored_place_and_leave(room, open_page):
     page = open_page(room.url)
-    room.say(room.person("f1", 0.3, 0.4, 0.0, size=0.05), room.person("f2", 0.6, 0.5, 0.0, size=0.10))
+    room.show(room.person("f1", 0.3, 0.4, 0.0, size=0.05), room.person("f2", 0.6, 0.5, 0.0, size=0.10))
     places = shown(page, 2)
     assert places["f1"][:2] == pytest.approx([0.7, 0.4], abs=0.01)
     assert places["f2"][:2] == pytest.approx([0.4, 0.5], abs=0.01)
     assert places["f2"][2] == pytest.approx(2 * places["f1"][2], rel=0.1)
-    room.say(room.person("f2", 0.6, 0.5))
+    room.show(room.person("f2", 0.6, 0.5))
     assert list(shown(page, 1)) == ["f2"]
-    room.say()
+    room.show()
     assert shown(page, 0) == {}
     assert text(page, "note") == "Nobody in view"
 
 
 def test_the_mirror_can_be_switched_off_and_stays_off(room, open_page):
     page = open_page(room.url)
-    room.say(room.person("f1", 0.3))
+    room.show(room.person("f1", 0.3))
     shown(page, 1)
     page.get_by_role("button", name="Mirror").click()
     page.evaluate(SETTLED)
@@ -95,7 +95,7 @@ def test_the_mirror_can_be_switched_off_and_stays_off(room, open_page):
 @pytest.mark.parametrize("y", [0.0, 1.0])
 def test_nobody_is_cut_off_by_the_edge(room, open_page, x, y):
     page = open_page(room.url)
-    room.say(room.person("f1", x, y, 0.5, size=0.2))
+    room.show(room.person("f1", x, y, 0.5, size=0.2))
     shown(page, 1)
     stage = page.locator("#stage").bounding_box()
     for part in (".emoji", ".caption"):
@@ -110,7 +110,7 @@ def test_a_face_smiles_as_much_as_its_person(room, open_page):
     page = open_page(room.url)
     pulls = []
     for step in range(11):
-        room.say(room.person("f1", intensity=step / 10))
+        room.show(room.person("f1", intensity=step / 10))
         wait_for_text(page, "stage", f"{step / 10:.2f}")
         page.evaluate(SETTLED)
         pulls.append(mouth_corners_above_its_middle_px(mouth(page, "f1")))
@@ -119,7 +119,7 @@ def test_a_face_smiles_as_much_as_its_person(room, open_page):
     assert pulls[0] < 1 < 20 < pulls[-1]
     cheeks = page.locator(".person .cheeks")
     assert float(cheeks.get_attribute("opacity")) == 1
-    room.say(room.person("f1", intensity=0.0))
+    room.show(room.person("f1", intensity=0.0))
     wait_for_text(page, "stage", "0.00")
     page.evaluate(SETTLED)
     assert float(cheeks.get_attribute("opacity")) == 0
@@ -130,7 +130,7 @@ def test_a_face_smiles_as_much_as_its_person(room, open_page):
 )
 def test_the_ring_has_the_colour_of_the_level(room, open_page, intensity, level):
     page = open_page(room.url)
-    room.say(room.person("f1", intensity=intensity))
+    room.show(room.person("f1", intensity=intensity))
     shown(page, 1)
     color = page.locator(".person .ring").evaluate("(ring) => getComputedStyle(ring).stroke")
     red, green, blue = dict(LEVEL_COLORS)[SmileLevel(level)]
@@ -141,7 +141,7 @@ def test_the_ring_has_the_colour_of_the_level(room, open_page, intensity, level)
 
 def test_a_hidden_face_is_pale_and_a_new_one_has_no_mouth_yet(room, open_page):
     page = open_page(room.url)
-    room.say(room.person("new", 0.3, intensity=None), room.person("gone", 0.7, visible=False))
+    room.show(room.person("new", 0.3, intensity=None), room.person("gone", 0.7, visible=False))
     shown(page, 2)
     opacity = "(face) => Number(getComputedStyle(face).opacity)"
     assert page.locator("[data-id=gone] .emoji").evaluate(opacity) < 0.5
@@ -160,13 +160,13 @@ def test_people_glide_unless_reduced_motion_is_requested(room, open_page):
       };
       look();
     }"""
-    room.say(room.person("f1", 0.8))
+    room.show(room.person("f1", 0.8))
     for page in (still, moving):
         shown(page, 1)
     moving.wait_for_function("() => getComputedStyle(document.querySelector('.person')).opacity === '1'")
     for page in (still, moving):
         page.evaluate(watch)
-    room.say(room.person("f1", 0.2))
+    room.show(room.person("f1", 0.2))
     for page in (still, moving):
         page.wait_for_function(
             """() => {
@@ -177,18 +177,18 @@ def test_people_glide_unless_reduced_motion_is_requested(room, open_page):
         )
     assert still.evaluate("seen.size") <= 2
     assert moving.evaluate("seen.size") > 3
-    room.say()
+    room.show()
     shown(moving, 0)
 
 
-def test_many_people_are_drawn_small_and_leaves_nothing_behind(room, open_page):
+def test_many_people_are_drawn_small_and_removed_when_they_leave(room, open_page):
     page = open_page(room.url)
-    room.say(*(room.person(f"f{i}", i % 20 / 20, i // 20 / 15, i / 300, size=0.02) for i in range(300)))
+    room.show(*(room.person(f"f{i}", i % 20 / 20, i // 20 / 15, i / 300, size=0.02) for i in range(300)))
     places = shown(page, 300)
     assert max(size for *_, size in places.values()) < 44
     assert page.locator(".caption").first.is_hidden()
     wait_for_text(page, "people-count", "300")
-    room.say(room.person("f0"))
+    room.show(room.person("f0"))
     shown(page, 1)
     assert page.locator(".caption").first.is_visible()
     page.wait_for_function("() => document.querySelectorAll('#people tr').length === 1")
@@ -197,9 +197,9 @@ def test_many_people_are_drawn_small_and_leaves_nothing_behind(room, open_page):
 # The group and the last minute.
 
 
-def test_the_gauge_says_how_the_group_feels(room, open_page):
+def test_the_gauge_shows_the_groups_values(room, open_page):
     page = open_page(room.url)
-    room.say(
+    room.show(
         room.person("a", 0.2, intensity=0.9),
         room.person("b", 0.8, intensity=0.3),
         trend=0.05,
@@ -215,15 +215,15 @@ def test_the_gauge_says_how_the_group_feels(room, open_page):
     assert meter.get_attribute("aria-valuetext") == "0.60, Medium, rising"
     needle = "() => document.querySelector('#gauge svg g').getAttribute('transform')"
     page.wait_for_function(f"() => ({needle})() === 'rotate(108.00)'")
-    room.say(room.person("a", 0.2, intensity=0.9), room.person("b", 0.8, intensity=0.3))
+    room.show(room.person("a", 0.2, intensity=0.9), room.person("b", 0.8, intensity=0.3))
     wait_for_text(page, "group-synchrony", "not known")
-    room.say()
+    room.show()
     wait_for_text(page, "group-level", "Nobody in view")
     assert text(page, "group-number") == "–"
 
 
-def ink(page, left, right):
-    """How many pixels of the chart have the colour of the group's line, between shares of its width."""
+def count_line_pixels(page, left, right):
+    """The number of pixels in the colour of the group's line, between shares of the chart's width."""
     return page.evaluate(
         """([left, right]) => {
           const canvas = document.getElementById("chart");
@@ -238,26 +238,26 @@ def ink(page, left, right):
     )
 
 
-def say_minute(page_or_none, room, unknown=lambda time_s: False):
+def show_minute(page_or_none, room, unknown=lambda time_s: False):
     """A minute in which a group's smile goes up; one state per fifth of a second."""
     hub = room.dashboard._hub
     for step in range(300):
         time_s = step / 5
         intensity = None if unknown(time_s) else step / 300
-        room.say(room.person("f1", intensity=intensity), after_s=0.2)
+        room.show(room.person("f1", intensity=intensity), after_s=0.2)
         hub._history.add(hub._newest.affect)
 
 
 def test_a_page_opened_late_shows_the_last_minute(room, open_page):
-    say_minute(None, room, unknown=lambda time_s: 20 < time_s < 40)
+    show_minute(None, room, unknown=lambda time_s: 20 < time_s < 40)
     page = open_page(room.url)
     wait_for_text(page, "chart-text", "from 0.00 to 1.00")
     assert "1 person seen" in page.locator("#chart-text").text_content()
     page.wait_for_function("() => document.querySelectorAll('#legend li').length === 2")
     # The first and the last third are known, in the middle nobody's smile is.
-    assert ink(page, 0.1, 0.3) > 100
-    assert ink(page, 0.75, 0.95) > 100
-    assert ink(page, 0.45, 0.6) == 0
+    assert count_line_pixels(page, 0.1, 0.3) > 100
+    assert count_line_pixels(page, 0.75, 0.95) > 100
+    assert count_line_pixels(page, 0.45, 0.6) == 0
 
 
 @pytest.mark.parametrize("ratio", [1, 2])
@@ -270,17 +270,17 @@ def test_the_chart_is_as_fine_as_the_screen(room, open_page, ratio):
 # The connection.
 
 
-def test_a_page_connects_again_when_the_server_is_started_anew(serve, open_page):
+def test_a_page_reconnects_to_a_restarted_server(serve, open_page):
     with serve() as room:
         page = open_page(room.url, errors_expected=True)
         port = room.dashboard.port
-        room.say(room.person("before"))
+        room.show(room.person("before"))
         shown(page, 1)
         assert page.locator("html").get_attribute("data-link") == "live"
     wait_for_text(page, "link-text", "Lost: reconnecting")
     assert "Connection lost" in text(page, "note")
     with serve(port=port) as room:
-        room.say(room.person("after"))
+        room.show(room.person("after"))
         wait_for_text(page, "link-text", "Live", timeout=15_000)
         page.wait_for_selector("[data-id=after]", state="attached")
         assert list(shown(page, 1)) == ["after"]
@@ -303,7 +303,7 @@ def test_many_reconnections_leave_nothing_open(serve, open_page):
             """
         )
         page.goto(room.url)
-        room.say(room.person("f1"))
+        room.show(room.person("f1"))
         wait_for_text(page, "link-text", "Live")
         timers = page.evaluate("intervals")
         for count in range(2, 7):
@@ -315,30 +315,30 @@ def test_many_reconnections_leave_nothing_open(serve, open_page):
         assert page.evaluate("intervals") == timers
 
 
-def test_who_is_not_let_in_any_more_is_reported(serve, open_page):
+def test_denied_access_is_reported(serve, open_page):
     with serve(token="first-token-0123") as room:
         page = open_page(room.url, errors_expected=True)
         port = room.dashboard.port
-        room.say(room.person("f1"))
+        room.show(room.person("f1"))
         wait_for_text(page, "link-text", "Live")
         assert "token" not in page.url
     with serve(port=port, token="other-token-0123"):
-        wait_for_text(page, "link-text", "Not let in", timeout=15_000)
+        wait_for_text(page, "link-text", "Access denied", timeout=15_000)
         assert "open the address" in text(page, "note")
 
 
 def test_stale_is_reported_and_is_no_loss(serve, open_page):
     with serve(silent_after_s=0.5) as room:
         page = open_page(room.url)
-        room.say(room.person("f1", intensity=0.7))
+        room.show(room.person("f1", intensity=0.7))
         wait_for_text(page, "link-text", "Stale: no images")
         assert page.locator("html").get_attribute("data-link") == "stale"
         assert text(page, "group-number") == "–"
-        room.say(room.person("f1", intensity=0.7))
+        room.show(room.person("f1", intensity=0.7))
         wait_for_text(page, "link-text", "Live")
 
 
-def test_a_quiet_server_that_waits_for_its_first_image_is_not_given_up(room, open_page):
+def test_a_silent_server_that_waits_for_its_first_image_stays_connected(room, open_page):
     page = open_page("about:blank", wait=False)
     page.clock.install()
     page.goto(room.url)
@@ -350,11 +350,11 @@ def test_a_quiet_server_that_waits_for_its_first_image_is_not_given_up(room, ope
     assert sum(url.startswith("ws:") for url in page.log.requests) == 1
 
 
-def test_a_link_that_is_silent_although_the_server_has_news_is_opened_anew(room, open_page):
+def test_a_silent_connection_to_a_server_with_new_states_is_opened_again(room, open_page):
     page = open_page("about:blank", wait=False)
     page.clock.install()
     page.goto(room.url)
-    room.say(room.person("f1"))
+    room.show(room.person("f1"))
     wait_for_text(page, "link-text", "Live")
     with page.expect_event("websocket", lambda _: True):
         page.clock.run_for(6_000)
@@ -363,28 +363,28 @@ def test_a_link_that_is_silent_although_the_server_has_news_is_opened_anew(room,
     wait_for_text(page, "link-text", "Live")
 
 
-def test_a_page_that_is_not_looked_at_is_not_drawn(room, open_page):
+def test_a_hidden_page_is_not_drawn(room, open_page):
     page = open_page(room.url)
-    room.say(room.person("f1"))
+    room.show(room.person("f1"))
     shown(page, 1)
     hide = """(hidden) => {
       Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
       document.dispatchEvent(new Event("visibilitychange"));
     }"""
     page.evaluate(hide, True)
-    with page.expect_event("console", lambda message: "no object" in message.text):
-        room.say(room.person("f2"))
-        room.say(room.person("f3"))
+    with page.expect_event("console", lambda message: "not an object" in message.text):
+        room.show(room.person("f2"))
+        room.show(room.person("f3"))
         page.wait_for_timeout(100)
         # What comes after the states on the same wire has been preceded by them.
-        tell(room, "null")
+        send(room, "null")
     assert list(page.evaluate(PLACES)) == ["f1"]
     page.evaluate(hide, False)
     page.wait_for_selector("[data-id=f3]", state="attached")
     assert list(shown(page, 1)) == ["f3"]
 
 
-# Robust and private.
+# Robustness and privacy.
 
 
 @pytest.mark.parametrize(
@@ -401,24 +401,24 @@ def test_a_page_that_is_not_looked_at_is_not_drawn(room, open_page):
 )
 def test_an_invalid_message_is_ignored_with_a_warning(room, open_page, message):
     page = open_page(room.url)
-    room.say(room.person("f1"))
+    room.show(room.person("f1"))
     shown(page, 1)
     with page.expect_event("console", lambda received: received.type == "warning"):
-        tell(room, message)
-    room.say(room.person("f2"), after_s=2e9)
+        send(room, message)
+    room.show(room.person("f2"), after_s=2e9)
     page.wait_for_selector("[data-id=f2]", state="attached")
 
 
-def test_the_page_of_another_version_is_loaded_anew(room, open_page):
+def test_the_page_of_another_version_is_reloaded(room, open_page):
     page = open_page(room.url)
     with page.expect_navigation():
-        tell(room, '{"type": "hello", "version": "0.0.0"}')
+        send(room, '{"type": "hello", "version": "0.0.0"}')
 
 
 def test_an_id_is_shown_as_text_whatever_it_is(room, open_page):
     hostile = "<img src=x onerror=\"document.title='taken'\">"
     page = open_page(room.url)
-    room.say(room.person(hostile, 0.3), room.person("__proto__", 0.7))
+    room.show(room.person(hostile, 0.3), room.person("__proto__", 0.7))
     shown(page, 2)
     assert page.locator(".person-id").first.text_content() == hostile
     page.wait_for_function("() => document.querySelectorAll('#people tr').length === 2")
@@ -428,9 +428,9 @@ def test_an_id_is_shown_as_text_whatever_it_is(room, open_page):
     assert not any(url.endswith("/x") for url in page.log.requests)
 
 
-def test_nothing_is_asked_of_anybody_else(room, open_page):
+def test_nothing_is_requested_from_other_hosts(room, open_page):
     page = open_page(room.url)
-    room.say(room.person("f1"))
+    room.show(room.person("f1"))
     shown(page, 1)
     page.get_by_role("button", name="Help").click()
     origin = urlsplit(room.url).netloc
@@ -440,7 +440,7 @@ def test_nothing_is_asked_of_anybody_else(room, open_page):
         assert addresses <= {"http://www.w3.org/2000/svg"}, path.name
 
 
-def test_the_picture_is_shown_only_where_it_is_allowed_and_requested(serve, open_page):
+def test_the_image_is_shown_only_where_it_is_allowed_and_requested(serve, open_page):
     image = np.full((720, 1280, 3), (200, 30, 30), np.uint8)
     with serve(picture=True) as room:
         page = open_page("about:blank", wait=False)
@@ -453,49 +453,49 @@ def test_the_picture_is_shown_only_where_it_is_allowed_and_requested(serve, open
             """
         )
         page.goto(room.url)
-        room.say(room.person("f1", 0.3), image=image)
+        room.show(room.person("f1", 0.3), image=image)
         shown(page, 1)
-        picture, button = page.locator("#picture"), page.get_by_role("button", name="Picture")
-        assert picture.is_hidden()
-        assert page.locator("#picture-reason").is_hidden()
+        shown_image, button = page.locator("#image"), page.get_by_role("button", name="Image")
+        assert shown_image.is_hidden()
+        assert page.locator("#image-reason").is_hidden()
         button.click()
-        page.wait_for_function("() => document.getElementById('stage').classList.contains('with-picture')")
+        page.wait_for_function("() => document.getElementById('stage').classList.contains('with-image')")
         sources = set()
         for _ in range(4):
-            seen = picture.get_attribute("src")
-            while picture.get_attribute("src") == seen:
-                room.say(room.person("f1", 0.3), image=image)
+            seen = shown_image.get_attribute("src")
+            while shown_image.get_attribute("src") == seen:
+                room.show(room.person("f1", 0.3), image=image)
                 page.wait_for_timeout(20)
-            page.wait_for_function("() => document.getElementById('picture').naturalWidth > 0")
-            sources.add(picture.get_attribute("src"))
+            page.wait_for_function("() => document.getElementById('image').naturalWidth > 0")
+            sources.add(shown_image.get_attribute("src"))
         assert len(sources) == 4
         assert page.evaluate("urls.size") <= 2
-        box = picture.bounding_box()
+        box = shown_image.bounding_box()
         assert box["width"] / box["height"] == pytest.approx(1280 / 720, rel=0.02)
         face, stage = page.locator(".emoji").bounding_box(), page.locator("#stage").bounding_box()
         # The emoji leaves the face free: it stands above it.
         assert face["y"] + face["height"] < stage["y"] + (0.5 - 0.08 / 2) * stage["height"]
         mirrored = "(image) => getComputedStyle(image).transform"
-        assert picture.evaluate(mirrored) == "matrix(-1, 0, 0, 1, 0, 0)"
+        assert shown_image.evaluate(mirrored) == "matrix(-1, 0, 0, 1, 0, 0)"
         page.keyboard.press("m")
-        assert picture.evaluate(mirrored) == "none"
+        assert shown_image.evaluate(mirrored) == "none"
         button.click()
-        assert picture.is_hidden()
+        assert shown_image.is_hidden()
         assert page.evaluate("urls.size") == 0
         page.wait_for_timeout(100)
-        assert picture.is_hidden()
+        assert shown_image.is_hidden()
 
 
-def test_on_a_picture_an_emoji_beside_a_large_head_does_not_change_sides(serve, open_page):
+def test_on_the_image_an_emoji_beside_a_large_head_does_not_change_sides(serve, open_page):
     with serve(picture=True) as room:
         page = open_page(room.url)
-        room.say(room.person("f1", 0.5, 0.3, size=0.3))
+        room.show(room.person("f1", 0.5, 0.3, size=0.3))
         shown(page, 1)
         page.keyboard.press("p")
         sides = set()
         for step in range(6):
             x = 0.5 + 0.02 * (-1) ** step
-            room.say(room.person("f1", x, 0.3, step / 10, size=0.3))
+            room.show(room.person("f1", x, 0.3, step / 10, size=0.3))
             wait_for_text(page, "stage", f"{step / 10:.2f}")
             page.evaluate(SETTLED)
             place = page.evaluate(PLACES)["f1"][0]
@@ -504,9 +504,9 @@ def test_on_a_picture_an_emoji_beside_a_large_head_does_not_change_sides(serve, 
         assert len(sides) == 1
 
 
-def test_where_the_picture_is_not_allowed_the_reason_is_reported(room, open_page):
+def test_where_the_image_is_not_allowed_the_reason_is_reported(room, open_page):
     page = open_page(room.url)
-    button = page.get_by_role("button", name="Picture")
+    button = page.get_by_role("button", name="Image")
     assert button.get_attribute("aria-disabled") == "true"
     reason = page.locator("#" + button.get_attribute("aria-describedby"))
     reason.wait_for()
@@ -516,10 +516,10 @@ def test_where_the_picture_is_not_allowed_the_reason_is_reported(room, open_page
     assert button.get_attribute("aria-pressed") == "false"
 
 
-# For everybody.
+# Accessibility.
 
 
-def test_each_control_is_reached_and_worked_by_keyboard(room, open_page):
+def test_each_control_works_by_keyboard(room, open_page):
     page = open_page(room.url)
     reached = []
     for _ in range(5):
@@ -527,7 +527,7 @@ def test_each_control_is_reached_and_worked_by_keyboard(room, open_page):
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.className"))
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid"
-    assert reached == ["mirror-button", "picture-button", "theme-button", "help-button", "table-space"]
+    assert reached == ["mirror-button", "image-button", "theme-button", "help-button", "table-space"]
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     assert page.locator("#help").is_visible()
@@ -562,15 +562,15 @@ def test_shortcuts_work_but_not_in_inputs_with_modifiers_or_when_switched_off(ro
 
 
 @pytest.fixture
-def listened(room, open_page):
-    """A page whose clock advances only on request; ``said`` holds what a screen reader says."""
+def announcing_page(room, open_page):
+    """A page whose clock advances only on request; ``announced`` holds the announcements."""
     page = open_page("about:blank", wait=False)
     page.clock.install()
     page.goto(room.url)
     page.evaluate(
         """() => {
-          globalThis.said = [];
-          const note = () => said.push(document.getElementById("speech").textContent);
+          globalThis.announced = [];
+          const note = () => announced.push(document.getElementById("speech").textContent);
           new MutationObserver(note).observe(document.getElementById("speech"), {
             childList: true, characterData: true, subtree: true,
           });
@@ -580,39 +580,39 @@ def listened(room, open_page):
     return page
 
 
-def test_changes_are_announced_and_not_with_every_frame(room, listened):
-    page = listened
+def test_changes_are_announced_and_not_with_every_frame(room, announcing_page):
+    page = announcing_page
     assert page.locator("#speech").get_attribute("aria-live") == "polite"
     for step in range(20):
-        room.say(room.person("f3", 0.3 + step / 100, intensity=0.5 + step / 1000), trend=0.03)
+        room.show(room.person("f3", 0.3 + step / 100, intensity=0.5 + step / 1000), trend=0.03)
         wait_for_text(page, "stage", f"{0.5 + step / 1000:.2f}")
         page.clock.run_for(100)
     page.clock.run_for(4500)
-    assert page.evaluate("said") == ["Person f3 joined. One person, mood Medium 0.50, rising."]
+    assert page.evaluate("announced") == ["Person f3 joined. One person, smile Medium 0.50, rising."]
     two = room.person("f3", 0.5, intensity=0.52), room.person("f4", 0.7, intensity=0.52)
-    room.say(*two, trend=0.03)
+    room.show(*two, trend=0.03)
     wait_for_text(page, "group-size", "2")
     page.clock.run_for(4500)
-    assert page.evaluate("said.at(-1)") == "Person f4 joined. Group of 2, mood Medium 0.52, rising."
+    assert page.evaluate("announced.at(-1)") == "Person f4 joined. Group of 2, smile Medium 0.52, rising."
     for trend in ("0.04", "0.05", "0.06"):
-        room.say(*two, trend=float(trend))
+        room.show(*two, trend=float(trend))
         wait_for_text(page, "group-trend", trend)
         page.clock.run_for(3000)
-    assert len(page.evaluate("said")) == 2
-    room.say(two[0])
+    assert len(page.evaluate("announced")) == 2
+    room.show(two[0])
     wait_for_text(page, "group-size", "1")
     page.clock.run_for(4500)
-    assert page.evaluate("said.at(-1)") == "Person f4 left. One person, mood Medium 0.52, steady."
+    assert page.evaluate("announced.at(-1)") == "Person f4 left. One person, smile Medium 0.52, steady."
     room.dashboard.show_stale("no images for 2.0 s")
     wait_for_text(page, "link-text", "Stale")
     page.clock.run_for(4500)
-    assert page.evaluate("said.at(-1)") == "Stale: no images come."
-    assert len(page.evaluate("said")) == 4
+    assert page.evaluate("announced.at(-1)") == "Stale: no new images."
+    assert len(page.evaluate("announced")) == 4
 
 
-def test_the_stage_is_there_as_text(room, open_page):
+def test_the_stage_has_a_description(room, open_page):
     page = open_page(room.url)
-    room.say(room.person("f10", 0.1, intensity=None), room.person("f9", 0.5, intensity=0.52))
+    room.show(room.person("f10", 0.1, intensity=None), room.person("f9", 0.5, intensity=0.52))
     assert page.locator("#stage").get_attribute("aria-labelledby") == "stage-text"
     wait_for_text(page, "stage-text", "f9: Medium 0.52, centre; f10: warming up, right.")
     rows = [re.split(r"\s+", row.strip(), maxsplit=1) for row in page.locator("#people tr").all_inner_texts()]
@@ -683,7 +683,7 @@ def test_nothing_is_wider_than_the_screen(room, open_page, size):
     width, height = size
     page = open_page(room.url, viewport={"width": width, "height": height})
     people = [room.person(f"person-with-a-long-name-{i}", i / 9, 0.5, i / 9) for i in range(10)]
-    room.say(*people)
+    room.show(*people)
     shown(page, 10)
     page.wait_for_function("() => document.querySelectorAll('#people tr').length === 10")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -698,9 +698,9 @@ def test_nothing_is_wider_than_the_screen(room, open_page, size):
     assert box["x"] + box["width"] <= width
 
 
-def test_numbers_that_are_not_known_are_no_zeros(room, open_page):
+def test_unknown_numbers_are_not_zero(room, open_page):
     page = open_page(room.url)
-    room.say(room.person("f1", intensity=None), synchrony=math.nan)
+    room.show(room.person("f1", intensity=None), synchrony=math.nan)
     wait_for_text(page, "group-size", "1")
     assert text(page, "group-number") == "–"
     assert text(page, "group-smiling") == "not known"

@@ -81,8 +81,8 @@ def test_names_are_text(open_report):
 
 
 def test_every_chart_has_a_sentence(open_report):
-    for picture in open_report().get_by_role("img").all():
-        assert len(picture.get_attribute("aria-label").split()) >= 3
+    for chart in open_report().get_by_role("img").all():
+        assert len(chart.get_attribute("aria-label").split()) >= 3
 
 
 def names(page):

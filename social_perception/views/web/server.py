@@ -74,7 +74,9 @@ def read_static_files(folder: Path = FOLDER) -> dict[str, StaticFile]:
     Raises:
         WebError: the page itself is not among them.
     """
-    files = {path.name: StaticFile.read(path) for path in folder.iterdir() if path.suffix in _CONTENT_TYPES}
+    # is_file: an installation may hold links to files that an update removed.
+    paths = [path for path in folder.iterdir() if path.suffix in _CONTENT_TYPES and path.is_file()]
+    files = {path.name: StaticFile.read(path) for path in paths}
     if INDEX not in files:
         raise WebError(f"the web page is not installed: {folder / INDEX} is missing")
     return files

@@ -3,12 +3,12 @@
 import { GAP_S, SPAN_S } from "./history.js";
 import { html, setText } from "./dom.js";
 import { lineOf, markOf } from "./marks.js";
-import { LEVEL_WORDS, people as peopleWords, twoDigits } from "./words.js";
+import { LEVEL_LABELS, people as peopleText, twoDigits } from "./text.js";
 
 const PERIOD_MS = 1000 / 15;
-/** More lines than this are drawn in one quiet colour and not named. */
-const MOST_NAMED = 40;
-const MOST_IN_LEGEND = 10;
+/** More lines than this are drawn in gray and have no legend. */
+const MAX_NAMED = 40;
+const MAX_IN_LEGEND = 10;
 const MARGIN = { top: 12, right: 14, bottom: 24, left: 64 };
 
 export class Chart {
@@ -19,7 +19,7 @@ export class Chart {
     this.history = history;
     this.context = canvas.getContext("2d");
     this.drawn = 0;
-    this.named = null;
+    this.legendKey = null;
     this.style = null;
     this.size = { width: 0, height: 0 };
     document.addEventListener("themechange", () => this.#restyle());
@@ -40,15 +40,15 @@ export class Chart {
     this.draw(true);
   }
 
-  /** Draws what is known now, at most fifteen times a second unless it must be. */
-  draw(must = false) {
+  /** Draws the newest state, at most fifteen times a second unless forced. */
+  draw(forced = false) {
     const now = performance.now();
-    if (document.hidden || this.size.width === 0 || (!must && now - this.drawn < PERIOD_MS)) return;
+    if (document.hidden || this.size.width === 0 || (!forced && now - this.drawn < PERIOD_MS)) return;
     this.drawn = now;
     this.style ??= readStyle(this.canvas);
     const lines = this.history.lines();
     this.#draw(lines, this.history.now());
-    this.#name([...lines.people.keys()]);
+    this.#showLegend([...lines.people.keys()]);
   }
 
   #draw({ people, group }, now) {
@@ -65,14 +65,14 @@ export class Chart {
     context.beginPath();
     context.rect(MARGIN.left, 0, width - MARGIN.left - MARGIN.right + 4, height);
     context.clip();
-    const many = people.size > MOST_NAMED;
+    const many = people.size > MAX_NAMED;
     context.globalAlpha = many ? 0.3 : 1;
     for (const [id, points] of people) {
       const { color, dash } = lineOf(id);
       this.#line(plot, points, many ? style.muted : style.people[color], many ? 0.75 : 1.75, many ? [] : dash);
     }
     context.globalAlpha = 1;
-    // An edge in the colour of the ground keeps the group's line apart from those it crosses.
+    // An edge in the background's colour separates the group's line from those it crosses.
     this.#line(plot, group, style.surface, 7, []);
     this.#line(plot, group, style.ink, 3.5, []);
     context.restore();
@@ -86,7 +86,7 @@ export class Chart {
     context.setLineDash([]);
     context.textBaseline = "middle";
     context.textAlign = "right";
-    LEVEL_WORDS.forEach((word, level) => {
+    LEVEL_LABELS.forEach((word, level) => {
       const y = Math.round(plot.y(level / 3)) + 0.5;
       this.#rule(MARGIN.left, y, width - MARGIN.right, y);
       context.fillStyle = style.muted;
@@ -126,39 +126,39 @@ export class Chart {
     context.stroke();
   }
 
-  /** The legend; it changes only when somebody comes or goes. */
-  #name(ids) {
+  /** Updates the legend, which changes only when somebody comes or goes. */
+  #showLegend(ids) {
     const key = JSON.stringify(ids);
-    if (key === this.named) return;
-    this.named = key;
-    const shown = ids.length > MOST_NAMED ? [] : ids.slice(0, MOST_IN_LEGEND);
+    if (key === this.legendKey) return;
+    this.legendKey = key;
+    const shown = ids.length > MAX_NAMED ? [] : ids.slice(0, MAX_IN_LEGEND);
     const entries = shown.map((id) => {
       const name = html("span", { class: "legend-name" });
       setText(name, id);
       return html("li", {}, markOf(id), name);
     });
     const rest = ids.length - shown.length;
-    if (rest > 0) entries.push(html("li", { class: "legend-rest" }, shown.length ? `and ${rest} more` : peopleWords(rest)));
+    if (rest > 0) entries.push(html("li", { class: "legend-rest" }, shown.length ? `and ${rest} more` : peopleText(rest)));
     const group = html("li", {}, html("span", { class: "mark mark-group", "aria-hidden": "true" }), "Group");
     this.legend.replaceChildren(group, ...entries);
   }
 
-  /** The chart in words, for those who do not see it. */
+  /** Updates the description of the chart for screen readers. */
   describe() {
     const { people, group } = this.history.lines();
-    setText(this.summary, chartWords(people, group));
+    setText(this.summary, chartText(people, group));
   }
 }
 
-function chartWords(people, group) {
-  if (group.length === 0) return "The chart of the last minute is empty: the group's mood is not known.";
+function chartText(people, group) {
+  if (group.length === 0) return "The chart of the last minute is empty: the group's smile intensity is not known.";
   const values = group.map(([, intensity]) => intensity);
   const seconds = Math.round(group.at(-1)[0] - group[0][0]);
   const [least, most] = [Math.min(...values), Math.max(...values)];
   return (
     `In the last ${seconds} seconds the group's smile intensity went from ${twoDigits(values[0])} ` +
     `to ${twoDigits(values.at(-1))}, between ${twoDigits(least)} and ${twoDigits(most)}; ` +
-    `${peopleWords(people.size)} seen.`
+    `${peopleText(people.size)} seen.`
   );
 }
 

@@ -1,16 +1,16 @@
-// The connection to the server: opened, watched, and opened again with growing patience.
+// The connection to the server: opened, monitored, and opened again after growing delays.
 
 const FIRST_WAIT_S = 0.5;
-const LONGEST_WAIT_S = 5;
-/** After so long without a word the server is asked whether it has nothing to say. */
+const MAX_WAIT_S = 5;
+/** After so long without a message the server's status is requested. */
 const SILENCE_S = 5;
 const ANSWER_MS = 3000;
 const HANDSHAKE_S = 8;
 const TICK_MS = 250;
 
 /**
- * Tells `onChange` of {phase, wait_s}: "connecting", "open", "lost" (with the seconds until the next
- * attempt) or "refused" (the server wants another token), and `onMessage` of what arrives.
+ * Calls `onChange` with {phase, seconds}: "connecting", "open", "lost" (with the seconds until the next
+ * attempt) or "refused" (the server requires another token), and `onMessage` with each message's data.
  *
  * There is one socket and one timer at any time, however often the connection is lost.
  */
@@ -23,8 +23,8 @@ export class Connection {
     this.wait = FIRST_WAIT_S;
     this.phase = "";
     this.dueMs = 0;
-    this.heardMs = 0;
-    this.asking = false;
+    this.receivedMs = 0;
+    this.checking = false;
   }
 
   start() {
@@ -43,8 +43,8 @@ export class Connection {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
-  /** Tries at once where the next attempt is only waited for. */
-  hurry() {
+  /** Reconnects at once instead of waiting for the next attempt. */
+  reconnect() {
     if (this.phase === "lost" || this.phase === "refused") this.dueMs = 0;
   }
 
@@ -53,14 +53,14 @@ export class Connection {
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     url.search = url.hash = "";
     this.#change("connecting");
-    this.heardMs = performance.now();
+    this.receivedMs = performance.now();
     const socket = new WebSocket(url);
     socket.binaryType = "blob";
     this.socket = socket;
     socket.onopen = () => this.#change("open");
     socket.onmessage = ({ data }) => {
-      this.heardMs = performance.now();
-      // Only a server that speaks is one to hurry back to.
+      this.receivedMs = performance.now();
+      // Only a server that sends messages is reconnected to quickly.
       this.wait = FIRST_WAIT_S;
       this.onMessage(data);
     };
@@ -70,13 +70,13 @@ export class Connection {
   #lost(refusedHandshake) {
     this.#drop();
     this.dueMs = performance.now() + 1000 * this.wait;
-    this.wait = Math.min(LONGEST_WAIT_S, 2 * this.wait);
+    this.wait = Math.min(MAX_WAIT_S, 2 * this.wait);
     this.#change("lost");
-    if (refusedHandshake) this.#askWhy();
+    if (refusedHandshake) this.#checkAccess();
   }
 
-  /** A page is not told why a handshake failed; a plain request is. */
-  async #askWhy() {
+  /** A browser hides why a handshake failed; the status of a plain request shows it. */
+  async #checkAccess() {
     try {
       const answer = await fetch(document.baseURI.split(/[?#]/)[0], {
         method: "HEAD",
@@ -85,25 +85,25 @@ export class Connection {
       });
       if (answer.status === 401 && this.phase === "lost") this.#change("refused");
     } catch {
-      // No server there: that is known already.
+      // No server is there, which the page shows already.
     }
   }
 
-  /** A link that is silent although the server has news is dead, and so is one without a server. */
-  async #askWhetherAlive() {
-    if (this.asking) return;
-    this.asking = true;
-    const asked = this.heardMs;
-    let silentForReason = false;
+  /** A silent connection is dead if the server has new states, or if there is no server. */
+  async #checkStatus() {
+    if (this.checking) return;
+    this.checking = true;
+    const lastMs = this.receivedMs;
+    let hasNoNews = false;
     try {
       const answer = await fetch("healthz", { cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS) });
-      silentForReason = (await answer.json()).status !== "ok";
+      hasNoNews = (await answer.json()).status !== "ok";
     } catch {
-      // No answer, or none of ours.
+      // No answer, or one of another program.
     }
-    this.asking = false;
-    if (this.phase !== "open" || this.heardMs !== asked) return;
-    if (silentForReason) this.heardMs = performance.now();
+    this.checking = false;
+    if (this.phase !== "open" || this.receivedMs !== lastMs) return;
+    if (hasNoNews) this.receivedMs = performance.now();
     else this.#lost(false);
   }
 
@@ -118,9 +118,9 @@ export class Connection {
   #tick() {
     const now = performance.now();
     if (this.socket) {
-      const silence = (now - this.heardMs) / 1000;
+      const silence = (now - this.receivedMs) / 1000;
       if (this.phase === "connecting" && silence > HANDSHAKE_S) this.#lost(true);
-      if (this.phase === "open" && silence > SILENCE_S) this.#askWhetherAlive();
+      if (this.phase === "open" && silence > SILENCE_S) this.#checkStatus();
       return;
     }
     if (now >= this.dueMs) this.#connect();

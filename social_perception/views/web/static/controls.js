@@ -1,4 +1,4 @@
-// The buttons, the keys and what is remembered of them.
+// The buttons and keys; their settings are stored in the browser.
 
 import { byName, setAttribute, setText } from "./dom.js";
 
@@ -6,75 +6,75 @@ const MIRROR = "social_perception.mirror";
 const KEYS = "social_perception.keys";
 const EDITABLE = "input, textarea, select, [contenteditable]";
 
-function remembered(key, other) {
+function stored(key, other) {
   try {
     return (localStorage.getItem(key) ?? String(other)) === "true";
   } catch {
-    return other; // Storage may be forbidden; the page works without.
+    return other; // Storage may be disabled; the page works without.
   }
 }
 
-function remember(key, value) {
+function store(key, value) {
   try {
     localStorage.setItem(key, String(value));
   } catch {
-    // Kept until the page is closed.
+    // The setting is lost when the page is closed.
   }
 }
 
 export class Controls {
-  /** @param changed functions of a truth value that are called for "mirror" and "picture" */
+  /** @param changed functions of a boolean, called when "mirror" or "image" changes */
   constructor(changed) {
     this.changed = changed;
-    this.mirrored = remembered(MIRROR, true);
-    this.pictureOn = false;
-    this.pictureAllowed = false;
-    this.keysOn = remembered(KEYS, true);
+    this.mirrored = stored(MIRROR, true);
+    this.imageOn = false;
+    this.imageAllowed = false;
+    this.keysOn = stored(KEYS, true);
     this.buttons = {
       mirror: byName("mirror-button"),
-      picture: byName("picture-button"),
+      image: byName("image-button"),
       theme: byName("theme-button"),
       help: byName("help-button"),
     };
     this.help = byName("help");
     this.buttons.mirror.addEventListener("click", () => this.#mirror());
-    this.buttons.picture.addEventListener("click", () => this.#picture());
+    this.buttons.image.addEventListener("click", () => this.#image());
     this.buttons.theme.addEventListener("click", () => this.#theme());
     this.buttons.help.addEventListener("click", () => this.help.showModal());
     byName("help-close").addEventListener("click", () => this.help.close());
     byName("keys-switch").checked = this.keysOn;
     byName("keys-switch").addEventListener("change", (event) => {
       this.keysOn = event.target.checked;
-      remember(KEYS, this.keysOn);
+      store(KEYS, this.keysOn);
     });
     document.addEventListener("keydown", (event) => this.#key(event));
     this.#show();
     queueMicrotask(() => changed.mirror(this.mirrored));
   }
 
-  /** Tells whether the server gives pictures; the reason is shown where it does not. */
-  allowPicture(allowed, reason) {
-    this.pictureAllowed = allowed;
-    this.pictureReason = reason || "Pictures are not allowed by this server (--web-picture).";
-    if (!allowed && this.pictureOn) this.#setPicture(false);
+  /** Sets whether the server sends the camera's image; if not, the page shows why. */
+  allowImage(allowed) {
+    this.imageAllowed = allowed;
+    byName("image-reason").hidden = allowed;
+    if (!allowed && this.imageOn) this.#setImage(false);
     this.#show();
   }
 
   #mirror() {
     this.mirrored = !this.mirrored;
-    remember(MIRROR, this.mirrored);
+    store(MIRROR, this.mirrored);
     this.#show();
     this.changed.mirror(this.mirrored);
   }
 
-  #picture() {
-    if (this.pictureAllowed) this.#setPicture(!this.pictureOn);
+  #image() {
+    if (this.imageAllowed) this.#setImage(!this.imageOn);
   }
 
-  #setPicture(on) {
-    this.pictureOn = on;
+  #setImage(on) {
+    this.imageOn = on;
     this.#show();
-    this.changed.picture(on);
+    this.changed.image(on);
   }
 
   #theme() {
@@ -88,7 +88,7 @@ export class Controls {
     if (!this.keysOn || typing || other || this.help.open) return;
     const act = {
       m: () => this.#mirror(),
-      p: () => this.#picture(),
+      p: () => this.#image(),
       t: () => this.#theme(),
       "?": () => this.help.showModal(),
     }[event.key.toLowerCase()];
@@ -98,16 +98,14 @@ export class Controls {
   }
 
   #show() {
-    const { mirror, picture, theme } = this.buttons;
+    const { mirror, image, theme } = this.buttons;
     setAttribute(mirror, "aria-pressed", String(this.mirrored));
-    setAttribute(picture, "aria-pressed", String(this.pictureOn));
-    // It stays reachable by the keyboard, so that the reason can be read there.
-    setAttribute(picture, "aria-disabled", String(!this.pictureAllowed));
-    byName("picture-reason").hidden = this.pictureAllowed || this.pictureReason === undefined;
-    setText(byName("picture-reason"), this.pictureReason ?? "");
+    setAttribute(image, "aria-pressed", String(this.imageOn));
+    // Not "disabled": the keyboard must reach it, so that a screen reader reads the reason.
+    setAttribute(image, "aria-disabled", String(!this.imageAllowed));
     const { choice } = globalThis.pageTheme;
     setText(byName("theme-text"), `Theme: ${choice}`);
-    setText(byName("view-text"), this.mirrored ? "as in a mirror" : "as the camera sees it");
+    setText(byName("view-text"), this.mirrored ? "mirrored" : "as the camera sees it");
     setAttribute(theme, "data-choice", choice);
   }
 }

@@ -1,4 +1,4 @@
-// Small helpers for making and changing elements. Text only ever gets in as text.
+// Small helpers for making and changing elements. Text is never parsed as HTML.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -16,7 +16,7 @@ export const html = (tag, attributes = {}, ...children) =>
 export const svg = (tag, attributes = {}, ...children) =>
   fill(document.createElementNS(SVG, tag), attributes, children);
 
-/** Changes the text only where it is another one: the layout is left alone otherwise. */
+/** Sets the text only where it changes, so that the layout is not computed again for nothing. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -28,9 +28,9 @@ export function setAttribute(element, name, value) {
 export const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 /**
- * The share of the way to its target that a value goes in a time, both in s.
+ * The share of its distance to the target that a value moves in a time, both in s.
  *
- * Exponential, so that the motion is the same at every frame rate.
+ * Exponential, so that the motion does not depend on the frame rate.
  */
 export const approach = (elapsed, timeConstant) =>
   reducedMotion.matches ? 1 : 1 - Math.exp(-elapsed / timeConstant);

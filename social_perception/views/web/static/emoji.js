@@ -1,10 +1,10 @@
-// A face drawn from a number: everything in it follows the smile intensity without steps.
+// A face drawn from a number: all of it changes continuously with the smile intensity.
 //
 // A smile is the lip corners going up and out (zygomaticus major, AU12) and, when it is strong, the
 // cheeks going up and narrowing the eyes from below (orbicularis oculi, AU6).
 
 import { setAttribute, svg } from "./dom.js";
-import { levelName } from "./words.js";
+import { levelName } from "./text.js";
 
 const EYE_X = 16.5;
 const EYE_Y = -11;
@@ -60,7 +60,7 @@ function teethPath({ half, y, upper, lower }) {
   return join("M", -edge, top, "Q", 0, middle, edge, top, "Q", 0, middle + 2 * depth, -edge, top, "Z");
 }
 
-/** One face as an SVG element; it says nothing by itself to a screen reader. */
+/** One face as an SVG element, hidden from screen readers. */
 export class Emoji {
   constructor() {
     const eyes = [svg("path", { class: "eye" }), svg("path", { class: "eye" })];
@@ -83,12 +83,12 @@ export class Emoji {
     this.show(null, null);
   }
 
-  /** Draws an intensity in [0, 1]; null is a face of which nothing is known yet. */
+  /** Draws an intensity in [0, 1]; null: unknown. */
   show(intensity, level) {
     setAttribute(this.element, "data-level", levelName(level));
-    const hundredths = intensity === null ? null : Math.round(200 * intensity);
-    if (this.drawn === hundredths && this.drawn !== null) return;
-    this.drawn = hundredths;
+    const step = intensity === null ? null : Math.round(200 * intensity);
+    if (this.drawn === step && this.drawn !== null) return;
+    this.drawn = step;
     setAttribute(this.element, "data-known", String(intensity !== null));
     this.#draw(intensity ?? 0);
   }

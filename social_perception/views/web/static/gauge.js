@@ -1,7 +1,7 @@
-// The group's gauge: a half circle of the four levels' bands, a needle, and the figures below.
+// The group's gauge: a half circle with a band for each level, a needle, and the values below.
 
 import { approach, byName, html, reducedMotion, setAttribute, setText, svg } from "./dom.js";
-import { LEVEL_WORDS, levelName, levelWord, NOT_KNOWN, percent, signed, trendWord, twoDigits, UNKNOWN } from "./words.js";
+import { LEVEL_LABELS, levelName, levelText, NOT_KNOWN, percent, signed, trendText, twoDigits, UNKNOWN } from "./text.js";
 
 /** Levels are the nearest thirds: their borders lie halfway between. */
 const BORDERS = [0, 1 / 6, 1 / 2, 5 / 6, 1];
@@ -38,7 +38,7 @@ export class Gauge {
       svg(
         "svg",
         { viewBox: "-100 -98 200 112", "aria-hidden": "true", focusable: "false" },
-        ...LEVEL_WORDS.map((_, level) => band(level)),
+        ...LEVEL_LABELS.map((_, level) => band(level)),
         this.pivot,
       ),
     );
@@ -61,7 +61,7 @@ export class Gauge {
     byName("group-figures").append(...this.further.map(({ element }) => element));
   }
 
-  /** Takes the group of a state; null is a group of which nothing is known. */
+  /** Shows the group of a state; null: nothing is known. */
   update(group, stale) {
     const live = group !== null && !stale && !group.stale;
     const intensity = live ? group.intensity : null;
@@ -69,9 +69,9 @@ export class Gauge {
     this.#figures(live ? group : null, intensity, level);
     this.element.classList.toggle("unknown", intensity === null);
     setAttribute(this.element, "aria-valuenow", (intensity ?? 0).toFixed(2));
-    const trend = intensity === null || group.trend === null ? "" : `, ${trendWord(group.trend)}`;
-    const words = intensity === null ? NOT_KNOWN : `${twoDigits(intensity)}, ${levelWord(level)}${trend}`;
-    setAttribute(this.element, "aria-valuetext", words);
+    const trend = intensity === null || group.trend === null ? "" : `, ${trendText(group.trend)}`;
+    const text = intensity === null ? NOT_KNOWN : `${twoDigits(intensity)}, ${levelText(level)}${trend}`;
+    setAttribute(this.element, "aria-valuetext", text);
     this.target = intensity ?? 0;
     this.animate();
   }
@@ -79,10 +79,10 @@ export class Gauge {
   #figures(group, intensity, level) {
     const known = (value) => (group === null ? null : value);
     setText(byName("group-number"), twoDigits(intensity));
-    setText(byName("group-level"), intensity === null ? emptyWord(group) : levelWord(level));
+    setText(byName("group-level"), intensity === null ? emptyText(group) : levelText(level));
     setAttribute(byName("group-level"), "data-level", levelName(level));
     const trend = intensity === null ? null : group.trend;
-    setText(byName("group-trend"), trend === null ? `Trend ${NOT_KNOWN}` : `${trendWord(trend)} ${signed(trend)}/s`);
+    setText(byName("group-trend"), trend === null ? `Trend ${NOT_KNOWN}` : `${trendText(trend)} ${signed(trend)}/s`);
     this.#arrow(trend);
     setText(byName("group-size"), group === null ? NOT_KNOWN : String(group.size));
     setText(byName("group-smiling"), percent(group?.valid ? known(group.smiling) : null));
@@ -97,7 +97,7 @@ export class Gauge {
   #arrow(trend) {
     const arrow = byName("trend-arrow");
     arrow.classList.toggle("unknown", trend === null);
-    const flat = trend === null || trendWord(trend) === "steady";
+    const flat = trend === null || trendText(trend) === "steady";
     const degrees = flat ? 0 : Math.max(-60, Math.min(60, (-45 * trend) / DIAGONAL_TREND));
     arrow.style.setProperty("transform", `rotate(${degrees.toFixed(0)}deg)`);
   }
@@ -119,6 +119,6 @@ export class Gauge {
   }
 }
 
-function emptyWord(group) {
+function emptyText(group) {
   return group !== null && group.size === 0 ? "Nobody in view" : "Not known";
 }

@@ -1,26 +1,26 @@
-// The last minute: who smiled how much, and the group, at most five times a second.
+// The last minute of everybody's and the group's smile intensity, at most five samples a second.
 
 export const SPAN_S = 60;
 const PERIOD_S = 0.2;
-/** What lies further apart than this has a gap between. */
+/** Between samples further apart than this a line has a gap. */
 export const GAP_S = 1.0;
 
 export class History {
   constructor() {
     this.samples = [];
     this.newest = null;
-    this.heard = 0;
+    this.receivedMs = 0;
   }
 
-  /** Begins anew with the samples of a hello. */
+  /** Starts again with the samples of a hello. */
   reset(samples) {
     this.samples = samples.slice().sort((one, other) => one.t - other.t);
     this.newest = this.samples.at(-1) ?? null;
-    this.heard = performance.now();
-    this.#forget();
+    this.receivedMs = performance.now();
+    this.#dropOld();
   }
 
-  /** Takes a state; time that runs backwards is another stream. */
+  /** Adds a state; a stamp that jumps back starts another stream. */
   add({ t, stale, faces, group }) {
     if (t === null) return;
     if (this.newest !== null && t < this.newest.t - 1) this.reset([]);
@@ -31,15 +31,15 @@ export class History {
       group: stale || group === null || group.stale ? null : group.intensity,
       people: new Map(known.map((face) => [face.id, face.intensity])),
     };
-    this.heard = performance.now();
+    this.receivedMs = performance.now();
     const last = this.samples.at(-1);
     if (last === undefined || t - last.t >= PERIOD_S - 0.01) this.samples.push(this.newest);
-    this.#forget();
+    this.#dropOld();
   }
 
-  /** The stream's time now: it runs on while nothing is heard. */
+  /** The stream's current time: it continues while no message arrives. */
   now() {
-    return this.newest === null ? 0 : this.newest.t + (performance.now() - this.heard) / 1000;
+    return this.newest === null ? 0 : this.newest.t + (performance.now() - this.receivedMs) / 1000;
   }
 
   /** The samples up to the newest, oldest first. */
@@ -48,7 +48,7 @@ export class History {
     return last === this.newest || this.newest === null ? this.samples : [...this.samples, this.newest];
   }
 
-  #forget() {
+  #dropOld() {
     if (this.newest === null) return;
     const oldest = this.newest.t - SPAN_S - GAP_S;
     let count = 0;

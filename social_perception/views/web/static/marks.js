@@ -5,15 +5,15 @@ import { html, svg } from "./dom.js";
 const COLORS = 8;
 const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3]];
 
-/** How many people are remembered; the one who was asked for longest ago is forgotten. */
-const MOST = 2000;
+/** How many people are remembered; the first is forgotten first. */
+const MAX_PEOPLE = 2000;
 
 const numbers = new Map();
 let next = 0;
 
 function numberOf(id) {
   if (!numbers.has(id)) {
-    if (numbers.size >= MOST) numbers.delete(numbers.keys().next().value);
+    if (numbers.size >= MAX_PEOPLE) numbers.delete(numbers.keys().next().value);
     numbers.set(id, next);
     next += 1;
   }
@@ -30,6 +30,6 @@ export function lineOf(id) {
 export function markOf(id) {
   const { color, dash } = lineOf(id);
   const line = svg("line", { x1: 1, y1: 5, x2: 23, y2: 5, "stroke-dasharray": dash.join(" ") });
-  const picture = svg("svg", { viewBox: "0 0 24 10", focusable: "false" }, line);
-  return html("span", { class: "mark", "data-color": color, "aria-hidden": "true" }, picture);
+  const sample = svg("svg", { viewBox: "0 0 24 10", focusable: "false" }, line);
+  return html("span", { class: "mark", "data-color": color, "aria-hidden": "true" }, sample);
 }

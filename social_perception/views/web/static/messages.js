@@ -1,6 +1,6 @@
 // The server's messages, checked: one that is not valid is ignored with a warning.
 
-import { valueText } from "./words.js";
+import { valueText } from "./text.js";
 
 const MAX_FACES = 1000;
 
@@ -26,19 +26,19 @@ export function parseMessage(text, signals = NO_SIGNALS) {
   try {
     message = JSON.parse(text);
   } catch {
-    return refused("no JSON", text);
+    return ignored("not JSON", text);
   }
-  if (message === null || typeof message !== "object") return refused("no object", text);
+  if (message === null || typeof message !== "object") return ignored("not an object", text);
   if (message.type === "hello") return hello(message);
   if (message.type === "state") {
     if (message.t === null || isNumber(message.t)) return state(message, signals);
-    return refused("no time", text);
+    return ignored("no time", text);
   }
-  return refused("unknown type", text);
+  return ignored("unknown type", text);
 }
 
-function refused(why, what) {
-  console.warn(`message ignored (${why}):`, String(what).slice(0, 200));
+function ignored(reason, part) {
+  console.warn(`invalid message ignored (${reason}):`, String(part).slice(0, 200));
   return null;
 }
 
@@ -48,8 +48,7 @@ function hello(message) {
     type: "hello",
     version: textOr(message.version, ""),
     source: textOr(message.source, ""),
-    pictureAllowed: message.picture_allowed === true,
-    pictureReason: textOr(message.picture_reason, ""),
+    imageAllowed: message.picture_allowed === true,
     people: message.people !== false,
     signals: { face: fields(message.signals?.face), group: fields(message.signals?.group) },
     history: samples.map(sample).filter(Boolean),
@@ -74,13 +73,13 @@ function further(entry, declared) {
   return declared.map(({ key, label, unit, display }) => {
     const value = Object.hasOwn(entry, key) ? entry[key] : null;
     const valid = value === null || typeof value === "boolean" || isNumber(value);
-    if (!valid) refused(`${key} is no finite number, boolean or null`, JSON.stringify(value));
+    if (!valid) ignored(`${key} is no finite number, boolean or null`, JSON.stringify(value));
     return { label, unit, text: valueText(valid ? value : null, display) };
   });
 }
 
 function sample(entry) {
-  if (!Array.isArray(entry) || !isNumber(entry[0])) return refused("no sample", JSON.stringify(entry));
+  if (!Array.isArray(entry) || !isNumber(entry[0])) return ignored("no sample", JSON.stringify(entry));
   const [t, group, people] = entry;
   const known = Object.entries(people ?? {}).filter(([, intensity]) => isNumber(intensity));
   return { t, group: shareOrNull(group), people: new Map(known.slice(0, MAX_FACES)) };
@@ -107,7 +106,7 @@ function state(message, signals) {
 function face(entry, declared) {
   const { id, x, y, size } = entry ?? {};
   if (typeof id !== "string" || id === "" || ![x, y, size].every(isNumber)) {
-    return refused("no face", JSON.stringify(entry));
+    return ignored("no face", JSON.stringify(entry));
   }
   const valid = entry.valid === true && isNumber(entry.intensity) && isLevel(entry.level);
   return {
@@ -115,7 +114,7 @@ function face(entry, declared) {
     x,
     y,
     size: Math.min(1, Math.max(0, size)),
-    // A number that is not valid yet is not shown: it is no smile that was seen.
+    // While a smile is not valid its numbers are not shown: they were not measured.
     intensity: valid ? shareOrNull(entry.intensity) : null,
     level: valid ? entry.level : null,
     visible: entry.visible !== false,

@@ -1,4 +1,4 @@
-// The page: what the server says goes to the stage, the gauge, the chart and the table.
+// The page: passes the server's messages to the stage, the gauge, the chart and the table.
 
 import { Chart } from "./chart.js";
 import { Connection } from "./connection.js";
@@ -8,7 +8,7 @@ import { Gauge } from "./gauge.js";
 import { History } from "./history.js";
 import { markOf } from "./marks.js";
 import { NO_SIGNALS, parseMessage } from "./messages.js";
-import { Picture } from "./picture.js";
+import { CameraImage } from "./image.js";
 import { Speech } from "./speech.js";
 import { Stage } from "./stage.js";
 import { PeopleTable } from "./table.js";
@@ -29,17 +29,17 @@ const table = new PeopleTable(
   markOf,
 );
 const speech = new Speech(byName("speech"));
-const connection = new Connection({ onChange: showLink, onMessage: take });
-const picture = new Picture(byName("picture"), (message) => connection.send(message));
+const connection = new Connection({ onChange: showLink, onMessage: handle });
+const image = new CameraImage(byName("image"), (message) => connection.send(message));
 const controls = new Controls({
   mirror: (on) => {
     stage.setMirrored(on);
-    byName("picture").classList.toggle("mirrored", on);
+    byName("image").classList.toggle("mirrored", on);
     showTable();
   },
-  picture: (on) => {
-    picture.set(on);
-    stage.setPicture(on);
+  image: (on) => {
+    image.set(on);
+    stage.setImage(on);
   },
 });
 
@@ -48,25 +48,25 @@ let signals = NO_SIGNALS;
 let state = null;
 let link = { phase: "connecting", seconds: 0 };
 
-function take(data) {
-  if (data instanceof Blob) return picture.show(data);
+function handle(data) {
+  if (data instanceof Blob) return image.show(data);
   const message = parseMessage(data, signals);
-  if (message?.type === "hello") greet(message);
-  if (message?.type === "state") takeState(message);
+  if (message?.type === "hello") handleHello(message);
+  if (message?.type === "state") handleState(message);
 }
 
-function greet(hello) {
-  // The page of another version may not understand what is said.
+function handleHello(hello) {
+  // Messages of another version may differ from what this page reads.
   if (version && hello.version !== version) return location.reload();
   version = hello.version;
   setText(byName("source"), shortName(hello.source));
-  // Where nothing is said of single people, the style sheet leaves out what would show them.
+  // On a page without single people the style sheet hides everything that would show them.
   document.documentElement.dataset.people = hello.people ? "shown" : "none";
   signals = hello.signals;
   gauge.setFields(signals.group);
   history.reset(hello.history);
-  controls.allowPicture(hello.pictureAllowed, hello.pictureReason);
-  picture.tell();
+  controls.allowImage(hello.imageAllowed);
+  image.request();
   chart.draw(true);
   chart.describe();
 }
@@ -74,7 +74,7 @@ function greet(hello) {
 /** A file's name without its folders; an address stays whole. */
 const shortName = (source) => (source.includes("://") ? source : source.split("/").at(-1));
 
-function takeState(message) {
+function handleState(message) {
   const first = state === null;
   state = message;
   history.add(message);
@@ -94,23 +94,23 @@ function showTable() {
   table.update(state.faces, state.group, controls.mirrored);
 }
 
-/** The state of the connection as a name for the style sheet, a short text and a note on the stage. */
-function linkWords() {
+/** The state of the connection: a name for the style sheet, a short text, a note on the stage, an announcement. */
+function linkText() {
   if (link.phase === "refused") {
-    const words = "The server was started anew with another key: open the address that is printed in its log";
-    return { name: "lost", pill: "Not let in", note: `${words}.`, spoken: `${words}.` };
+    const text = "The server was restarted with another token: open the address that its log shows.";
+    return { name: "lost", pill: "Access denied", note: text, spoken: text };
   }
   if (link.phase === "lost" || (link.phase === "connecting" && state !== null)) {
     const again = link.phase === "lost" ? `reconnecting in ${link.seconds} s` : "reconnecting now";
-    const note = state === null ? "No connection to the server." : "Connection lost. This is what was seen last.";
+    const note = state === null ? "No connection to the server." : "Connection lost. This is the last state.";
     return { name: "lost", pill: `Lost: ${again}`, note, spoken: "Connection lost, reconnecting." };
   }
   if (link.phase === "connecting") return { name: "waiting", pill: "Connecting", note: "Connecting…", spoken: "" };
-  if (state === null) return { name: "waiting", pill: "Waiting", note: "Waiting for the first image.", spoken: "" };
+  if (state === null) return { name: "waiting", pill: "Waiting", note: "Waiting for the first image", spoken: "" };
   if (state.stale) {
-    const message = state.message || "no news from the camera";
-    // How long it has lasted changes all the time; that it lasts is news only once.
-    return { name: "stale", pill: `Stale: ${message}`, note: "No images come.", spoken: "Stale: no images come." };
+    const message = state.message || "no new images";
+    // The message counts the seconds: it is announced once, without them.
+    return { name: "stale", pill: `Stale: ${message}`, note: "No new images", spoken: "Stale: no new images." };
   }
   const fps = state.fps === null ? "" : ` ${state.fps.toFixed(1)} fps`;
   return { name: "live", pill: `Live${fps}`, note: state.faces.length ? "" : "Nobody in view", spoken: "" };
@@ -118,7 +118,7 @@ function linkWords() {
 
 function showLink(now) {
   link = now;
-  const { name, pill, note, spoken } = linkWords();
+  const { name, pill, note, spoken } = linkText();
   document.documentElement.dataset.link = name;
   setText(byName("link-text"), pill);
   setText(byName("note-text"), note);
@@ -128,15 +128,15 @@ function showLink(now) {
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
-  connection.hurry();
+  connection.reconnect();
   if (state !== null) showState();
   showTable();
   chart.draw(true);
 });
-// A page in the browser's back-forward cache holds no connection.
+// A page in the browser's back-forward cache must not keep a connection.
 addEventListener("pagehide", () => connection.stop());
 addEventListener("pageshow", () => connection.start());
-addEventListener("online", () => connection.hurry());
+addEventListener("online", () => connection.reconnect());
 
 setInterval(() => link.phase === "open" && chart.draw(), CHART_MS);
 setInterval(showTable, TABLE_MS);

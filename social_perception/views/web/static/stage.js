@@ -1,8 +1,8 @@
-// The stage: every person as a face at the place where the camera sees them.
+// The stage: every person as an emoji at their position in the camera's image.
 
 import { approach, html, reducedMotion, setText } from "./dom.js";
 import { Emoji } from "./emoji.js";
-import { furtherWords, levelName, twoDigits } from "./words.js";
+import { furtherText, levelName, twoDigits } from "./text.js";
 
 /** More people than this are shown smaller and without captions. */
 const MANY = 40;
@@ -11,16 +11,16 @@ const SEVERAL = 4;
 
 const MOVE_S = 0.12;
 const FADE_S = 0.15;
-const LEAST_PX = 44;
-const LEAST_OF_MANY_PX = 16;
-const LARGEST_SHARE = 0.42;
+const MIN_PX = 44;
+const MIN_OF_MANY_PX = 16;
+const MAX_SHARE = 0.42;
 /** A face's box is narrower than the head. */
 const HEAD_WIDTHS = 1.3;
-/** On a picture the emoji stands above the head, or beside it, and leaves the face free. */
-const PICTURE_SCALE = 0.55;
-const LARGEST_ON_PICTURE_PX = 72;
+/** On the camera's image the emoji is above the head, or beside it, and does not cover the face. */
+const IMAGE_SCALE = 0.55;
+const MAX_ON_IMAGE_PX = 72;
 
-/** One person on the stage: where it is shown now, and where it should be. */
+/** One person on the stage: the position shown now and the newest face. */
 class Person {
   constructor(id, mark) {
     this.emoji = new Emoji();
@@ -48,23 +48,23 @@ class Person {
     setText(this.value, twoDigits(face.intensity));
     this.bar.style.setProperty("width", `${100 * (face.intensity ?? 0)}%`);
     this.further.hidden = face.further.length === 0;
-    setText(this.further, face.further.map(furtherWords).join(" "));
+    setText(this.further, face.further.map(furtherText).join(" "));
   }
 
   /**
-   * Where the emoji stands on a picture: 0 above the head, else beside it, -1 left or 1 right.
+   * The emoji's side of the head on the camera's image: 0 above it, -1 left or 1 right of it.
    *
-   * It stays where it is while that will do, or it would hop with every small motion.
+   * It keeps its side while it fits there, or it would jump with every small motion.
    */
-  sideOfHead(roomAbove, share) {
+  sideOfHead(spaceAbove, share) {
     const enough = this.side === 0 ? 0 : 0.25 * (this.shown?.size ?? 0);
     const turned = this.side * (share - 0.5) > 0.15;
-    if (roomAbove >= enough) this.side = 0;
+    if (spaceAbove >= enough) this.side = 0;
     else if (this.side === 0 || turned) this.side = share < 0.5 ? 1 : -1;
     return this.side;
   }
 
-  /** Goes a step towards the target; false once it is there. */
+  /** Moves a step towards the target; false once it is there. */
   step(target, elapsed) {
     const shown = this.shown ?? { ...target, opacity: reducedMotion.matches ? target.opacity : 0 };
     const move = this.shown === null ? 1 : approach(elapsed, MOVE_S);
@@ -90,13 +90,13 @@ class Person {
   #draw() {
     const { x, y, size, smile, opacity } = this.shown;
     const style = this.element.style;
-    // On whole pixels of the screen: text between them is blurred.
+    // On whole pixels of the screen: text between pixels is blurred.
     const ratio = globalThis.devicePixelRatio || 1;
     const [left, top] = [Math.round(x * ratio) / ratio, Math.round(y * ratio) / ratio];
     style.setProperty("transform", `translate(${left}px, ${top}px)`);
     style.setProperty("--size", `${size.toFixed(1)}px`);
     style.setProperty("opacity", opacity.toFixed(2));
-    // Who is nearer stands in front.
+    // Near people are in front.
     style.setProperty("z-index", String(Math.round(size)));
     this.emoji.show(this.face.intensity === null ? null : smile, this.face.level);
   }
@@ -104,15 +104,15 @@ class Person {
 
 export class Stage {
   /**
-   * @param frame the element whose area stands for the camera's picture
-   * @param mark makes the element that links a person's id to their line in the chart
+   * @param frame the element whose area stands for the camera's image
+   * @param mark makes a sample of a person's line in the chart
    */
   constructor(frame, mark) {
     this.frame = frame;
     this.mark = mark;
     this.people = new Map();
     this.mirrored = true;
-    this.withPicture = false;
+    this.withImage = false;
     this.aspect = 16 / 9;
     this.request = 0;
     this.last = 0;
@@ -123,7 +123,7 @@ export class Stage {
     }).observe(frame);
   }
 
-  /** Takes the faces of a state; whoever is not among them leaves. */
+  /** Shows the faces of a state; whoever is not among them leaves. */
   update(faces, aspect) {
     this.aspect = aspect;
     this.frame.style.setProperty("--aspect", String(aspect));
@@ -149,13 +149,13 @@ export class Stage {
     this.animate();
   }
 
-  setPicture(on) {
-    this.withPicture = on;
-    this.frame.classList.toggle("with-picture", on);
+  setImage(on) {
+    this.withImage = on;
+    this.frame.classList.toggle("with-image", on);
     this.animate();
   }
 
-  /** Starts the animation unless it runs; it ends by itself when all is where it should be. */
+  /** Starts the animation unless it runs; it ends when everybody is at their target. */
   animate() {
     if (this.request || document.hidden || this.area.width === 0) return;
     this.last = performance.now();
@@ -164,11 +164,11 @@ export class Stage {
 
   #frame(now) {
     this.request = 0;
-    // A long pause is no motion: whoever comes back to the page sees people glide, not fly.
+    // After a pause, for example of a hidden page, people glide instead of jumping.
     const elapsed = Math.min(0.1, Math.max(0.001, (now - this.last) / 1000));
     this.last = now;
     let moving = false;
-    // All sizes are read before anything is moved, so that the browser lays the page out once.
+    // All sizes are read before anything moves, so that the browser computes the layout once.
     const targets = [...this.people].map(([id, person]) => [id, person, this.#target(person)]);
     for (const [id, person, target] of targets) {
       moving = person.step(target, elapsed) || moving;
@@ -180,20 +180,19 @@ export class Stage {
     if (moving && !document.hidden) this.request = requestAnimationFrame((next) => this.#frame(next));
   }
 
-  /** Where a person belongs, in px of the stage, kept inside with its caption. */
+  /** A person's position in px of the stage, with their caption inside it. */
   #target(person) {
     const { face } = person;
     const { width, height } = this.area;
-    const seen = Math.min(width, height * this.aspect);
-    const headPx = face.size * seen;
-    const least = this.isMany ? LEAST_OF_MANY_PX : LEAST_PX;
-    const wanted = headPx * (this.withPicture ? PICTURE_SCALE : HEAD_WIDTHS);
-    const largest = this.withPicture ? LARGEST_ON_PICTURE_PX : LARGEST_SHARE * height;
-    const size = Math.min(largest, Math.max(least, wanted));
+    const imagePx = Math.min(width, height * this.aspect);
+    const headPx = face.size * imagePx;
+    const minPx = this.isMany ? MIN_OF_MANY_PX : MIN_PX;
+    const maxPx = this.withImage ? MAX_ON_IMAGE_PX : MAX_SHARE * height;
+    const size = Math.min(maxPx, Math.max(minPx, headPx * (this.withImage ? IMAGE_SCALE : HEAD_WIDTHS)));
     const captionPx = this.isMany ? 0 : person.caption.offsetHeight + 4;
     const halfWidth = Math.max(size, this.isMany ? 0 : person.caption.offsetWidth) / 2 + 4;
     let [x, y] = [(this.mirrored ? 1 - face.x : face.x) * width, face.y * height];
-    if (this.withPicture) {
+    if (this.withImage) {
       const above = y - headPx * 0.65 - captionPx - size / 2;
       const side = person.sideOfHead(above - size / 2, x / width);
       if (side === 0) y = above;
@@ -209,7 +208,7 @@ export class Stage {
   }
 }
 
-/** In a stage smaller than the person, the middle. */
+/** A value within limits; where the stage is smaller than the person, the middle. */
 function clamp(value, low, high) {
   return low > high ? (low + high) / 2 : Math.min(high, Math.max(low, value));
 }

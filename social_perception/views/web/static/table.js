@@ -1,10 +1,10 @@
-// Everybody in view as a table, and the stage in words: the same for those who do not see it.
+// Everybody in view as a table, and a description of the stage for screen readers.
 
 import { html, setText } from "./dom.js";
-import { byId, faceWords, furtherWords, groupWords, levelName, levelWord, placeWord, twoDigits } from "./words.js";
+import { byId, faceText, furtherText, groupText, levelName, levelText, placeText, twoDigits } from "./text.js";
 
-/** In a description, more people than this are counted only; the table has them all. */
-const MOST_DESCRIBED = 12;
+/** A description of more people than this only counts them; the table has them all. */
+const MAX_DESCRIBED = 12;
 
 export class PeopleTable {
   constructor(body, empty, count, summary, mark) {
@@ -31,7 +31,7 @@ export class PeopleTable {
     }
     this.empty.hidden = sorted.length > 0;
     setText(this.count, String(sorted.length));
-    setText(this.summary, stageWords(sorted, group, mirrored));
+    setText(this.summary, stageText(sorted, group, mirrored));
   }
 
   #row(id) {
@@ -63,22 +63,22 @@ class Row {
 
   update(face, mirrored) {
     this.element.dataset.level = levelName(face.level);
-    const quiet = !face.visible || face.intensity === null;
-    setText(this.level, quiet ? faceWords(face) : levelWord(face.level));
+    const isUnknown = !face.visible || face.intensity === null;
+    setText(this.level, isUnknown ? faceText(face) : levelText(face.level));
     setText(this.number, twoDigits(face.intensity));
     this.bar.style.setProperty("width", `${100 * (face.intensity ?? 0)}%`);
-    setText(this.place, placeWord(mirrored ? 1 - face.x : face.x));
-    setText(this.further, face.further.map(furtherWords).join(", "));
+    setText(this.place, placeText(mirrored ? 1 - face.x : face.x));
+    setText(this.further, face.further.map(furtherText).join(", "));
     if (face.further.length > 0) this.elements = [this.element, this.furtherElement];
   }
 }
 
-function stageWords(faces, group, mirrored) {
+function stageText(faces, group, mirrored) {
   if (faces.length === 0) return "Nobody in view.";
-  const view = mirrored ? "as in a mirror" : "as the camera sees them";
-  const named = faces.slice(0, faces.length > MOST_DESCRIBED ? 0 : faces.length);
+  const view = mirrored ? "mirrored" : "as the camera sees them";
+  const named = faces.slice(0, faces.length > MAX_DESCRIBED ? 0 : faces.length);
   const each = named.map(
-    (face) => `${face.id}: ${[faceWords(face), ...face.further.map(furtherWords), placeWord(mirrored ? 1 - face.x : face.x)].join(", ")}`,
+    (face) => `${face.id}: ${[faceText(face), ...face.further.map(furtherText), placeText(mirrored ? 1 - face.x : face.x)].join(", ")}`,
   );
-  return [`${groupWords(group)} People ${view}`, ...each].join("; ") + ".";
+  return [`${groupText(group)} People ${view}`, ...each].join("; ") + ".";
 }

@@ -1,5 +1,5 @@
 // Sets the theme before anything is painted; loaded as a plain script for that reason.
-// The choice is "auto", "light" or "dark"; the page itself knows only light and dark.
+// The choice is "auto", "light" or "dark"; the style sheet has a light and a dark theme.
 (() => {
   const KEY = "social_perception.theme";
   const CHOICES = ["auto", "light", "dark"];
@@ -10,7 +10,7 @@
       const choice = localStorage.getItem(KEY);
       return CHOICES.includes(choice) ? choice : "auto";
     } catch {
-      return "auto"; // Storage may be forbidden; the page works without.
+      return "auto"; // Storage may be disabled; the page works without.
     }
   }
 
@@ -34,7 +34,7 @@
       try {
         localStorage.setItem(KEY, choice);
       } catch {
-        // Kept until the page is closed.
+        // The choice is lost when the page is closed.
       }
       apply();
     },

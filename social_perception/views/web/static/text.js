@@ -1,23 +1,23 @@
-// The numbers in words, the same everywhere on the page.
+// Numbers and states as text, the same everywhere on the page.
 
-export const LEVEL_WORDS = ["Neutral", "Low", "Medium", "High"];
+export const LEVEL_LABELS = ["Neutral", "Low", "Medium", "High"];
 export const NOT_KNOWN = "not known";
 /** In place of a number that is not known. */
 export const UNKNOWN = "–";
 
-/** A change of a twentieth in five seconds is the least that is called a trend. */
-const LEAST_TREND = 0.01;
+/** In 1/s; a smaller change is called steady: 0.05 in five seconds. */
+const MIN_TREND = 0.01;
 
-export const levelWord = (level) => (level === null ? "Unknown" : LEVEL_WORDS[level]);
+export const levelText = (level) => (level === null ? "Unknown" : LEVEL_LABELS[level]);
 
-/** The name of a level in the style sheet. */
-export const levelName = (level) => levelWord(level).toLowerCase();
+/** A level's name in the style sheet. */
+export const levelName = (level) => levelText(level).toLowerCase();
 
 export const twoDigits = (value) => (value === null ? UNKNOWN : value.toFixed(2));
 
 export const percent = (value) => (value === null ? NOT_KNOWN : `${Math.round(100 * value)} %`);
 
-/** With a sign that is a real minus, or "not known". */
+/** With its sign (a real minus), or "not known". */
 export function signed(value) {
   return value === null ? NOT_KNOWN : valueText(value, "+.2f");
 }
@@ -37,36 +37,36 @@ export function valueText(value, display) {
   return `${before}${text}${kind === "%" ? " %" : ""}`;
 }
 
-/** A further value with its label and unit, in one piece that is not broken. */
-export const furtherWords = ({ label, unit, text }) =>
+/** A further value with its label and unit, without line breaks. */
+export const furtherText = ({ label, unit, text }) =>
   `${label} ${text === UNKNOWN ? text : `${text} ${unit}`}`.trim().replaceAll(" ", "\u00a0");
 
-export function trendWord(trend) {
+export function trendText(trend) {
   if (trend === null) return NOT_KNOWN;
-  if (Math.abs(trend) < LEAST_TREND) return "steady";
+  if (Math.abs(trend) < MIN_TREND) return "steady";
   return trend > 0 ? "rising" : "falling";
 }
 
 export const people = (count) => (count === 1 ? "1 person" : `${count} people`);
 
-/** Where a person stands on the stage, for a share in [0, 1] from its left edge. */
-export function placeWord(share) {
+/** The position of a person on the stage, for a share in [0, 1] from its left edge. */
+export function placeText(share) {
   if (share < 1 / 3) return "left";
   return share > 2 / 3 ? "right" : "centre";
 }
 
-export function faceWords(face) {
+export function faceText(face) {
   if (!face.visible) return "hidden";
-  return face.intensity === null ? "warming up" : `${levelWord(face.level)} ${twoDigits(face.intensity)}`;
+  return face.intensity === null ? "warming up" : `${levelText(face.level)} ${twoDigits(face.intensity)}`;
 }
 
-export function groupWords(group) {
-  if (group === null) return "Nothing is known of the group yet.";
+export function groupText(group) {
+  if (group === null) return "The group is not known yet.";
   if (group.size === 0) return "Nobody in view.";
   const size = group.size === 1 ? "One person" : `Group of ${group.size}`;
-  if (group.intensity === null) return `${size}, mood ${NOT_KNOWN}.`;
-  const trend = group.trend === null ? "" : `, ${trendWord(group.trend)}`;
-  return `${size}, mood ${levelWord(group.level)} ${twoDigits(group.intensity)}${trend}.`;
+  if (group.intensity === null) return `${size}, smile ${NOT_KNOWN}.`;
+  const trend = group.trend === null ? "" : `, ${trendText(group.trend)}`;
+  return `${size}, smile ${levelText(group.level)} ${twoDigits(group.intensity)}${trend}.`;
 }
 
 /** Ids in their natural order: f2 comes before f10. */
