@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 from factories import group
@@ -19,7 +20,9 @@ AFFECT = group(
 def test_nothing_is_lost_on_the_way_through_the_message() -> None:
     header = Header(frame_id="camera")
     header.stamp.sec, header.stamp.nanosec = 12, 500_000_000
-    back = dataclasses.asdict(group_of(group_affect_message(header, AFFECT)))
+    message = group_affect_message(header, AFFECT)
+    assert math.isnan(message.sound_level), "without sound its level is unknown"
+    back = dataclasses.asdict(group_of(message))
     for name, value in dataclasses.asdict(AFFECT).items():
         assert (
             back[name] == pytest.approx(value, nan_ok=True)

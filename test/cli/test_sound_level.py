@@ -1,4 +1,4 @@
-"""The level of a video's sound, from the file to all results."""
+"""The level of a video's sound in the results of annotate and live."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ import re
 import pytest
 
 from social_perception.cli.main import main
-from social_perception.core.types import FrameAffect
+from social_perception.core.types import FrameAffect, SoundLevel
 from social_perception.perception.pipeline import make_aggregation
 from social_perception.views.web.snapshot import state_text
 from test.sources.talking import beep, write_talking_video
@@ -77,6 +77,15 @@ def test_the_level_of_each_frame_is_in_all_results(tmp_path, hearing):
             if topic.topic == "/group_affect"
         ]
     assert [group.sound_level for group in groups] == pytest.approx(levels, abs=0.01, nan_ok=True)
+
+
+def test_live_measures_the_sound_of_a_video_in_step_with_its_frames(tmp_path, hearing):
+    video = write_talking_video(tmp_path / "talk.mkv", beep(0.2, seconds=1), seconds=1, codec="pcm_s16le")
+    assert main(["live", "--source", str(video), "--no-ros"]) == 0
+    levels = {round(affect.stamp_s, 2): affect.group[SoundLevel].level_dbfs for affect in hearing}
+    # Frames may be dropped to keep the pace; their sound is then in the next one.
+    assert max(level for stamp_s, level in levels.items() if stamp_s > 0.2) > -20.0
+    assert all(level < -60.0 for stamp_s, level in levels.items() if 0 < stamp_s <= 0.2)
 
 
 @pytest.mark.parametrize("options", [(), ("--sound-level", "false")], ids=["no-sound", "disabled"])
