@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from social_perception.cli.annotation import RECORDING, VIDEO, Annotator, Job, Wanted
+from social_perception.cli.annotation import Annotator
 from social_perception.cli.corpus import Ledger, outcome_of_earlier, plan
 from social_perception.cli.engines import free_memory, run_in_processes, run_serially, workers_that_pay
 from social_perception.cli.manifest import Origin, make_origin
@@ -21,9 +23,10 @@ from social_perception.cli.options import (
     pipeline_settings,
 )
 from social_perception.cli.privacy import add_privacy_options, check_privacy
-from social_perception.cli.progress import Display
+from social_perception.cli.result_folder import Job, Outcome, OutputOptions
 from social_perception.core.config import AnonymityConfig
 from social_perception.core.errors import OutputError
+from social_perception.sinks.registry import SINKS, formats
 
 _logger = logging.getLogger(__name__)
 
@@ -43,32 +46,48 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="each video's results go to DIR/STEM/, those of a folder's videos as they lie in the folder",
     )
-    parser.add_argument("--no-video", action="store_true", help="make no annotated video")
+    _add_sinks(parser)
     parser.add_argument("--no-plot", action="store_true", help="make no plot")
     parser.add_argument("--no-report", action="store_true", help="make no report")
     parser.add_argument(
-        "--mcap",
+        "--topic", default="", help="topic of the images in bags that have several (default: the first)"
+    )
+    parser.add_argument(
+        "--thumbnails",
         action="store_true",
-        help=f"results as ROS 2 messages in {RECORDING}, for Foxglove and ros2 bag (needs rosbags)",
-    )
-    parser.add_argument(
-        "--topic", default="", help="images to take from bags that have several (default: the first)"
-    )
-    parser.add_argument(
-        "--thumbnails", action="store_true", help="pictures in the report; without them it shows nobody"
+        help="images of people in the report; without them it shows nobody",
     )
     parser.add_argument(
         "--shortest-annotation",
         type=not_negative,
-        default=Wanted().shortest_s,
+        default=OutputOptions().shortest_s,
         metavar="S",
-        help="ELAN: give annotations shorter than this, in s, to their neighbours "
-        "(default 0: exactly what the table says)",
+        help="ELAN: merge annotations shorter than this, in s, into their neighbours "
+        "(default 0: exactly the levels of the table)",
     )
-    add_privacy_options(parser, "the annotated video and the report's pictures")
-    parser.add_argument("--force", action="store_true", help="do again what is already done")
+    add_privacy_options(parser, "the annotated video and the report's images")
+    parser.add_argument("--force", action="store_true", help="annotate again what is already done")
     _add_engine(parser)
     add_pipeline_settings(parser)
+
+
+def _add_sinks(parser: argparse.ArgumentParser) -> None:
+    """A flag for each sink that has a description: ``--no-NAME`` where it is enabled, else ``--NAME``."""
+    for name, each in SINKS.items():
+        if each.description:
+            flag = f"--no-{name}" if each.enabled else f"--{name}"
+            parser.add_argument(
+                flag.replace("_", "-"), dest=f"sink_{name}", action="store_true", help=each.description
+            )
+
+
+def _enabled_sinks(options: argparse.Namespace) -> tuple[str, ...]:
+    """The names of the sinks that are enabled, or not disabled."""
+    enabled = {
+        name: each.enabled != getattr(options, f"sink_{name}", False)
+        for name, each in formats(people=not options.anonymous).items()
+    }
+    return tuple(name for name, is_enabled in enabled.items() if is_enabled)
 
 
 def _add_engine(parser: argparse.ArgumentParser) -> None:
@@ -101,28 +120,27 @@ def run(options: argparse.Namespace) -> int:
     check_privacy(options, {"--thumbnails": options.thumbnails})
     jobs = plan(options.videos, options.output)
     config = pipeline_settings(options)
-    wanted = Wanted(
-        video=not (options.no_video or options.anonymous),
+    output = OutputOptions(
+        sinks=_enabled_sinks(options),
         plot=not options.no_plot,
         report=not (options.no_report or options.anonymous),
         thumbnails=options.thumbnails,
         shortest_s=options.shortest_annotation,
-        mcap=options.mcap,
         topic=options.topic,
         blur=options.blur_faces,
         min_group_size=given_settings(options, AnonymityConfig).min_group_size if options.anonymous else 0,
     )
-    origin = make_origin(config, wanted)
+    origin = make_origin(config, output)
     ledger = Ledger(jobs)
     display = Display(ledger)
     try:
         open_jobs = jobs if options.force else _not_done(jobs, origin, display)
         if open_jobs:
-            _tell_of_pictures(wanted)
-            _annotate(open_jobs, partial(Annotator, config, wanted, origin), display, options)
+            _warn_of_images(output)
+            _annotate(open_jobs, partial(Annotator, config, output, origin), display, options)
     except BaseException:
         display.close()
-        # What ended the run is to be read, not what became of its summary.
+        # The error that ended the run is to be read, not that of its summary.
         with suppress(OutputError):
             _sum_up(ledger, options.output)
         raise
@@ -130,26 +148,27 @@ def run(options: argparse.Namespace) -> int:
     return 1 if ledger.count("failed") else 0
 
 
-def _tell_of_pictures(wanted: Wanted) -> None:
-    """Say in one line that what is written shows people."""
-    places = [name for name, asked in ((VIDEO, wanted.video), ("the report", wanted.thumbnails)) if asked]
+def _warn_of_images(output: OutputOptions) -> None:
+    """Warn that people can be seen in the results."""
+    places = [each.file for each in output.formats if each.has_images]
+    places += ["the report"] if output.thumbnails else []
     if places:
         how = (
-            "with the faces that are found hidden" if wanted.blur else "with everybody in them (--blur-faces)"
+            "with the faces that are found hidden" if output.blur else "with everybody in them (--blur-faces)"
         )
         _logger.warning("the videos' pictures are kept in %s, %s", " and ".join(places), how)
 
 
 def _not_done(jobs: Sequence[Job], origin: Origin, display: Display) -> tuple[Job, ...]:
-    """The videos that are left to do; the others are told."""
-    left = []
+    """The videos that are not done yet; the others are reported as skipped."""
+    open_jobs = []
     for job in jobs:
         outcome = outcome_of_earlier(job, origin)
         if outcome is None:
-            left.append(job)
+            open_jobs.append(job)
         else:
             display.skipped(job, outcome)
-    return tuple(left)
+    return tuple(open_jobs)
 
 
 def _annotate(
@@ -171,10 +190,64 @@ def _annotate(
 
 
 def _sum_up(ledger: Ledger, output: Path) -> None:
-    """Write the summary and say it, where there were several videos and any came to something."""
+    """Write and print the summary of several videos, unless nothing was written."""
     if len(ledger.entries) < 2 or not output.is_dir():
         return
     table = ledger.write(output)
     counts = [f"{ledger.count(status)} {status}" for status in ("done", "skipped", "failed")]
     left = ledger.count("open")
     print(", ".join([*counts, *([f"{left} left"] if left else [])]), "->", table, flush=True)
+
+
+class Display:
+    """Shows a progress bar per video at work and a line per finished one; keeps the ledger, too."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._bars: dict[Job, Any] = {}
+
+    def started(self, job: Job) -> None:
+        from tqdm import tqdm
+
+        used = {abs(bar.pos) for bar in self._bars.values()}
+        place = next(n for n in range(len(used) + 1) if n not in used)
+        # None: no bar where standard error is no terminal.
+        self._bars[job] = tqdm(desc=job.video.stem, unit="frame", disable=None, position=place, leave=False)
+
+    def progressed(self, job: Job, frames: int, total: int | None) -> None:
+        bar = self._bars[job]
+        bar.total = total if total is None else max(total, frames)
+        bar.update(frames - bar.n)
+
+    def finished(self, job: Job, outcome: Outcome) -> None:
+        self._ledger.enter(job, "done", outcome)
+        self._end(job)
+        rate = outcome.frames / outcome.seconds
+        counts = f"frames {outcome.frames}, faces {outcome.faces}, {rate:.1f} fps"
+        self._print(f"{job.video}: {counts} -> {job.folder}")
+
+    def skipped(self, job: Job, outcome: Outcome) -> None:
+        """Report a video that an earlier run has annotated."""
+        self._ledger.enter(job, "skipped", outcome)
+        self._print(f"{job.video}: already done -> {job.folder}")
+
+    def failed(self, job: Job, error: str) -> None:
+        self._ledger.enter(job, "failed", error=error)
+        self._end(job)
+        self._print(f"social-perception: error: {error}", file=sys.stderr)
+
+    def _end(self, job: Job) -> None:
+        bar = self._bars.pop(job, None)
+        if bar is not None:
+            bar.close()
+
+    def close(self) -> None:
+        """Remove the bars of unfinished videos."""
+        for job in list(self._bars):
+            self._end(job)
+
+    def _print(self, line: str, file: Any = None) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(line, file=file or sys.stdout)
+        (file or sys.stdout).flush()

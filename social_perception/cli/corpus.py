@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from social_perception.cli.annotation import RECORDING, VIDEO, Job, Outcome
 from social_perception.cli.manifest import MANIFEST, Origin, read_manifest
+from social_perception.cli.result_folder import Job, Outcome, result_names
 from social_perception.core.errors import ConfigurationError, OutputError, SourceError
 from social_perception.sources.bag_files import SUFFIXES as BAG_SUFFIXES
 from social_perception.sources.bag_files import is_bag
@@ -71,6 +71,7 @@ def _without_ending(video: Path) -> Path:
 def _videos_in(folder: Path, output: Path) -> list[Path]:
     """The videos and bags of a folder, however deep, by name; hidden ones and results are left out."""
     found: list[Path] = []
+    names = result_names("")
     for name, inner, files in os.walk(folder, onerror=_unreadable):
         here = Path(name)
         inner[:] = sorted(each for each in inner if not each.startswith("."))
@@ -79,13 +80,13 @@ def _videos_in(folder: Path, output: Path) -> list[Path]:
         bags = [here / each for each in inner if is_bag(here / each)]
         found += bags
         inner[:] = [each for each in inner if here / each not in bags]
-        is_result = MANIFEST in files
+        has_results = MANIFEST in files
         found += [
             here / file
             for file in sorted(files)
             if Path(file).suffix.lower() in (*VIDEO_SUFFIXES, *BAG_SUFFIXES)
             and not file.startswith(".")
-            and not (is_result and file in (VIDEO, RECORDING))
+            and not (has_results and file in names)
         ]
     return found
 
@@ -107,7 +108,7 @@ def _check_places(placed: dict[Path, Path]) -> None:
 def outcome_of_earlier(job: Job, origin: Origin) -> Outcome | None:
     """What an earlier run made of the video, if that is complete and would be the same now."""
     manifest = read_manifest(job.folder)
-    if manifest is None or not manifest.stands_for(job.folder, job.video, origin):
+    if manifest is None or not manifest.is_valid(job.folder, job.video, origin):
         return None
     results: Any = manifest.results  # as it stands in the file
     if not isinstance(results, dict):

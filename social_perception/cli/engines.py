@@ -22,7 +22,8 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
-from social_perception.cli.annotation import Job, Outcome, Progress
+from social_perception.cli.annotation import Progress
+from social_perception.cli.result_folder import Job, Outcome
 from social_perception.core.errors import DetectionError, SocialPerceptionError, SourceError
 
 _logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""What the results of a video were made from (``annotation.json``), so that a second run can skip it."""
+"""How the results of a video were made (``annotation.json``), so that a second run skips the video."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Origin:
     """What results depend on besides the video.
 
     Attributes:
-        settings: of the pipeline, by kind, and what was asked for, as JSON takes them.
+        settings: of the pipeline, by kind, and of the output, as values of JSON.
         networks: SHA-256 of the detector's and of the smile network's weights.
     """
 
@@ -55,13 +55,13 @@ class Manifest:
 
     @classmethod
     def of(
-        cls, video: Path, mark: str, origin: Origin, outputs: tuple[str, ...], results: dict[str, Any]
+        cls, video: Path, fingerprint: str, origin: Origin, outputs: tuple[str, ...], results: dict[str, Any]
     ) -> Manifest:
         return cls(
             FORMAT,
             str(video.resolve()),
             *_extent(video),
-            mark,
+            fingerprint,
             origin.version,
             origin.settings,
             origin.networks,
@@ -69,30 +69,30 @@ class Manifest:
             {name: _for_json(value) for name, value in results.items()},
         )
 
-    def stands_for(self, folder: Path, video: Path, origin: Origin) -> bool:
-        """Whether the results in the folder are complete and made from this video in this way."""
+    def is_valid(self, folder: Path, video: Path, origin: Origin) -> bool:
+        """Whether the results in the folder are complete and were made from this video in the same way."""
         return (
             self.format == FORMAT
             and Origin(self.settings, self.networks, self.version) == origin
-            and all(_is_there(folder / name) for name in self.outputs)
-            and self._is_of(video)
+            and all(_exists(folder / name) for name in self.outputs)
+            and self._matches(video)
         )
 
-    def _is_of(self, video: Path) -> bool:
+    def _matches(self, video: Path) -> bool:
         try:
             size, modified_ns = _extent(video)
         except OSError:
             return False
         if size != self.bytes:
             return False
-        # As rsync and make do: a file of this size and time is not read again; a copy is.
+        # As in rsync and make: a file of this size and time is not read again; a copy is.
         return modified_ns == self.modified_ns or fingerprint(video) == self.fingerprint
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a name longer than a name can be
+    except OSError:  # a name that is too long
         return False
 
 
@@ -112,7 +112,7 @@ def _extent(video: Path) -> tuple[int, int]:
 
 
 def fingerprint(video: Path) -> str:
-    """The SHA-256 of the video's content; empty if it cannot be read, which whoever opens it says."""
+    """The SHA-256 of the video's content; empty if it cannot be read, which opening it reports."""
     digest = hashlib.sha256()
     try:
         for path in _files(video):
@@ -124,19 +124,19 @@ def fingerprint(video: Path) -> str:
     return digest.hexdigest()
 
 
-def make_origin(config: PipelineConfig, wanted: object) -> Origin:
+def make_origin(config: PipelineConfig, output: object) -> Origin:
     """What the results of a run with these settings depend on besides the videos.
 
     Args:
-        config: of the way of one frame.
-        wanted: a dataclass that says what is to be made.
+        config: of the pipeline.
+        output: a dataclass with the options of the output.
     """
-    settings = {**dataclasses.asdict(config), "wanted": dataclasses.asdict(wanted)}  # type: ignore[call-overload]
+    settings = {**dataclasses.asdict(config), "output": dataclasses.asdict(output)}  # type: ignore[call-overload]
     return Origin(json.loads(json.dumps(settings)), _network_hashes(config))
 
 
 def _network_hashes(config: PipelineConfig) -> dict[str, str]:
-    # The paths are not asked of the modules: that loads torch, which the parent of workers never needs.
+    # Importing the modules for their paths would load torch, which the parent of workers does not need.
     perception = Path(str(resources.files("social_perception"))) / "perception"
     smile = config.smile.model
     return {
@@ -150,19 +150,19 @@ def _network_hashes(config: PipelineConfig) -> dict[str, str]:
 def _hash(files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
-        # One that is missing is reported by whoever loads it.
+        # Loading a missing one reports it.
         digest.update(path.read_bytes() if path.is_file() else b"")
     return digest.hexdigest()
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of a folder of results; None where it is missing or cannot be understood."""
+    """The manifest of a folder of results; None where it is missing or invalid."""
     try:
         fields = json.loads(read_limited(folder / MANIFEST, _MAX_BYTES))
         if not all(isinstance(name, str) for name in fields["outputs"]):
             return None
         return Manifest(**{**fields, "outputs": tuple(fields["outputs"])})
-    # A file nested too deep ends the parser, too.
+    # Too deep a nesting fails in the parser, too.
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 

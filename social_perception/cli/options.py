@@ -1,8 +1,9 @@
-"""Command-line flags made from the configuration: names, ranges, defaults and help stand there alone."""
+"""Command-line flags derived from the configuration, which has their names, ranges, defaults and help."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -19,8 +20,11 @@ from social_perception.core.config import (
     settings_of,
 )
 from social_perception.core.errors import ConfigurationError
+from social_perception.core.secret import is_plain
 
 Config = TypeVar("Config")
+
+_logger = logging.getLogger(__name__)
 
 _PIPELINE = (DetectionConfig, TrackingConfig, SmileConfig, GroupConfig, HearingConfig)
 # The rate is that of a ROS node's timer; here a group comes with every frame.
@@ -102,12 +106,12 @@ def given_settings(
 
 
 def add_pipeline_settings(parser: argparse.ArgumentParser) -> None:
-    """The flags of the whole way of one frame."""
+    """The flags of the whole pipeline."""
     add_settings(parser, _PIPELINE)
 
 
 def pipeline_settings(options: argparse.Namespace) -> PipelineConfig:
-    """The configuration of the whole way of one frame from the flags."""
+    """The configuration of the whole pipeline from the flags."""
     return PipelineConfig(
         given_settings(options, DetectionConfig),
         given_settings(options, TrackingConfig),
@@ -131,3 +135,11 @@ def not_negative(text: str) -> float:
     if not 0.0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be 0 or more, got {text}")
     return value
+
+
+def warn_if_plain(flag: str, value: str) -> None:
+    """Warn where the flag contains the secret itself, which other users can see."""
+    if is_plain(value):
+        _logger.warning(
+            "others on this machine see %s in the list of processes; %s @FILE keeps it from them", flag, flag
+        )

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from social_perception.cli.annotation import Job, Outcome
 from social_perception.cli.engines import (
     PROGRESS_S,
     Annotate,
@@ -35,6 +34,7 @@ from social_perception.cli.engines import (
     forward_log,
     tell,
 )
+from social_perception.cli.result_folder import Job, Outcome
 from social_perception.core.errors import MissingDependencyError, SocialPerceptionError
 
 _logger = logging.getLogger(__name__)

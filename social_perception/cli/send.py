@@ -9,8 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from social_perception.cli.options import add_settings, given_settings, not_negative, positive
-from social_perception.cli.secrecy import warn_if_seen
+from social_perception.cli.options import add_settings, given_settings, not_negative, positive, warn_if_plain
 from social_perception.core.config import SourceConfig
 from social_perception.core.errors import SourceTimeout
 from social_perception.core.secret import read_secret
@@ -48,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
     address = parse_address(options.address)
     given = given_settings(options, SourceConfig).tcp_token
-    warn_if_seen("--tcp-token", given)
+    warn_if_plain("--tcp-token", given)
     token = read_secret("tcp_token", given)
     pictures = _pictures(options)
     # Before anything is sent: a source that cannot be opened must not disturb the receiver.

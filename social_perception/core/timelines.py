@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -91,6 +92,28 @@ def read_group(path: str | Path) -> Timeline | None:
     for row in _rows(path):
         growing.add(row)
     return growing.done("group") if growing.frames else None
+
+
+class Timelines:
+    """The tables of a video, each read once, when it is needed.
+
+    Args:
+        faces: the face table; None: single people are not reported.
+        group: the group table.
+    """
+
+    def __init__(self, faces: Path | None, group: Path) -> None:
+        self._faces_path, self._group_path = faces, group
+
+    @functools.cached_property
+    def faces(self) -> tuple[Timeline, ...]:
+        """See :func:`read_timelines`; empty without a face table."""
+        return () if self._faces_path is None else read_timelines(self._faces_path)
+
+    @functools.cached_property
+    def group(self) -> Timeline | None:
+        """See :func:`read_group`."""
+        return read_group(self._group_path)
 
 
 def read_boxes(path: str | Path, frames: Collection[int]) -> dict[int, tuple[FaceAffect, ...]]:

@@ -1,4 +1,4 @@
-"""Writes what was found as an ELAN file (.eaf): a tier per face, an annotation per stretch of one level.
+"""Writes results as an ELAN file (.eaf): a tier per face, an annotation per stretch of one level.
 
 ELAN: https://archive.mpi.nl/tla/elan; the file, in format 3.0 as ELAN 6 writes it, is made by pympi-ling.
 """
@@ -17,16 +17,17 @@ from urllib.parse import quote_from_bytes
 import numpy as np
 
 from social_perception.core.errors import MissingDependencyError
-from social_perception.core.timelines import Timeline
-from social_perception.core.types import SmileLevel
+from social_perception.core.timelines import Timeline, Timelines
+from social_perception.core.types import Frame, FrameAffect, SmileLevel
+from social_perception.sinks.sink import Sink, output_error
 
 VOCABULARY = "smile intensity"
 FORMAT = "3.0"
 LANGUAGE = ("eng", "http://cdb.iso.org/lg/CDB-00138502-001", "English (eng)")
-"""Of the vocabulary's words: ISO 639-3 code, its definition in ELAN's list, its name."""
+"""Language of the vocabulary: ISO 639-3 code, its definition in ELAN's list, its name."""
 
 _ILLEGAL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What no XML document may hold, by its section 2.2."""
+"""Characters that no XML document may contain (XML 1.0, section 2.2)."""
 
 _LEVELS = (SmileLevel.NEUTRAL, SmileLevel.LOW, SmileLevel.MEDIUM, SmileLevel.HIGH)
 
@@ -50,8 +51,8 @@ def level_runs(face: Timeline, clock: Timeline, shortest_s: float = 0.0) -> tupl
     Args:
         face: the face's levels.
         clock: a timeline with every frame of the video: a run ends where the frame after it begins.
-        shortest_s: a shorter run is given to the longer of the runs it touches, or dropped where it
-            touches none; 0: the runs say exactly what the levels say.
+        shortest_s: a shorter run is merged into the longer of the runs it touches, or dropped where it
+            touches none; 0: the runs equal the levels exactly.
     """
     ends_s = _frame_ends(face, clock)
     runs: list[LevelRun] = []
@@ -77,7 +78,7 @@ def _frame_ends(face: Timeline, clock: Timeline) -> np.ndarray:
 
 def _smooth(runs: list[LevelRun], shortest_s: float) -> tuple[LevelRun, ...]:
     runs = list(runs)
-    # The tolerance keeps what lasts exactly as long, three frames at 30 Hz.
+    # The tolerance keeps runs of exactly that length, three frames at 30 Hz.
     while short := [run for run in runs if run.length_s < shortest_s - 1e-6]:
         place = runs.index(min(short, key=lambda run: run.length_s))
         run = runs[place]
@@ -94,6 +95,42 @@ def _smooth(runs: list[LevelRun], shortest_s: float) -> tuple[LevelRun, ...]:
     return tuple(runs)
 
 
+class ElanSink(Sink):
+    """Writes the ELAN file once all frames are in the tables.
+
+    Args:
+        path: of the .eaf file.
+        timelines: the tables, read when they are complete.
+        video: see :func:`write_elan`.
+        shortest_s: see :func:`level_runs`.
+        media: see :func:`write_elan`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        timelines: Timelines,
+        video: Path,
+        shortest_s: float = 0.0,
+        media: Path | None = None,
+    ) -> None:
+        self._path, self._timelines = path, timelines
+        self._video, self._shortest_s, self._media = video, shortest_s, media
+
+    def add(self, frame: Frame, affect: FrameAffect) -> None:
+        """Everything is done in ``close``."""
+
+    def close(self) -> None:
+        tables = self._timelines
+        try:
+            write_elan(self._path, tables.faces, tables.group, self._video, self._shortest_s, self._media)
+        except OSError as error:
+            raise output_error(self._path, error) from error
+
+    def abort(self) -> None:
+        """There is nothing to release."""
+
+
 def write_elan(
     path: str | Path,
     faces: tuple[Timeline, ...],
@@ -102,7 +139,7 @@ def write_elan(
     shortest_s: float = 0.0,
     media: Path | None = None,
 ) -> None:
-    """Write the file; the video is linked, both by its place and relative to the file.
+    """Write the file; the video is linked by its absolute path and by the path relative to the file.
 
     ELAN counts in ms: an annotation's ends are the stamps of its first frame and of the frame after its
     last, rounded. The document's date is that of the video file, so that the same video gives the same
@@ -112,9 +149,9 @@ def write_elan(
         path: of the .eaf file.
         faces: the faces over time.
         clock: every frame's time, for example the group's timeline; None: the video has no frames.
-        video: what was annotated.
-        shortest_s: see level_runs.
-        media: what is linked instead of a video that ELAN cannot play; the file will lie beside it.
+        video: the annotated video.
+        shortest_s: see :func:`level_runs`.
+        media: the video that is linked where ELAN cannot play the annotated one; it lies beside the file.
 
     Raises:
         MissingDependencyError: pympi-ling is not installed.
@@ -126,7 +163,7 @@ def write_elan(
     eaf = Eaf(author="social_perception")
     _set_format(eaf, Path(video))
     _add_vocabulary(eaf)
-    # Taken away together with its type: every tier has ours.
+    # Removed together with its type: every tier has ours.
     eaf.remove_tier("default")
     eaf.remove_linguistic_type("default-lt")
     if clock is not None:
@@ -136,13 +173,13 @@ def write_elan(
         _link(eaf, Path(video).resolve(), Path(path).resolve())
     else:
         _link(eaf, media, media)
-    # ELAN numbers what is added by hand from here on; pympi writes another name, which ELAN does not know.
+    # ELAN numbers annotations that are added by hand from here on; the name that pympi writes is not ELAN's.
     eaf.properties[:] = [("lastUsedAnnotationId", eaf.maxaid)]
     eaf.to_file(str(path))
 
 
 def _set_format(eaf: Any, video: Path) -> None:
-    """The head of the document; pympi writes that of format 2.8, of which 3.0 is an extension."""
+    """Set the head of the document; pympi writes that of format 2.8, of which 3.0 is an extension."""
     try:
         date = datetime.fromtimestamp(int(video.stat().st_mtime), timezone.utc)
     except OSError:  # the video is elsewhere
@@ -163,13 +200,13 @@ def _add_tier(eaf: Any, face: Timeline, runs: tuple[LevelRun, ...]) -> None:
     for run in runs:
         # ELAN's time begins at 0.
         start_ms, end_ms = (max(0, round(end_s * 1000)) for end_s in (run.start_s, run.end_s))
-        # Frames of a high-speed camera can lie closer together than ELAN can tell.
+        # Frames of a high-speed camera can be less than a millisecond apart.
         if start_ms < end_ms:
             eaf.add_annotation(tier, start_ms, end_ms, run.level.label)
 
 
 def _legal(text: str) -> str:
-    """The text, with the number of each character that XML cannot hold, so that two names stay two."""
+    """The text, with the number of each character that is invalid in XML, so that names stay different."""
     return _ILLEGAL.sub(lambda found: f"<U+{ord(found[0]):04X}>", text)
 
 
@@ -182,7 +219,7 @@ def _add_vocabulary(eaf: Any) -> None:
     for level in _LEVELS:
         entry = [(level.label, language, f"level {int(level)} of 0 to {len(_LEVELS) - 1}")]
         eaf.add_cv_entry(VOCABULARY, f"level{int(level)}", entry)
-    # Without constraints: its tiers stand on their own and are aligned with the time.
+    # Without constraints: its tiers are independent and aligned with the time.
     parameters = {
         "LINGUISTIC_TYPE_ID": VOCABULARY,
         "TIME_ALIGNABLE": "true",
@@ -195,6 +232,6 @@ def _add_vocabulary(eaf: Any) -> None:
 def _link(eaf: Any, video: Path, path: Path) -> None:
     kind = mimetypes.guess_type(video.name)[0] or "unknown"
     relative = "./" + Path(os.path.relpath(video, path.parent)).as_posix()
-    # What XML cannot hold is written as in a URL, which whoever reads it undoes.
+    # Characters that are invalid in XML are percent-encoded, which ELAN decodes.
     relative = _ILLEGAL.sub(lambda found: quote_from_bytes(os.fsencode(found[0])), relative)
     eaf.add_linked_file(video.as_uri(), relpath=relative, mimetype=kind)

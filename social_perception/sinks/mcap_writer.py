@@ -16,7 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from social_perception.core.errors import MissingDependencyError, OutputError
+from social_perception.core.errors import MissingDependencyError
+from social_perception.sinks.sink import output_error
 
 MAGIC = b"\x89MCAP0\r\n"
 COMPRESSION = "lz4"
@@ -29,12 +30,12 @@ _NO_TIME = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A topic and what its messages look like.
+    """A topic and the type of its messages.
 
     Attributes:
         kind: of the messages, for example ``std_msgs/msg/Header``.
-        definition: the kind's definition with those that it needs, as ``ros2msg`` wants them.
-        metadata: what ROS 2 wants to know of a topic besides.
+        definition: of the kind and of those that it contains, in the form ``ros2msg``.
+        metadata: of the topic, by the names of ROS 2.
     """
 
     topic: str
@@ -45,7 +46,7 @@ class Channel:
 
 @dataclass(slots=True)
 class _Chunk:
-    """Messages on their way into the file: their records, and by channel when and where each stands."""
+    """Pending messages: their records, and by channel the time and the offset of each."""
 
     records: io.BytesIO = field(default_factory=io.BytesIO)
     places: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
@@ -59,9 +60,9 @@ class McapWriter:
     """A file of CDR messages with the profile ``ros2``; channels are known from the start.
 
     Args:
-        path: of the file, which must not be there yet.
+        path: of the file, which must not exist yet.
         channels: their numbers, for ``write``, count from 0.
-        library: who writes.
+        library: name and version of the program that writes.
 
     Raises:
         OutputError: the file cannot be written; so do ``flush`` and ``close``. What was flushed before
@@ -86,7 +87,7 @@ class McapWriter:
         try:
             self._file = path.open("xb", buffering=0)
         except OSError as error:
-            raise _output_error(path, error) from error
+            raise output_error(path, error) from error
         self._append(
             MAGIC, _record(_HEADER, _text("ros2") + _text(library)), *self._schemas(), *self._channels
         )
@@ -97,7 +98,7 @@ class McapWriter:
         return self._chunk.records.tell()
 
     def write(self, channel: int, time_ns: int, data: bytes | memoryview) -> None:
-        """Take a message; it is in the file after the next ``flush``."""
+        """Accept a message; it is in the file after the next ``flush``."""
         chunk = self._chunk
         chunk.places.setdefault(channel, []).append((time_ns, chunk.records.tell()))
         head = struct.pack("<HIQQ", channel, self.counts[channel] & 0xFFFFFFFF, time_ns, time_ns)
@@ -105,7 +106,7 @@ class McapWriter:
         self.counts[channel] += 1
 
     def flush(self) -> None:
-        """Hand what is pending to the operating system, from which a dying program cannot take it."""
+        """Pass what is pending to the operating system, where it survives the program."""
         chunk, self._chunk = self._chunk, _Chunk()
         if not chunk.places:
             return
@@ -193,10 +194,10 @@ class McapWriter:
             while written < len(data):
                 written += self._file.write(data[written:])
         except OSError as error:
-            # Nothing torn stays behind; where even this fails a reader sees that the rest is missing.
+            # No torn record stays; where even this fails a reader sees that the rest is missing.
             with suppress(OSError):
                 os.ftruncate(self._file.fileno(), self._size)
-            raise _output_error(self.path, error) from error
+            raise output_error(self.path, error) from error
         self._size += len(data)
         self._crc = zlib.crc32(data, self._crc)
 
@@ -215,7 +216,3 @@ def _text(text: str) -> bytes:
 
 def _mapping(entries: dict[str, str]) -> bytes:
     return _array(b"".join(_text(key) + _text(value) for key, value in entries.items()))
-
-
-def _output_error(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path} cannot be written: {error.strerror or error}")

@@ -1,7 +1,7 @@
 """The tables of a video as Parquet, for corpora: typed, compressed, empty cells as nulls.
 
-Made from the CSV, so that the two say the same, batch by batch, so that hours of video need little
-memory.
+They are converted from the CSV tables, so that both hold the same values, batch by batch, so that hours of
+video need little memory.
 """
 
 from __future__ import annotations
@@ -13,9 +13,47 @@ from typing import Any
 
 from social_perception.core.errors import MissingDependencyError
 from social_perception.core.signals import Field, Subject, fields_of
+from social_perception.core.types import Frame, FrameAffect
+from social_perception.sinks.sink import Sink, output_error
 
 _BATCH_BYTES = 8 << 20
 _TYPES: dict[type, str] = {int: "int32", float: "float64", bool: "bool", tuple: "string"}
+
+
+class ParquetSink(Sink):
+    """Converts a CSV table once all frames are in it.
+
+    Args:
+        path: of the Parquet file.
+        table: the CSV file.
+        metadata: see :func:`write_parquet`.
+
+    Raises:
+        MissingDependencyError: pyarrow is not installed.
+    """
+
+    def __init__(self, path: Path, table: Path, metadata: Mapping[str, str]) -> None:
+        _require_pyarrow()
+        self._path, self._table, self._metadata = path, table, metadata
+
+    def add(self, frame: Frame, affect: FrameAffect) -> None:
+        """Everything is done in ``close``."""
+
+    def close(self) -> None:
+        try:
+            write_parquet(self._table, self._path, self._metadata)
+        except OSError as error:
+            raise output_error(self._path, error) from error
+
+    def abort(self) -> None:
+        """There is nothing to release."""
+
+
+def _require_pyarrow() -> None:
+    try:
+        import pyarrow as pa  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError("Parquet files need pyarrow: pip install pyarrow") from error
 
 
 def write_parquet(table: str | Path, path: str | Path, metadata: Mapping[str, str]) -> None:
@@ -30,11 +68,10 @@ def write_parquet(table: str | Path, path: str | Path, metadata: Mapping[str, st
         MissingDependencyError: pyarrow is not installed.
         OSError: a file cannot be read or written.
     """
-    try:
-        import pyarrow.csv
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingDependencyError("Parquet files need pyarrow: pip install pyarrow") from error
+    _require_pyarrow()
+    import pyarrow.csv
+    import pyarrow.parquet
+
     schema = _schema(_columns(Path(table)), metadata)
     options = pyarrow.csv.ConvertOptions(
         column_types=schema, null_values=[""], true_values=["1"], false_values=["0"]

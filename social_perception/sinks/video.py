@@ -1,22 +1,24 @@
-"""Writes pictures as a video that plays everywhere: H.264 in MP4 where FFmpeg has it, else MPEG-4."""
+"""Writes images as a video that plays everywhere: H.264 in MP4 where FFmpeg has it, else MPEG-4."""
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
 import av
 import cv2
 
 from social_perception.core.errors import OutputError
-from social_perception.core.types import ImageArray
+from social_perception.core.types import Frame, FrameAffect, ImageArray
+from social_perception.sinks.sink import Draw, FaceHider, Output, Sink, output_error
 
 # Whole numbers of it make 24, 25, 30 and 29.97 Hz, and MPEG-4 allows no finer one than 1/65535.
 _TIME_BASE = Fraction(1, 60_000)
 
 
-class VideoWriter:
+class VideoWriter(Output):
     """An MP4 file that grows; frames keep their own times. Use it as a context manager."""
 
     def __init__(self, path: str | Path, rate_hz: float | None) -> None:
@@ -37,12 +39,12 @@ class VideoWriter:
             # The index comes first, so that browsers begin to play before they have everything.
             self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
         except (av.error.FFmpegError, OSError) as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+            raise output_error(self.path, error) from error
         self._stream: av.VideoStream | None = None
         self._last_pts = -1
 
     def add(self, image: ImageArray, stamp_s: float) -> None:
-        """Append an RGB picture, (H, W, 3); later ones of another size are resized to the first's."""
+        """Append an RGB image, (H, W, 3) uint8; later ones of another size are resized to the first's."""
         if self._stream is None:
             self._stream = self._begin(image)
         # These codecs want even sides.
@@ -75,22 +77,68 @@ class VideoWriter:
         except (av.error.FFmpegError, OSError) as error:
             raise OutputError(f"{self.path} cannot be written: {error}") from error
 
-    def __enter__(self) -> VideoWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         try:
-            if kind is None and self._stream is not None:
+            if self._stream is not None:
                 self._mux(None)
-        finally:
-            self._close(quietly=kind is not None)
-
-    def _close(self, *, quietly: bool) -> None:
+        except OutputError:
+            self.abort()
+            raise
         try:
             self._container.close()
         except (av.error.FFmpegError, OSError) as error:
-            # What went wrong before says more.
-            if not quietly:
-                raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error
+            raise output_error(self.path, error) from error
+
+    def abort(self) -> None:
+        with suppress(av.error.FFmpegError, OSError):  # the error before says more
+            self._container.close()
+
+
+class VideoSink(Sink):
+    """The annotated video: a frame is drawn and encoded while the next one is processed; one waits at most.
+
+    Args:
+        path: of the .mp4 file.
+        rate_hz: see :class:`VideoWriter`.
+        draw: draws the results into the image.
+        hider: hides the faces; frames then wait until it is known who was in them.
+    """
+
+    def __init__(self, path: Path, rate_hz: float | None, draw: Draw, hider: FaceHider | None = None) -> None:
+        self._writer = VideoWriter(path, rate_hz)
+        self._draw = draw
+        self._hider = hider
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="video")
+        self._running: Future[None] | None = None
+
+    def add(self, frame: Frame, affect: FrameAffect) -> None:
+        for each in [(frame, affect)] if self._hider is None else self._hider.add(frame, affect):
+            self._submit(*each)
+
+    def _submit(self, frame: Frame, affect: FrameAffect) -> None:
+        self._wait()
+        self._running = self._executor.submit(self._encode, frame, affect)
+
+    def _encode(self, frame: Frame, affect: FrameAffect) -> None:
+        self._writer.add(self._draw(frame, affect), frame.stamp_s)
+
+    def _wait(self) -> None:
+        """Wait for the frame that is being encoded; raises its error."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.result()
+
+    def close(self) -> None:
+        try:
+            for each in () if self._hider is None else self._hider.finish():
+                self._submit(*each)
+            self._wait()
+        except BaseException:
+            self.abort()
+            raise
+        self._executor.shutdown()
+        self._writer.close()
+
+    def abort(self) -> None:
+        self._executor.shutdown()
+        self._writer.abort()

@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from social_perception.cli.annotation import Outcome
+from social_perception.cli.result_folder import Outcome
 from social_perception.core.errors import OutputError, SourceError
 
 FRAMES = 6

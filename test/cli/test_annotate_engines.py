@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from social_perception.cli.annotation import Job
+from social_perception.cli.result_folder import Job
 from social_perception.cli.engines import free_memory, run_in_processes, run_serially, workers_that_pay
 from social_perception.core.errors import SocialPerceptionError
 
@@ -159,7 +159,7 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path, fakes, make):
         "import fake_workers\n"
         "from functools import partial\n"
         "from pathlib import Path\n"
-        "from social_perception.cli.annotation import Job\n"
+        "from social_perception.cli.result_folder import Job\n"
         "from social_perception.cli.engines import run_in_processes\n"
         "jobs = [Job(n, Path(f'endless{n}.mp4'), Path(f'endless{n}')) for n in range(2)]\n"
         "busy = set()\n"

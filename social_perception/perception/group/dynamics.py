@@ -27,7 +27,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from social_perception.core.config import DynamicsConfig
-from social_perception.core.types import FaceAffect, GroupDynamics, PairDynamics, Smile
+from social_perception.core.types import FaceAffect, FrameAffect, GroupDynamics, PairDynamics, Smile
 from social_perception.perception.group.correlation import FloatArray, correlation_matrix
 from social_perception.perception.group.history import History
 
@@ -124,6 +124,24 @@ class DynamicsEstimator:
                 together[order].tolist(),
             )
         )
+
+
+class PeriodicDynamics:
+    """Receives each frame and returns the dynamics at the configured rate, by the frames' stamps."""
+
+    def __init__(self, config: DynamicsConfig) -> None:
+        self._estimator = DynamicsEstimator(config)
+        self._period_s = 1.0 / config.dynamics_rate_hz
+        self._last_s: float | None = None
+
+    def __call__(self, affect: FrameAffect) -> GroupDynamics | None:
+        """Take in a frame; None: the dynamics are not due yet."""
+        self._estimator.add(affect.faces, affect.stamp_s, affect.epoch)
+        # Stamps may go back: a bag that is played again.
+        if self._last_s is not None and abs(affect.stamp_s - self._last_s) < self._period_s:
+            return None
+        self._last_s = affect.stamp_s
+        return self._estimator.estimate()
 
 
 def resample(stamps_s: FloatArray, people: FloatArray, step_s: float) -> FloatArray:

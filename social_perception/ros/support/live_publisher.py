@@ -7,6 +7,7 @@ import time
 import rclpy
 from builtin_interfaces.msg import Time
 from rclpy.signals import SignalHandlerOptions
+from std_msgs.msg import Header
 
 from social_perception.core.types import Frame, FrameAffect
 from social_perception.ros.nodes.image_publisher import FRAME_ID
@@ -14,9 +15,10 @@ from social_perception.ros.support.images import image_header
 from social_perception.ros.support.messages import MESSAGES, FaceAffectArray
 from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 from social_perception.ros.support.qos import RESULT_QOS
+from social_perception.sinks.sink import Sink
 
 
-class LivePublisher:
+class LivePublisher(Sink):
     """A node that publishes ``group_affect`` and, if people are enabled, ``face_affect``.
 
     Args:
@@ -42,13 +44,22 @@ class LivePublisher:
         publishers = (self._faces, self._group)
         return tuple(each.topic_name for each in publishers if each is not None)
 
-    def publish(self, affect: FrameAffect, frame: Frame | None) -> None:
-        """Publish the faces and the group of a frame; only the group if there was no frame."""
-        header = image_header(self._stamp(affect.stamp_s), FRAME_ID)
-        if frame is not None and self._faces is not None:
-            self._faces.publish(MESSAGES.face_affects(header, affect))
+    def add(self, frame: Frame, affect: FrameAffect) -> None:
+        if self._faces is not None:
+            self._faces.publish(MESSAGES.face_affects(self._header(affect), affect))
+        self._publish_group(affect)
+
+    def stale(self, affect: FrameAffect | None, reason: str) -> None:
+        """Publish only the group."""
+        if affect is not None:
+            self._publish_group(affect)
+
+    def _publish_group(self, affect: FrameAffect) -> None:
         if affect.group is not None:
-            self._group.publish(MESSAGES.group_affect(header, affect.group))
+            self._group.publish(MESSAGES.group_affect(self._header(affect), affect.group))
+
+    def _header(self, affect: FrameAffect) -> Header:
+        return image_header(self._stamp(affect.stamp_s), FRAME_ID)
 
     def _stamp(self, stamp_s: float) -> Time:
         if self._shift_s is None:

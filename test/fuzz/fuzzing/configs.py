@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fuzzing.target import PROPERTY, Target, may_refuse, of_property, promise
 from social_perception.cli import main as entry
-from social_perception.cli.annotation import Job
+from social_perception.cli.result_folder import Job
 from social_perception.cli.corpus import outcome_of_earlier
 from social_perception.cli.manifest import MANIFEST, Manifest, Origin, read_manifest, write_manifest
 from social_perception.cli.options import pipeline_settings
@@ -162,7 +162,7 @@ def _manifest(data: bytes) -> None:
     (_PLACE / MANIFEST).write_bytes(data)
     found = read_manifest(_PLACE)
     if found is not None:
-        found.stands_for(_PLACE, _VIDEO, _ORIGIN)
+        found.is_valid(_PLACE, _VIDEO, _ORIGIN)
     earlier = outcome_of_earlier(Job(0, _VIDEO, _PLACE), _ORIGIN)
     if earlier is not None:
         numbers = dataclasses.astuple(earlier)

@@ -1,7 +1,7 @@
 """Records results as ROS 2 messages in an mcap file or a rosbag2 folder; no ROS is needed.
 
-Stamps are those of the frames. A program that is killed leaves all but the last second; what it
-leaves has no index, which rosbag2 folders want: see docs/bags.md.
+Stamps are those of the frames. A program that is killed leaves all but the last second, without an index,
+which rosbag2 folders need: see docs/bags.md.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import yaml
 
 from social_perception import __version__
 from social_perception.core.errors import OutputError
-from social_perception.core.types import FrameAffect, GroupDynamics, ImageArray
+from social_perception.core.types import Frame, FrameAffect
 from social_perception.ros.convert import nanoseconds_of
 from social_perception.sinks.interfaces import COMPRESSED, DYNAMICS, FACES, GROUP, Interfaces
 from social_perception.sinks.mcap_writer import Channel, McapWriter
+from social_perception.sinks.sink import Dynamics, FaceHider, Sink, output_error
 
 FRAME_ID = "camera_color_optical_frame"
-"""Frame id of what has none of its own, as the nodes' image_publisher names it."""
+"""The frame id of the image_publisher node."""
 
 SUFFIX = ".mcap"
 GROUP_TOPIC = "/group_affect"
@@ -30,8 +31,8 @@ JPEG_QUALITY = 90
 _MOST_PENDING_S = 1.0
 _MOST_PENDING_BYTES = 1 << 20
 
-# Version 8 of rosbag2's metadata, in which a quality of service is a text of numbers, is understood
-# from Humble on; 9 and its words only from Jazzy on.
+# Humble reads version 8 of rosbag2's metadata, in which a quality of service has numbers; version 9, which
+# names them, is read from Jazzy on.
 _METADATA_VERSION = 8
 _FOREVER = "{sec: 9223372036, nsec: 854775807}"
 _QOS = (
@@ -41,25 +42,37 @@ _QOS = (
 )
 
 
-class Recorder:
-    """Takes what is said of each frame; use it as a context manager.
+class McapSink(Sink):
+    """Records what is reported of each frame, as the ROS 2 nodes would publish it.
 
     Args:
-        path: ``FILE.mcap``, or a folder, which becomes a rosbag2 recording; neither may be there yet.
+        path: ``FILE.mcap``, or a folder, which becomes a rosbag2 recording; neither may exist yet.
         images: whether the frames are recorded, too, as JPEG: everybody in them can be seen.
         people: whether single people are recorded; false: the group alone.
+        dynamics: returns the group's dynamics where they are due; None: they are not recorded.
+        hider: hides the faces in recorded images, which then come later than the results of their frames.
 
     Raises:
         OutputError: it cannot be written, now or with a later frame; what came before stays readable.
         MissingDependencyError: rosbags is not installed.
     """
 
-    def __init__(self, path: Path, *, images: bool = False, people: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        images: bool = False,
+        people: bool = True,
+        dynamics: Dynamics | None = None,
+        hider: FaceHider | None = None,
+    ) -> None:
         self.path = path
         self._interfaces = Interfaces()
         self._is_folder = path.suffix.lower() != SUFFIX
-        told = TOPICS if people else {GROUP_TOPIC: GROUP}
-        self._topics = {**told, **({IMAGE_TOPIC: COMPRESSED} if images else {})}
+        self._dynamics = dynamics if people else None
+        self._hider = hider if images else None
+        recorded = TOPICS if people else {GROUP_TOPIC: GROUP}
+        self._topics = {**recorded, **({IMAGE_TOPIC: COMPRESSED} if images else {})}
         self._channels = {kind: number for number, kind in enumerate(self._topics.values())}
         self._chunk_begun_s: float | None = None
         self._writer = McapWriter(
@@ -80,41 +93,34 @@ class Recorder:
         metadata = {"offered_qos_profiles": _QOS, "topic_type_hash": self._interfaces.type_hash(kind)}
         return Channel(topic, kind, self._interfaces.definition(kind), metadata)
 
-    def add(self, affect: FrameAffect, image: ImageArray | None) -> None:
-        """Record a frame's faces, group and, where asked for, picture.
-
-        Args:
-            affect: what was found.
-            image: (H, W, 3) uint8, RGB; None: there was no frame, and only the group is recorded.
-        """
-        if image is not None:
-            self.add_image(image, affect.stamp_s)
-        self.add_results(affect, is_of_frame=image is not None)
-
-    def add_results(self, affect: FrameAffect, *, is_of_frame: bool) -> None:
-        """Record what was found, without the picture, which may come later; of no frame only the group."""
-        stamp_s, time_ns = affect.stamp_s, nanoseconds_of(affect.stamp_s)
-        if is_of_frame and FACES in self._channels:
-            self._writer.write(self._channels[FACES], time_ns, self._interfaces.faces(affect, FRAME_ID))
-        if affect.group is not None:
-            group = self._interfaces.group(affect.group, stamp_s, FRAME_ID)
-            self._writer.write(self._channels[GROUP], time_ns, group)
-        self._flush_in_time(stamp_s, waiting=not is_of_frame)
-
-    def add_image(self, image: ImageArray, stamp_s: float) -> None:
-        """Record a frame's picture, (H, W, 3) uint8, RGB, where pictures are asked for."""
+    def add(self, frame: Frame, affect: FrameAffect) -> None:
         if COMPRESSED in self._channels:
-            picture = self._interfaces.jpeg(image, JPEG_QUALITY, stamp_s, FRAME_ID)
-            self._writer.write(self._channels[COMPRESSED], nanoseconds_of(stamp_s), picture)
+            for each, _ in [(frame, affect)] if self._hider is None else self._hider.add(frame, affect):
+                self._write_image(each)
+        if FACES in self._channels:
+            self._write(FACES, affect.stamp_s, self._interfaces.faces(affect, FRAME_ID))
+        self._add_group(affect, waiting=False)
+        dynamics = None if self._dynamics is None else self._dynamics(affect)
+        if dynamics is not None:
+            stamp_s = dynamics.stamp_s
+            self._write(DYNAMICS, stamp_s, self._interfaces.dynamics(dynamics, stamp_s, FRAME_ID))
 
-    def add_dynamics(self, dynamics: GroupDynamics) -> None:
-        """Record who smiles with whom."""
-        stamp_s = dynamics.stamp_s
-        self._writer.write(
-            self._channels[DYNAMICS],
-            nanoseconds_of(stamp_s),
-            self._interfaces.dynamics(dynamics, stamp_s, FRAME_ID),
-        )
+    def stale(self, affect: FrameAffect | None, reason: str) -> None:
+        """Record the group alone."""
+        if affect is not None:
+            self._add_group(affect, waiting=True)
+
+    def _add_group(self, affect: FrameAffect, *, waiting: bool) -> None:
+        if affect.group is not None:
+            self._write(GROUP, affect.stamp_s, self._interfaces.group(affect.group, affect.stamp_s, FRAME_ID))
+        self._flush_in_time(affect.stamp_s, waiting=waiting)
+
+    def _write_image(self, frame: Frame) -> None:
+        stamp_s = frame.stamp_s
+        self._write(COMPRESSED, stamp_s, self._interfaces.jpeg(frame.image, JPEG_QUALITY, stamp_s, FRAME_ID))
+
+    def _write(self, kind: str, stamp_s: float, message: bytes) -> None:
+        self._writer.write(self._channels[kind], nanoseconds_of(stamp_s), message)
 
     def _flush_in_time(self, stamp_s: float, *, waiting: bool) -> None:
         if self._chunk_begun_s is None:
@@ -126,7 +132,8 @@ class Recorder:
             self._writer.flush()
 
     def close(self) -> None:
-        """Complete the recording."""
+        for each, _ in () if self._hider is None else self._hider.finish():
+            self._write_image(each)
         self._writer.flush()
         information = self._information()
         self._writer.close("rosbag2", {"serialized_metadata": _yaml(information)})
@@ -135,10 +142,10 @@ class Recorder:
             try:
                 (self.path / "metadata.yaml").write_text(text, encoding="utf-8")
             except OSError as error:
-                raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error
+                raise output_error(self.path, error) from error
 
     def _information(self) -> dict[str, Any]:
-        """What rosbag2 calls a bag's metadata."""
+        """The metadata of a rosbag2 bag."""
         writer = self._writer
         counts = dict(zip(self._topics, writer.counts))
         total = sum(counts.values())
@@ -172,18 +179,20 @@ class Recorder:
             "type_description_hash": self._interfaces.type_hash(kind),
         }
 
-    def __enter__(self) -> Recorder:
-        return self
+    def abort(self) -> None:
+        """Leave the recording without an index."""
+        self._writer.abort()
 
-    def __exit__(self, kind: type[BaseException] | None, *unused: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
+        # A run that is interrupted leaves a complete recording, too.
         if kind is None or not issubclass(kind, OutputError):
             self.close()
         else:
-            self._writer.abort()
+            self.abort()
 
 
 def _yaml(value: Any) -> str:
-    # The same numbers stand twice; an alias for them is not understood everywhere.
+    # PyYAML writes equal objects as aliases, which rosbag2 does not read everywhere.
     class Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML has no types
         def ignore_aliases(self, data: Any) -> bool:
             return True

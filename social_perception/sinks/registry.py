@@ -1,0 +1,146 @@
+"""The sinks by name: a new file format is a module with its sink and a line in ``SINKS``.
+
+``annotate`` writes the file of each format into a video's folder, and has an option for each that has a
+description; ``live --output`` chooses among the formats that grow line by line, by the file's suffix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from social_perception.core.timelines import Timelines
+from social_perception.core.types import Frame, FrameAffect, ImageArray
+from social_perception.sinks.json_lines import JsonLinesSink
+from social_perception.sinks.sink import Draw, Dynamics, FaceHider, Sink
+from social_perception.sinks.tables import FaceTable, GroupTable
+
+FACES, GROUP = "faces.csv", "group.csv"
+
+
+def _undrawn(frame: Frame, affect: FrameAffect) -> ImageArray:
+    return frame.image
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a sink may need to know of the run whose results it receives.
+
+    Attributes:
+        people: whether single people are reported; false: the group alone.
+        images: whether recordings contain the frames, too.
+        rate_hz: approximate number of frames per second; None: unknown.
+        draw: draws a frame's results.
+        make_hider: makes what hides the faces in images; None: they are not hidden.
+        dynamics: returns the group's dynamics where they are due; None: they are not recorded.
+        video: the video or bag that is annotated.
+        media: the video that ELAN plays instead of it; None: the video itself.
+        shortest_s: shorter annotations of the ELAN file are merged into their neighbours.
+        settings: by which the results were made, for formats that keep them.
+        timelines: the tables of the video, for sinks that are made from them.
+    """
+
+    people: bool = True
+    images: bool = False
+    rate_hz: float | None = None
+    draw: Draw = _undrawn
+    make_hider: Callable[[], FaceHider] | None = None
+    dynamics: Dynamics | None = None
+    video: Path = Path()
+    media: Path | None = None
+    shortest_s: float = 0.0
+    settings: Mapping[str, str] = field(default_factory=dict)
+    timelines: Timelines | None = None
+
+    def hider(self) -> FaceHider | None:
+        """A new one; None: faces are not hidden."""
+        return None if self.make_hider is None else self.make_hider()
+
+
+@dataclass(frozen=True, slots=True)
+class SinkFormat:
+    """A file format, and when it is written.
+
+    Attributes:
+        file: name in a video's folder of results; ``{stem}`` stands for the video's.
+        make: makes the sink from the file's path.
+        description: for the help of its option; empty: it has none.
+        enabled: whether ``annotate`` writes it unless the option says otherwise.
+        of_people: whether it reports single people; not written where they are not reported.
+        has_images: whether people can be seen in it.
+        is_table: whether it grows line by line; accepted by ``live --output``.
+        keeps_stamps: whether stamps stay times of day where a video's other results begin at 0.
+        keeps_backup: whether people correct it by hand: an earlier one that differs is kept as ``FILE.bak``.
+        is_optional: whether it is dropped, with a warning, where its library is not installed.
+    """
+
+    file: str
+    make: Callable[[Path, Run], Sink]
+    description: str = ""
+    enabled: bool = True
+    of_people: bool = False
+    has_images: bool = False
+    is_table: bool = False
+    keeps_stamps: bool = False
+    keeps_backup: bool = False
+    is_optional: bool = False
+
+
+def _mcap(path: Path, run: Run) -> Sink:
+    from social_perception.sinks.mcap import McapSink
+
+    hider = run.hider() if run.images else None
+    return McapSink(path, images=run.images, people=run.people, dynamics=run.dynamics, hider=hider)
+
+
+def _video(path: Path, run: Run) -> Sink:
+    from social_perception.sinks.video import VideoSink
+
+    return VideoSink(path, run.rate_hz, run.draw, run.hider())
+
+
+def _elan(path: Path, run: Run) -> Sink:
+    from social_perception.sinks.elan import ElanSink
+
+    timelines = run.timelines or Timelines(path.with_name(FACES), path.with_name(GROUP))
+    return ElanSink(path, timelines, run.video, run.shortest_s, run.media)
+
+
+def _parquet(path: Path, run: Run) -> Sink:
+    from social_perception.sinks.parquet import ParquetSink
+
+    return ParquetSink(path, path.with_suffix(".csv"), run.settings)
+
+
+SINKS: dict[str, SinkFormat] = {
+    "faces": SinkFormat(
+        FACES, lambda path, run: FaceTable(path, in_place=True), of_people=True, is_table=True
+    ),
+    "group": SinkFormat(GROUP, lambda path, run: GroupTable(path, in_place=True), is_table=True),
+    "mcap": SinkFormat(
+        "results.mcap", _mcap, "results as ROS 2 messages in results.mcap, for Foxglove and ros2 bag "
+        "(needs rosbags)", enabled=False, keeps_stamps=True,
+    ),
+    "json": SinkFormat(
+        "results.jsonl", lambda path, run: JsonLinesSink(path, in_place=True),
+        "results as JSON lines in results.jsonl, an object per frame", enabled=False, is_table=True,
+    ),
+    "video": SinkFormat("annotated.mp4", _video, "make no annotated video", of_people=True, has_images=True),
+    "elan": SinkFormat("{stem}.eaf", _elan, of_people=True, keeps_backup=True),
+    "faces_parquet": SinkFormat("faces.parquet", _parquet, of_people=True, is_optional=True),
+    "group_parquet": SinkFormat("group.parquet", _parquet, is_optional=True),
+}  # fmt: skip
+"""In the order in which they are opened; they are closed in the reverse order."""
+
+
+def formats(*, people: bool) -> dict[str, SinkFormat]:
+    """The formats by name; those of single people only where they are reported."""
+    return {name: each for name, each in SINKS.items() if people or not each.of_people}
+
+
+def table_format(path: Path, *, people: bool) -> SinkFormat:
+    """The format of a file that grows line by line, by its suffix; a CSV table for any other suffix."""
+    tables = [each for each in formats(people=people).values() if each.is_table]
+    fitting = [each for each in tables if Path(each.file).suffix == path.suffix.lower()]
+    return (fitting or tables)[0]
