@@ -78,7 +78,7 @@ def test_frames_that_fail_are_dropped_and_counted(
     video = write_video(tmp_path / "meeting.mp4", frames=5)
     assert main(["annotate", str(video), "--output", str(tmp_path / "out"), "--no-video", "--no-plot"]) == 0
     assert [row["frame"] for row in rows(tmp_path / "out" / "meeting" / "group.csv")] == ["0", "2", "4"]
-    assert "2 frames failed and were left out: the detector is tired" in capsys.readouterr().err
+    assert "2 frames failed and were dropped: the detector is tired" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_keeps_what_it_wrote(

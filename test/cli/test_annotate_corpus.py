@@ -4,10 +4,12 @@ import csv
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+from social_perception.cli import annotation
 from social_perception.cli.corpus import plan
 from social_perception.cli.main import main
 from social_perception.core.errors import ConfigurationError, OutputError, SourceError
@@ -202,7 +204,7 @@ def test_an_interrupted_video_begins_anew(corpus, pipelines, capsys, rows):
     part.mkdir(parents=True)
     (part / "faces.csv").write_text("half a ")
     assert annotate(corpus) == 1
-    assert "one.mp4 was interrupted earlier and begins anew" in capsys.readouterr().err
+    assert "one.mp4 was interrupted earlier and is annotated again from its start" in capsys.readouterr().err
     assert not part.exists()
     assert len(rows(corpus.parent / "out" / "one" / "faces.csv")) == 5
 
@@ -223,12 +225,8 @@ def test_an_interrupted_run_says_what_is_open(corpus, monkeypatch, capsys, fake_
 
 
 def test_without_pyarrow_the_rest_is_written(corpus, pipelines, monkeypatch, capsys):
-    from social_perception.core.errors import MissingDependencyError
-
-    def missing(*_):
-        raise MissingDependencyError("Parquet files need pyarrow: pip install pyarrow")
-
-    monkeypatch.setattr("social_perception.sinks.parquet.write_parquet", missing)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    annotation._warn_once.cache_clear()
     annotate(corpus)
     assert {path.name for path in (corpus.parent / "out" / "one").iterdir()} == {
         "annotation.json", "faces.csv", "group.csv", "one.eaf", "report.html",

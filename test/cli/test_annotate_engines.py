@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from social_perception.cli.result_folder import Job
 from social_perception.cli.engines import free_memory, run_in_processes, run_serially, workers_that_pay
+from social_perception.cli.result_folder import Job
 from social_perception.core.errors import SocialPerceptionError
 
 

@@ -8,6 +8,7 @@ from social_perception.cli import live
 from social_perception.cli.main import main
 from social_perception.core.errors import SourceTimeout
 from social_perception.core.types import Frame
+from social_perception.sinks.sink import Sink
 
 
 def test_live_shows_and_writes_what_is_found(tmp_path, pipelines, capsys, rows, gray_images):
@@ -26,17 +27,18 @@ def test_live_ends_after_its_duration(pipelines):
     assert main(["live", "--source", "sample?people=1", "--no-ros", "--duration", "0.3"]) == 0
 
 
-class Recorder:
-    """A publisher that keeps what it is given."""
-
-    topics = ("face_affect",)
+class Keeper(Sink):
+    """A publisher that keeps what it receives."""
 
     def __init__(self):
         self.published = []
         self.closed = False
 
-    def publish(self, affect, frame):
-        self.published.append((affect.index, frame is not None))
+    def add(self, frame, affect):
+        self.published.append(affect.index)
+
+    def stale(self, affect, reason):
+        self.published.append(reason)
 
     def close(self):
         self.closed = True
@@ -67,12 +69,12 @@ class Stuttering:
 
 
 def test_live_publishes_also_when_the_source_is_silent(monkeypatch, pipelines, capsys):
-    recorder = Recorder()
-    monkeypatch.setattr(live, "_ros_publisher", lambda **_: recorder)
+    keeper = Keeper()
+    monkeypatch.setattr(live, "open_publisher", lambda *_, **__: keeper)
     monkeypatch.setattr("social_perception.sources.factory.open_source", lambda *_, **__: Stuttering())
     assert main(["live", "--source", "x"]) == 0
-    assert recorder.published == [(0, True), (0, False), (1, True)]
-    assert recorder.closed
+    assert keeper.published == [0, "no picture", 1]
+    assert keeper.closed
     assert "no picture; waiting" in capsys.readouterr().err
 
 

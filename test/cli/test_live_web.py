@@ -179,7 +179,7 @@ def test_browsers_do_not_learn_where_a_recording_lies(
 def test_only_a_picture_that_is_shown_is_announced(play, dashboards, pipelines, capsys, flags):
     play(frame(0))
     assert main(["live", "--source", "x", "--no-ros", "--web", "0", *flags]) == 0
-    lines = [line for line in capsys.readouterr().err.splitlines() if "picture" in line]
+    lines = [line for line in capsys.readouterr().err.splitlines() if "image" in line]
     assert len(lines) == len(flags)
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from social_perception.cli import live
 from social_perception.cli.main import main
 from social_perception.core.types import Box
+from social_perception.sinks.sink import Sink
 
 NAMES = ("anna", "berta")
 GROUP = group(2, mean_intensity=0.4, synchrony=0.2, face_ids=NAMES)
@@ -104,11 +105,11 @@ def test_live_records_the_group_only(couple, folder, tmp_path) -> None:
 def test_live_hands_the_group_alone_to_ros_and_the_page(couple, folder, monkeypatch) -> None:
     published, shown, asked = [], [], []
 
-    class Keeper:
+    class Keeper(Sink):
         topics, url, public_url = ("group_affect",), "http://here", "http://here"
         wants_image = has_new_token = True
 
-        def publish(self, affect, frame):
+        def add(self, frame, affect):
             published.append(affect)
 
         def show(self, affect, image=None):
@@ -123,7 +124,7 @@ def test_live_hands_the_group_alone_to_ros_and_the_page(couple, folder, monkeypa
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(live, "_ros_publisher", lambda **given: asked.append(given) or Keeper())
+    monkeypatch.setattr(live, "open_publisher", lambda _, **given: asked.append(given) or Keeper())
     monkeypatch.setattr(
         "social_perception.views.web.server.Dashboard",
         lambda config, name, **given: asked.append(given) or Keeper(),

@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+from factories import frame
 
 from social_perception.core import signals
 from social_perception.core.config import PipelineConfig
@@ -22,8 +23,8 @@ from social_perception.perception import estimators
 from social_perception.perception.pipeline import Pipeline, make_aggregation, make_estimation
 from social_perception.ros.convert import faces_of, group_of
 from social_perception.sinks import interfaces
+from social_perception.sinks.mcap import McapSink
 from social_perception.sinks.parquet import write_parquet
-from social_perception.sinks.recorder import Recorder
 from social_perception.sinks.tables import FaceTable, GroupTable
 from social_perception.views.report.page import write_report
 from social_perception.views.terminal import live_line
@@ -73,8 +74,8 @@ def tables(affects, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tables")
     with FaceTable(folder / "faces.csv") as faces, GroupTable(folder / "group.csv") as group:
         for affect in affects:
-            faces.add(affect)
-            group.add(affect)
+            faces.add(frame(), affect)
+            group.add(frame(), affect)
     return folder
 
 
@@ -140,9 +141,9 @@ def test_the_recorded_topics_carry_it(affects, dummy, tmp_path, monkeypatch) -> 
         with (folder / f"{name}.msg").open("a", encoding="utf-8") as file:
             file.write(lines)
     monkeypatch.setattr(interfaces, "interface_folder", lambda: folder)
-    with Recorder(tmp_path / "results.mcap") as recorder:
+    with McapSink(tmp_path / "results.mcap") as sink:
         for affect in affects:
-            recorder.add(affect, np.zeros((90, 120, 3), np.uint8))
+            sink.add(frame(), affect)
     with highlevel.AnyReader([tmp_path / "results.mcap"]) as reader:
         sent = [(c.topic, reader.deserialize(data, c.msgtype)) for c, _, data in reader.messages()]
     faces = [faces_of(message) for topic, message in sent if topic == "/face_affect"]

@@ -23,12 +23,12 @@ from social_perception.core.types import (
 )
 from social_perception.ros.convert import nanoseconds_of
 from social_perception.sinks.interfaces import interface_folder
-from social_perception.sinks.recorder import Recorder
+from social_perception.sinks.mcap import McapSink
 
 highlevel = pytest.importorskip("rosbags.highlevel")
 
 PICTURE = np.full((48, 64, 3), (200, 100, 50), np.uint8)
-NAN = math.nan
+FRAME = factories.frame(image=PICTURE)
 
 
 def affect(index, stamp_s=None):
@@ -59,9 +59,9 @@ def place(request, tmp_path):
 
 
 def test_faces_and_group_of_each_frame_are_recorded(place):
-    with Recorder(place) as recorder:
+    with McapSink(place) as sink:
         for index in range(30):
-            recorder.add(affect(index), PICTURE)
+            sink.add(FRAME, affect(index))
     found = read(place)
     assert [topic for topic, *_ in found] == ["/face_affect", "/group_affect"] * 30
     assert [time_ns for _, time_ns, _ in found[::2]] == [nanoseconds_of(100.25 + n / 10) for n in range(30)]
@@ -88,8 +88,8 @@ def test_images_are_recorded_only_when_requested(tmp_path):
     for images, topics in ((False, {"/face_affect", "/group_affect"}),
                            (True, {"/face_affect", "/group_affect", "/image/compressed"})):  # fmt: skip
         path = tmp_path / f"{images}.mcap"
-        with Recorder(path, images=images) as recorder:
-            recorder.add(affect(0), PICTURE)
+        with McapSink(path, images=images) as sink:
+            sink.add(FRAME, affect(0))
         found = {topic: message for topic, _, message in read(path)}
         assert set(found) == topics
         # Not even the shape of a picture.
@@ -103,24 +103,27 @@ def test_images_are_recorded_only_when_requested(tmp_path):
 
 def test_silence_records_the_group_alone(tmp_path):
     path = tmp_path / "results.mcap"
-    with Recorder(path) as recorder:
-        recorder.add(affect(0), None)
+    with McapSink(path) as sink:
+        sink.stale(None, "no frame yet")
+        sink.stale(affect(0), "no image")
     assert [topic for topic, *_ in read(path)] == ["/group_affect"]
 
 
 def test_dynamics_are_recorded(tmp_path):
     path = tmp_path / "results.mcap"
     pair = PairDynamics("anna", "ben", 0.75, -0.5, 0.25)
-    with Recorder(path) as recorder:
-        recorder.add_dynamics(GroupDynamics(3.5, ("anna", "ben"), (pair,), 0.25, 30.0, False))
-    ((topic, time_ns, message),) = read(path)
+    due = iter([None, GroupDynamics(3.5, ("anna", "ben"), (pair,), 0.25, 30.0, False)])
+    with McapSink(path, dynamics=lambda _: next(due)) as sink:
+        for index in range(2):
+            sink.add(FRAME, affect(index))
+    ((topic, time_ns, message),) = [each for each in read(path) if each[0] == "/group_dynamics"]
     assert (topic, time_ns, message.pairs[0].lag) == ("/group_dynamics", 3_500_000_000, -0.5)
 
 
 def test_a_folder_is_what_rosbag2_makes(tmp_path):
-    with Recorder(tmp_path / "results") as recorder:
+    with McapSink(tmp_path / "results") as sink:
         for index in range(5):
-            recorder.add(affect(index), PICTURE)
+            sink.add(FRAME, affect(index))
     assert sorted(os.listdir(tmp_path / "results")) == ["metadata.yaml", "results.mcap"]
     metadata = yaml.safe_load((tmp_path / "results" / "metadata.yaml").read_text())[
         "rosbag2_bagfile_information"
@@ -132,7 +135,7 @@ def test_a_folder_is_what_rosbag2_makes(tmp_path):
     qos = yaml.safe_load(metadata["topics_with_message_count"][0]["topic_metadata"]["offered_qos_profiles"])
     assert (qos[0]["reliability"], qos[0]["durability"], qos[0]["depth"]) == (1, 2, 10)
     with pytest.raises(OutputError, match="results cannot be made: File exists"):
-        Recorder(tmp_path / "results")
+        McapSink(tmp_path / "results")
 
 
 STAMPS_S = [0.0, 1 / 3, 2_147_483_000.1, *np.random.default_rng(1).uniform(1.0e9, 2.1e9, 200)]
@@ -149,12 +152,12 @@ def test_a_stamp_survives_its_way_through_a_header(stamp_s):
 KILLED = """
     import os, signal, sys
     sys.path[:0] = {folders!r}
-    from test_recorder import PICTURE, affect
+    from test_mcap_sink import FRAME, affect
     from pathlib import Path
-    from social_perception.sinks.recorder import Recorder
-    recorder = Recorder(Path({path!r}))
+    from social_perception.sinks.mcap import McapSink
+    sink = McapSink(Path({path!r}))
     for index in range(105):
-        recorder.add(affect(index), PICTURE)
+        sink.add(FRAME, affect(index))
     os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -355,8 +355,8 @@ def write_tables(folder, rows):
                 face_ids=tuple(each.track.id for each in seen),
             )  # fmt: skip
             whole = factories.affect(*seen, stamp_s=index / 10, index=index, size=(320, 240), group=affect)
-            faces.add(whole)
-            groups.add(whole)
+            faces.add(factories.frame(), whole)
+            groups.add(factories.frame(), whole)
     return read_timelines(folder / "faces.csv"), read_group(folder / "group.csv")
 
 

@@ -4,7 +4,7 @@ import math
 import av
 import numpy as np
 import pytest
-from factories import affect, face, group, smile
+from factories import affect, face, frame, group, smile
 from pympi.Elan import Eaf
 
 from social_perception.core.errors import OutputError
@@ -54,7 +54,7 @@ def test_a_face_table_has_a_row_per_visible_face(tmp_path):
     path = tmp_path / "faces.csv"
     with FaceTable(path) as table:
         seen = (face("a", 0.7), face("b", 0.9, valid=False), face("c", 0.9, visible=False))
-        table.add(affect(*seen, stamp_s=0.3, index=3))
+        table.add(frame(), affect(*seen, stamp_s=0.3, index=3))
     first, second = rows(path)
     assert list(first.values()) == [
         "0.300000", "3", "a", "100.0", "200.0", "80.0", "90.0", "0.7", "2", "0.1", "0.2", "0.3", "0.4",
@@ -66,8 +66,8 @@ def test_a_face_table_has_a_row_per_visible_face(tmp_path):
 def test_a_group_table_has_a_row_per_frame_and_empty_cells_for_the_unknown(tmp_path):
     path = tmp_path / "group.csv"
     with GroupTable(path) as table:
-        table.add(affect(face("a", 0.7), group=group()))
-        table.add(affect(stamp_s=0.1, index=1, group=group(0)))
+        table.add(frame(), affect(face("a", 0.7), group=group()))
+        table.add(frame(), affect(stamp_s=0.1, index=1, group=group(0)))
     first, second = rows(path)
     assert list(first.values()) == [
         "0.000000", "0", "2", "2", "0.5", "0.45", "0.1", "0.5", "2", "0.01", "", "2.5", "a;b", "0", "",
@@ -112,7 +112,7 @@ def write_until_interrupted(path):
 
 def test_a_table_can_be_read_while_it_grows(tmp_path):
     with FaceTable(tmp_path / "faces.csv", in_place=True) as table:
-        table.add(affect(face("a", 0.5)))
+        table.add(frame(), affect(face("a", 0.5)))
         assert len(rows(tmp_path / "faces.csv")) == 1
 
 
@@ -168,8 +168,8 @@ def test_an_elan_file_read_back_equals_the_table(tmp_path):
         for index in range(22):
             people = (face(name, levels[name][index]) for name in levels)
             seen = affect(*people, stamp_s=index / 10, index=index, group=group())
-            faces.add(seen)
-            groups.add(seen)
+            faces.add(frame(), seen)
+            groups.add(frame(), seen)
     clock = read_group(tmp_path / "group.csv")
     video = tmp_path / "clips" / "meeting one.mp4"
     write_elan(tmp_path / "meeting.eaf", read_timelines(tmp_path / "faces.csv"), clock, video)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from fuzzing.target import PROPERTY, Target, may_refuse, of_property, promise
 from social_perception.cli import main as entry
-from social_perception.cli.result_folder import Job
 from social_perception.cli.corpus import outcome_of_earlier
 from social_perception.cli.manifest import MANIFEST, Manifest, Origin, read_manifest, write_manifest
 from social_perception.cli.options import pipeline_settings
+from social_perception.cli.result_folder import Job
 from social_perception.core import config
 from social_perception.research.training.reference_settings import ReferenceSettings, reference_settings
 from social_perception.research.training.settings import TrainSettings, read_yaml, train_settings
