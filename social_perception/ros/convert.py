@@ -242,6 +242,27 @@ def crops_of(message: Any) -> ImageArray:
     raise ImageError(f"crops of {faces} faces must be {needed} bytes, got {len(message.crops)}")
 
 
+def tracked_faces_of(message: Any) -> TrackedFaces:
+    """A TrackedFaceArray that carries its crops.
+
+    Raises:
+        MessageError: a value is outside its range.
+        ImageError: the crops are missing or not as many as the faces.
+    """
+    size = message.image_width, message.image_height
+    return TrackedFaces(seconds(message.header.stamp), 0, *size, tracks_of(message), crops_of(message))
+
+
+def frame_affect_of(message: Any) -> FrameAffect:
+    """A FaceAffectArray; the group is not known yet.
+
+    Raises:
+        MessageError: a value is outside its range.
+    """
+    size = message.image_width, message.image_height
+    return FrameAffect(seconds(message.header.stamp), 0, *size, faces_of(message))
+
+
 def faces_of(message: Any) -> tuple[FaceAffect, ...]:
     """The faces of a FaceAffectArray with their signals.
 

@@ -12,58 +12,31 @@ from sensor_msgs.msg import Image
 
 from social_perception.core.config import DetectionConfig, GroupConfig, SmileConfig
 from social_perception.core.errors import ConfigurationError
-from social_perception.core.types import Box, Smile, SmileLevel, Track
+from social_perception.core.types import Box, Track
 from social_perception.perception.group.aggregator import GroupAggregator
-from social_perception.perception.pipeline import FaceEstimation, GroupAggregation, Pipeline
-from social_perception.perception.smile.scorer import SmileEstimator
+from social_perception.perception.pipeline import GroupAggregation, Pipeline
 from social_perception.ros.nodes.anonymous_group import AnonymousGroupNode
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode
 from social_perception.ros.nodes.group_affect import GroupAffectNode
 from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
-from social_perception.ros.support.crop_exchange import CropExchange
+from social_perception.ros.support.intra_process import IntraProcess
 from social_perception.ros.support.messages import FaceAffectArray, TrackedFaceArray
 from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
-from test.ros.messages import tracked
+from test.ros.fakes import FakeScorer, FakeTracking, estimation
 
 SURELY = {"reliability": "reliable", "use_depth": False, "publish_rate_hz": 50.0}
 VALUES = ("intensity", "mean_intensity", "dispersion", "smiling_fraction", "trend", "synchrony")
 
 
-class FakeTracking:
-    """So many people, whatever the image shows."""
-
-    def __init__(self, people: int) -> None:
-        self.people, self.configs, self.resets = people, [], 0
-
-    def process(self, frame):
-        tracks = (Track(f"p{i}", Box(10.0 * i, 5.0, 9.0, 12.0), 0.5) for i in range(self.people))
-        return tracked(frame, tuple(tracks))
-
-    def configure(self, config) -> None:
-        self.configs.append(config)
-
-    def reset(self) -> None:
-        self.resets += 1
-
-
-class FakeScorer:
-    """The n-th person smiles with n / 10."""
-
-    config = SmileConfig()
-
-    def score(self, tracks, crops, stamp_s):
-        assert len(tracks) == len(crops)
-        return tuple(Smile(i / 10, SmileLevel.LOW, (0.1, 0.7, 0.1, 0.1), 9, True) for i in range(len(tracks)))
-
-    def reset(self) -> None:
-        pass
+def people(count: int) -> tuple[Track, ...]:
+    return tuple(Track(f"p{i}", Box(10.0 * i, 5.0, 9.0, 12.0), 0.5) for i in range(count))
 
 
 class FakePipeline(Pipeline):
-    def __init__(self, people: int) -> None:
+    def __init__(self, count: int) -> None:
         super().__init__(
-            FakeTracking(people),
-            FaceEstimation({"smile": SmileEstimator(FakeScorer())}),
+            FakeTracking(people(count)),
+            estimation(FakeScorer()),
             GroupAggregation(GroupAggregator(GroupConfig()), {}),
         )
         self.closed = False
@@ -72,8 +45,8 @@ class FakePipeline(Pipeline):
         self.closed = True
 
 
-def start(ros, people=3, parameters=None):
-    pipeline = FakePipeline(people)
+def start(ros, count=3, parameters=None):
+    pipeline = FakePipeline(count)
     node = ros.start(AnonymousGroupNode, {**SURELY, **(parameters or {})}, make=lambda config: pipeline)
     return node, pipeline, ros.collect(GroupAffectMessage, "group_affect")
 
@@ -83,15 +56,13 @@ def group_of(ros, found, sec):
 
 
 @pytest.mark.parametrize(
-    ("people", "least", "reported"), [(0, 1, False), (1, 1, True), (1, 2, False), (2, 2, True), (3, 4, False)]
+    ("count", "least", "reported"), [(0, 1, False), (1, 1, True), (1, 2, False), (2, 2, True), (3, 4, False)]
 )
-def test_values_of_fewer_than_min_group_size_are_withheld(
-    people, least, reported, ros, image_message
-) -> None:
-    _, _, found = start(ros, people, {"min_group_size": least})
+def test_values_of_fewer_than_min_group_size_are_withheld(count, least, reported, ros, image_message) -> None:
+    _, _, found = start(ros, count, {"min_group_size": least})
     ros.publisher(Image, "image").publish(image_message(sec=7))
     group = group_of(ros, found, 7)
-    assert (group.group_size, group.valid_faces, list(group.face_ids)) == (people, people, [])
+    assert (group.group_size, group.valid_faces, list(group.face_ids)) == (count, count, [])
     assert math.isfinite(group.mean_intensity) is reported
     assert (group.level != GroupAffectMessage.LEVEL_UNKNOWN) is reported
     assert reported or all(math.isnan(getattr(group, name)) for name in VALUES)
@@ -216,19 +187,19 @@ REAL = {
 
 
 @pytest.mark.slow
-def test_the_group_is_that_of_the_three_nodes_in_every_bit(ros, image_message) -> None:
-    """Real networks on real faces; the three nodes over their topics, without a crop on any."""
+def test_the_group_equals_that_of_three_nodes_in_one_process_in_every_bit(ros) -> None:
+    """Real networks on real faces; the three nodes' other topics are subscribed, too."""
     pytest.importorskip("skimage", reason="the sample's face comes with scikit-image")
     from builtin_interfaces.msg import Time
 
     from social_perception.ros.support.images import encode, image_header
     from social_perception.sources.sample import SampleSource
 
-    exchange, often = CropExchange(), {"publish_rate_hz": 50.0}
-    ros.start(GroupAffectNode, often)
+    shared, often = IntraProcess(), {"publish_rate_hz": 50.0}
+    ros.start(GroupAffectNode, often, intra_process=shared)
     normal = ros.collect(GroupAffectMessage, "group_affect")
-    ros.start(SmileIntensityNode, SMILES, exchange=exchange)
-    ros.start(FaceTrackerNode, REAL, exchange=exchange)
+    ros.start(SmileIntensityNode, SMILES, intra_process=shared)
+    ros.start(FaceTrackerNode, REAL, intra_process=shared)
     faces, tracked = (
         ros.collect(FaceAffectArray, "face_affect"),
         ros.collect(TrackedFaceArray, "tracked_faces"),

@@ -82,14 +82,14 @@ class Camera:
         self._info = ros.publisher(CameraInfo, "camera_info")
 
     def send_info(self, info=None):
-        before = self.node._depth._info
+        before = self.node._camera._depth._info
         self._info.publish(info or camera_info())
-        self._ros.until(lambda: self.node._depth._info is not before, "camera_info arrives")
+        self._ros.until(lambda: self.node._camera._depth._info is not before, "camera_info arrives")
 
     def send_depth(self, *messages):
         for message in messages:
             self._depth.publish(message)
-            self._ros.until(lambda m=message: m in self.node._depth._images, "depth arrives")
+            self._ros.until(lambda m=message: m in self.node._camera._depth._images, "depth arrives")
 
     def positions(self, stamp_s=100.0):
         """Send an image; where its faces are reported."""
@@ -148,7 +148,7 @@ def test_the_depth_nearest_in_time_is_used(camera) -> None:
 
 def test_only_a_few_depth_images_are_kept_and_they_alone_make_no_result(camera) -> None:
     camera.send_depth(*(depth_message(stamp_s=100.0 + i / 30) for i in range(15)))
-    assert len(camera.node._depth._images) == 10
+    assert len(camera.node._camera._depth._images) == 10
     assert camera.results == []
 
 
@@ -208,7 +208,7 @@ def test_time_that_goes_back_drops_the_depth(camera) -> None:
     camera.send_depth(depth_message(stamp_s=200.0))
     assert None not in camera.positions(200.0)
     camera.positions(100.0)
-    assert len(camera.node._depth._images) == 0
+    assert len(camera.node._camera._depth._images) == 0
 
 
 def test_depth_can_be_switched_off(ros) -> None:

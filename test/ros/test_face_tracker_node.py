@@ -3,7 +3,6 @@ from __future__ import annotations
 import array
 import io
 import re
-import threading
 
 import numpy as np
 import pytest
@@ -16,51 +15,14 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from social_perception.core.config import DetectionConfig, TrackingConfig
 from social_perception.core.errors import DetectionError
-from social_perception.core.types import Box, Face, Track
+from social_perception.core.types import Face
 from social_perception.perception.detection.schedule import InlineDetection
 from social_perception.perception.pipeline import FaceTracking
 from social_perception.perception.smile.crop import crop_faces
 from social_perception.perception.tracking.tracker import Tracker
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode
-from social_perception.ros.support.crop_exchange import CropExchange
 from social_perception.ros.support.messages import TrackedFaceArray
-from test.ros.messages import tracked
-
-BOXES = (Box(4, 6, 20, 24), Box(40, 10, 22, 28))
-
-
-class FakeTracking:
-    """Sees the same two faces in every frame; can be held up and made to fail."""
-
-    def __init__(self, tracks=None) -> None:
-        self.tracks = (
-            tuple(Track(f"p{i}", box, 0.5 + i / 4) for i, box in enumerate(BOXES))
-            if tracks is None
-            else tracks
-        )
-        self.frames = []
-        self.failures = []
-        self.may_go_on = threading.Event()
-        self.may_go_on.set()
-        self.is_closed = False
-        self.resets = 0
-        self.configs = []
-
-    def process(self, frame):
-        self.frames.append(frame)
-        assert self.may_go_on.wait(10.0)
-        if self.failures:
-            raise self.failures.pop()
-        return tracked(frame, self.tracks)
-
-    def configure(self, config) -> None:
-        self.configs.append(config)
-
-    def reset(self) -> None:
-        self.resets += 1
-
-    def close(self) -> None:
-        self.is_closed = True
+from test.ros.fakes import BOXES, FakeTracking
 
 
 @pytest.fixture
@@ -165,33 +127,17 @@ def test_crops_are_published_only_when_enabled(ros, tracking, image_message) -> 
 
     def announcements() -> list[str]:
         texts = [line.msg for line in reported if line.name.endswith(node.get_name())]
-        return [text for text in texts if "pictures" in text]
+        return [text for text in texts if "face images" in text]
 
     assert crops_of_next() == 0
     assert ros.set(node, "publish_crops", True).successful
     assert crops_of_next() == 2 * 96 * 96 * 3
-    line = f"face pictures are published on {ros.namespace}/tracked_faces because publish_crops is true"
+    line = f"face images are published on {ros.namespace}/tracked_faces because publish_crops is true"
     ros.until(announcements, "a line in the log")
     assert ros.set(node, "publish_crops", False).successful
     assert crops_of_next() == 0
     assert ros.set(node, "publish_crops", True).successful
     ros.until(lambda: announcements() == [line, line], "another line, and no more")
-
-
-def test_crops_are_handed_over_only_to_who_takes_them(ros, tracking, image_message, picture) -> None:
-    exchange = CropExchange()
-    start(ros, tracking, exchange=exchange)
-    found = ros.collect(TrackedFaceArray, "tracked_faces")
-    publisher = ros.publisher(Image, "image")
-    publisher.publish(image_message(sec=1))
-    ros.until(lambda: len(found) == 1)
-    assert exchange.waiting == 0
-    topic = f"{ros.namespace}/tracked_faces"
-    exchange.open(topic)
-    publisher.publish(image_message(sec=2))
-    ros.until(lambda: len(found) == 2)
-    assert [len(message.crops) for message in found] == [0, 0]
-    np.testing.assert_array_equal(exchange.take(topic, found[1]), crop_faces(picture, BOXES))
 
 
 def test_an_empty_picture_is_published_too(ros, image_message) -> None:

@@ -2,13 +2,11 @@ from __future__ import annotations
 
 import array
 import logging
-import threading
 
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from factories import smile
 from rcl_interfaces.msg import Log
 from std_msgs.msg import Header
 
@@ -16,31 +14,11 @@ from social_perception.core.config import SmileConfig
 from social_perception.core.errors import ConfigurationError
 from social_perception.core.types import Box, Frame, Track
 from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
-from social_perception.ros.support.crop_exchange import CropExchange
 from social_perception.ros.support.messages import FaceAffectArray, TrackedFaceArray
 from social_perception.ros.support.reporting import LibraryLog
 from social_perception.ros.support.tracker_inputs import CommonTime
+from test.ros.fakes import FakeScorer, estimation
 from test.ros.messages import tracked_faces_message
-
-
-class FakeScorer:
-    """The mean of a face's crop is its smile; remembers its calls."""
-
-    def __init__(self) -> None:
-        self.config = SmileConfig()
-        self.calls = []
-        self.resets = 0
-        self.may_go_on = threading.Event()
-        self.may_go_on.set()
-
-    def score(self, tracks, crops, stamp_s):
-        self.calls.append((tracks, crops.copy(), stamp_s))
-        assert self.may_go_on.wait(10.0)
-        means = crops.mean(axis=(1, 2, 3)) / 255 if len(crops) else []
-        return tuple(smile(float(mean), valid=track.visible) for track, mean in zip(tracks, means))
-
-    def reset(self) -> None:
-        self.resets += 1
 
 
 @pytest.fixture
@@ -61,7 +39,7 @@ def tracked_faces(count: int = 3, sec: int = 100, nanosec: int = 42, brightness:
 
 
 def start(ros, scorer, parameters=None):
-    return ros.start(SmileIntensityNode, parameters, make=lambda config: scorer)
+    return ros.start(SmileIntensityNode, parameters, make=lambda config: estimation(scorer))
 
 
 def test_all_faces_are_scored_in_one_call(ros, scorer) -> None:
@@ -109,22 +87,6 @@ def test_missing_crops_are_reported(crops, ros, scorer) -> None:
     ros.until(lambda: found)
 
 
-def test_crops_that_are_handed_over_need_not_be_in_the_message(ros, scorer) -> None:
-    exchange, topic = CropExchange(), f"{ros.namespace}/tracked_faces"
-    node = ros.start(SmileIntensityNode, make=lambda config: scorer, exchange=exchange)
-    found = ros.collect(FaceAffectArray, "face_affect")
-    publisher = ros.publisher(TrackedFaceArray, "tracked_faces")
-    bare = tracked_faces()
-    bare.crops = array.array("B")
-    crops = np.stack([np.full((96, 96, 3), 102 + 51 * i, np.uint8) for i in range(3)])
-    exchange.put(topic, bare, crops)
-    publisher.publish(bare)
-    ros.until(lambda: found, "smiles")
-    np.testing.assert_allclose([face.intensity for face in found[0].faces], [0.4, 0.6, 0.8], atol=1e-6)
-    assert node.trigger_deactivate().name == "SUCCESS"
-    assert (exchange.is_open(topic), exchange.waiting) == (False, 0), "no crop is left behind"
-
-
 def test_a_dynamic_change_reaches_the_scorer(ros, scorer) -> None:
     node = start(ros, scorer)
     found = ros.collect(FaceAffectArray, "face_affect")
@@ -143,11 +105,11 @@ def test_stamps_that_go_back_forget_the_states(ros, scorer) -> None:
     assert scorer.resets == 2
 
 
-def test_cleanup_releases_the_scorer(ros, scorer) -> None:
+def test_cleanup_releases_the_estimation(ros, scorer) -> None:
     node = start(ros, scorer)
     assert node.trigger_deactivate().name == "SUCCESS"
     assert node.trigger_cleanup().name == "SUCCESS"
-    assert node._scorer is None
+    assert node._step is None
 
 
 def test_the_latency_from_the_image_on_is_reported(ros, scorer, ages_its_results) -> None:
@@ -161,9 +123,11 @@ def test_the_latency_from_the_image_on_is_reported(ros, scorer, ages_its_results
 def test_the_precision_is_a_parameter(ros, scorer) -> None:
     asked = []
     node = ros.start(
-        SmileIntensityNode, {"precision": "int8"}, make=lambda config: asked.append(config) or scorer
+        SmileIntensityNode,
+        {"precision": "int8"},
+        make=lambda config: asked.append(config) or estimation(scorer),
     )
-    assert asked[0].precision == "int8"
+    assert asked[0].smile.precision == "int8"
     assert not ros.set(node, "precision", "float32").successful  # the network is loaded already
     with pytest.raises(ConfigurationError, match="precision must be one of auto, float32, bfloat16, int8"):
         ros.create(SmileIntensityNode, {"precision": "half"})
@@ -198,7 +162,7 @@ class Cameras:
 
     def waits(self, tracker, message):
         waiting = (self.node.worker._item or {}).get(tracker)
-        return waiting is not None and waiting.message.header == message.header
+        return waiting is not None and waiting.header == message.header
 
     def stamps(self, tracker):
         return [message.header.stamp.nanosec for message in self.results[tracker]]
@@ -311,7 +275,7 @@ def test_the_time_of_several_cameras(received, expected) -> None:
 def test_a_device_that_was_given_up_is_reported_on_diagnostics(ros, scorer) -> None:
     scorer.device, scorer.precision = "cuda", "float32"
     scorer.trouble = ""
-    node = ros.start(SmileIntensityNode, {"diagnostics_period_s": 0.1}, make=lambda config: scorer)
+    node = start(ros, scorer, {"diagnostics_period_s": 0.1})
     found = ros.statuses(node)
     ros.until(lambda: found and found[-1].hardware_id.startswith("cuda"), "a report")
     scorer.device, scorer.trouble = "cpu", "smile network: cuda failed (out of memory)"

@@ -21,6 +21,7 @@ over 60 s. One window is a hint; what lasts over several is a finding.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 
@@ -64,6 +65,12 @@ class DynamicsEstimator:
         ids = [face.track.id for face in valid]
         self._history.add(stamp_s, ids, intensities, math.nan, self.config.dynamics_window_s)
         self._present = tuple(sorted(face.track.id for face in faces))
+
+    def snapshot(self) -> DynamicsEstimator:
+        """A copy that later frames do not change, to be estimated in another thread."""
+        copied = copy.copy(self)
+        copied._history = copy.copy(self._history)
+        return copied
 
     def estimate(self) -> GroupDynamics:
         """The dynamics of the people in the newest frame, over the window; stale before the first frame.

@@ -1,21 +1,18 @@
 """Node group_affect without topics about people: camera images in, the group's affect alone out.
 
-It walks the whole way of one frame itself, so that no ids, boxes or crops exist outside the process. What
-it publishes is what the nodes face_tracker, smile_intensity and group_affect would, to the bit, less the
-ids and the values of fewer than ``min_group_size`` people.
+It runs the whole pipeline itself, so that no ids, boxes or crops exist outside the process. What it
+publishes equals what face_tracker, smile_intensity and group_affect in one process publish, to the bit,
+without the ids and without the values of fewer than ``min_group_size`` people.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
 
 from social_perception.core.config import (
     AnonymityConfig,
@@ -27,19 +24,14 @@ from social_perception.core.config import (
     joined,
 )
 from social_perception.core.errors import ConfigurationError
-from social_perception.core.types import Frame, FrameAffect, GroupAffect
+from social_perception.core.types import GroupAffect
 from social_perception.perception.group.anonymity import without_people
-from social_perception.ros.convert import in_image, seconds
-from social_perception.ros.support.camera_input import subscribe_images
+from social_perception.ros.support.camera_input import CameraInput
 from social_perception.ros.support.config import DepthConfig, ImageInputConfig
-from social_perception.ros.support.depth_input import DepthInput
-from social_perception.ros.support.images import decode
-from social_perception.ros.support.messages import MESSAGES
-from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
-from social_perception.ros.support.qos import RESULT_QOS
+from social_perception.ros.support.group_publisher import GroupPublisher
 from social_perception.ros.support.resources import DeviceInfo
 from social_perception.ros.support.runner import run
-from social_perception.ros.support.stage import Stage
+from social_perception.ros.support.step_node import StepNode, device_of_smiles
 
 if TYPE_CHECKING:
     from social_perception.perception.pipeline import Pipeline
@@ -56,8 +48,8 @@ def _make_pipeline(config: PipelineConfig) -> Pipeline:
     return make_pipeline(config, live=True)
 
 
-class AnonymousGroupNode(Stage):
-    """Publishes the group's affect at a fixed rate, and at once when its size changes; nothing else.
+class AnonymousGroupNode(StepNode["Pipeline"]):
+    """Publishes the group's affect at a fixed rate, and at once when its people change; nothing else.
 
     Args:
         make: builds the pipeline; tests give a fake.
@@ -73,113 +65,50 @@ class AnonymousGroupNode(Stage):
     def __init__(
         self, make: Callable[[PipelineConfig], Pipeline] = _make_pipeline, **node_options: Any
     ) -> None:
-        self._make = make
-        self._pipeline: Pipeline | None = None
-        self._depth: DepthInput | None = None
-        self._header: Header | None = None
-        self._lock = threading.Lock()
-        self._index = 0
-        self._told = False
+        self._camera = CameraInput(self)
         options = {**node_options, "parameter_overrides": _overrides(node_options)}
-        super().__init__("group_affect", (*_KINDS, AnonymityConfig), **options)
-        self.reconfigure()
+        super().__init__("group_affect", (*_KINDS, AnonymityConfig), make, **options)
 
     def load(self) -> None:
-        self._applied = self._config
-        self._pipeline = self._make(self._config)
-        self._header, self._told = None, False
-        self._publisher = self.create_lifecycle_publisher(GroupAffectMessage, "group_affect", RESULT_QOS)
+        super().load()
+        self._group = GroupPublisher(self, self.step.aggregation, self._shown)
         least = self.parameters[AnonymityConfig].min_group_size
         withheld = f"; of fewer than {least} people only their number (min_group_size)" if least > 1 else ""
         self.get_logger().info(f"anonymous: nothing but the group is published{withheld}")
 
     def open(self) -> None:
-        if self.parameters[DepthConfig].use_depth:
-            self._depth = DepthInput(self)
-        subscribe_images(self)
-        # By the node's clock: a simulation that stands still has no news.
-        self.every(1.0 / self.parameters[GroupConfig].publish_rate_hz, self._publish_current, steady=False)
+        super().open()
+        self._camera.open()
+        self._group.start()
 
     def close(self) -> None:
-        if self._depth is not None:
-            self._depth.close()
-            self._depth = None
-
-    def unload(self) -> None:
-        if self._pipeline is not None:
-            self._pipeline.close()
-            self._pipeline = None
-            self.destroy_lifecycle_publisher(self._publisher)
-
-    def reconfigure(self) -> None:
-        kinds = (DetectionConfig, TrackingConfig, SmileConfig, GroupConfig)
-        self._config = PipelineConfig(*(self.parameters[kind] for kind in kinds))
+        super().close()
+        self._camera.close()
 
     def restart(self) -> None:
-        with self._lock:
-            self._pipeline.reset()
-            self._header = None
-        if self._depth is not None:
-            self._depth.forget()
+        self.step.tracking.reset()
+        self.step.estimation.reset()
+        self._group.reset()
+        self._camera.forget()
 
     def device_info(self) -> DeviceInfo:
-        estimators = getattr(getattr(self._pipeline, "estimation", None), "estimators", {})
-        return DeviceInfo.of(getattr(estimators.get("smile"), "scorer", None))
-
-    # In the worker's thread.
+        return device_of_smiles(getattr(self._step, "estimation", None))
 
     def process(self, message: Image | CompressedImage) -> int:
-        if self._config is not self._applied:
-            self._apply()
-        affect = self._estimate(message)
-        with self._lock:
-            before = self._pipeline.aggregation.current(0.0).face_ids if self._header is not None else None
-            group = self._pipeline.aggregation.process(affect).group
-            self._header, self._told = message.header, False
-            if before is None or set(before) != set(group.face_ids):
-                self._publish(group)
-        return group.group_size
+        self.apply_parameters()
+        faces = self._camera.track(self.step.tracking, message)
+        return self._group.add(message.header, self.step.estimation.process(faces))
 
-    def _apply(self) -> None:
-        self._applied = self._config
-        self._pipeline.configure(self._applied)
-
-    def _estimate(self, message: Image | CompressedImage) -> FrameAffect:
-        frame = Frame(decode(message), seconds(message.header.stamp), self._index)
-        self._index += 1
-        faces = in_image(self._pipeline.tracking.process(frame))
-        if self._depth is not None:
-            located = self._depth.locate(faces.tracks, frame, message.header)
-            faces = dataclasses.replace(faces, tracks=located)
-        return self._pipeline.estimation.process(faces)
-
-    # In either thread.
-
-    def _publish_current(self) -> None:
-        silence_s = self.input.silence_s() if self.input is not None else 0.0
-        with self._lock:
-            self._publish(self._pipeline.aggregation.current(silence_s))
-
-    def _publish(self, group: GroupAffect) -> None:
-        header = self._header
-        if header is None:
-            header = Header(stamp=self.get_clock().now().to_msg())
-        told = without_people(group, self.parameters[AnonymityConfig].min_group_size)
-        self._publisher.publish(MESSAGES.group_affect(header, told))
-        # The same image again, because nothing newer came, is no news and has no latency.
-        if self._header is not None and not self._told:
-            self._told = True
-            self.note_published(header.stamp)
-        else:
-            self.health.published()
+    def _shown(self, group: GroupAffect) -> GroupAffect:
+        return without_people(group, self.parameters[AnonymityConfig].min_group_size)
 
 
-def _overrides(options: dict[str, Any]) -> list[Parameter]:
+def _overrides(options: dict[str, Any]) -> list[Parameter[Any]]:
     """The parameters given to this node, and those that a robot's file gives to the nodes it replaces."""
     own = _given("group_affect", options)
     own |= {each.name: each for each in options.get("parameter_overrides") or ()}
     names = joined(_KINDS).keys() - own.keys()
-    united: dict[str, Parameter] = {}
+    united: dict[str, Parameter[Any]] = {}
     for replaced in _REPLACED:
         given = _given(replaced, options)
         for name in names & given.keys():
@@ -192,7 +121,7 @@ def _overrides(options: dict[str, Any]) -> list[Parameter]:
     return [*united.values(), *own.values()]
 
 
-def _given(name: str, options: dict[str, Any]) -> dict[str, Parameter]:
+def _given(name: str, options: dict[str, Any]) -> dict[str, Parameter[Any]]:
     """What files and command line say for a node of this name.
 
     Only such a node can tell; it is gone at once.

@@ -1,8 +1,7 @@
-"""Node face_tracker: camera images in, followed faces out."""
+"""Node face_tracker: camera images in, tracked faces out."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,18 +9,13 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from social_perception.core.config import DetectionConfig, PipelineConfig, TrackingConfig
-from social_perception.core.types import Frame, TrackedFaces
-from social_perception.ros.convert import in_image, seconds
-from social_perception.ros.support.camera_input import subscribe_images
+from social_perception.core.types import TrackedFaces
+from social_perception.ros.support.camera_input import CameraInput
 from social_perception.ros.support.config import DepthConfig, ImageInputConfig, TrackedFacesConfig
-from social_perception.ros.support.crop_exchange import CropExchange
-from social_perception.ros.support.depth_input import DepthInput
-from social_perception.ros.support.images import decode
 from social_perception.ros.support.messages import MESSAGES, TrackedFaceArray
-from social_perception.ros.support.qos import RESULT_QOS
 from social_perception.ros.support.resources import DeviceInfo
 from social_perception.ros.support.runner import run
-from social_perception.ros.support.stage import Stage
+from social_perception.ros.support.step_node import StepNode
 
 if TYPE_CHECKING:
     from social_perception.perception.pipeline import FaceTracking
@@ -34,100 +28,68 @@ def _make_tracking(config: PipelineConfig) -> FaceTracking:
     return make_tracking(config, live=True)
 
 
-class FaceTrackerNode(Stage):
-    """Follows faces through the images of a camera.
+class FaceTrackerNode(StepNode["FaceTracking"]):
+    """Tracks faces through the images of a camera.
 
     Args:
-        make: builds the tracking; tests give a fake.
-        exchange: where a smile_intensity in the same process takes the crops; None: there is none.
-        node_options: passed on to rclpy.
+        make: builds the tracking step; tests give a fake.
+        node_options: passed on to :class:`StepNode` and rclpy.
     """
 
     task = "images to tracked faces"
 
     def __init__(
-        self,
-        make: Callable[[PipelineConfig], FaceTracking] = _make_tracking,
-        exchange: CropExchange | None = None,
-        **node_options: Any,
+        self, make: Callable[[PipelineConfig], FaceTracking] = _make_tracking, **node_options: Any
     ) -> None:
-        self._make = make
-        self._exchange = exchange if exchange is not None else CropExchange()
-        self._told_of_crops = False
-        self._tracking: FaceTracking | None = None
-        self._depth: DepthInput | None = None
-        self._index = 0
+        self._camera = CameraInput(self)
+        self._publishes_crops = False
         kinds = (DetectionConfig, TrackingConfig, ImageInputConfig, DepthConfig, TrackedFacesConfig)
-        super().__init__("face_tracker", kinds, **node_options)
-        self.reconfigure()
+        super().__init__("face_tracker", kinds, make, **node_options)
 
     def load(self) -> None:
-        self._applied = self._config
-        self._tracking = self._make(self._config)
-        self._publisher = self.create_lifecycle_publisher(TrackedFaceArray, "tracked_faces", RESULT_QOS)
-        self._topic = self.resolve_topic_name("tracked_faces")
-        self._tell_of_crops()
+        super().load()
+        self._output = self.make_result_publisher(TrackedFaceArray, "tracked_faces", self._message)
+        self._report_crops()
 
     def open(self) -> None:
-        if self.parameters[DepthConfig].use_depth:
-            self._depth = DepthInput(self)
-        subscribe_images(self)
+        super().open()
+        self._camera.open()
 
     def close(self) -> None:
-        if self._depth is not None:
-            self._depth.close()
-            self._depth = None
-
-    def unload(self) -> None:
-        if self._tracking is not None:
-            self._tracking.close()
-            self._tracking = None
-            self.destroy_lifecycle_publisher(self._publisher)
+        super().close()
+        self._camera.close()
 
     def reconfigure(self) -> None:
-        self._config = PipelineConfig(self.parameters[DetectionConfig], self.parameters[TrackingConfig])
-        if self._tracking is not None:
-            self._tell_of_crops()
-
-    def _tell_of_crops(self) -> None:
-        """Say in the log that faces can be seen on a topic, each time when that begins."""
-        published = self.parameters[TrackedFacesConfig].publish_crops
-        if published and not self._told_of_crops:
-            self.get_logger().warning(
-                f"face pictures are published on {self._topic} because publish_crops is true"
-            )
-        self._told_of_crops = published
+        super().reconfigure()
+        if self._step is not None:
+            self._report_crops()
 
     def restart(self) -> None:
-        self._tracking.reset()
-        if self._depth is not None:
-            self._depth.forget()
+        super().restart()
+        self._camera.forget()
 
     def device_info(self) -> DeviceInfo:
         # Detectors of dlib run on the CPU and have one arithmetic.
-        detector = getattr(getattr(self._tracking, "detection", None), "detector", None)
-        return DeviceInfo.of(detector)
+        return DeviceInfo.of(getattr(getattr(self._step, "detection", None), "detector", None))
 
     def process(self, message: Image | CompressedImage) -> int:
-        if self._config is not self._applied:
-            self._applied = self._config
-            self._tracking.configure(self._applied)
-        frame = Frame(decode(message), seconds(message.header.stamp), self._index)
-        self._index += 1
-        faces = in_image(self._tracking.process(frame))
-        if self._depth is not None:
-            located = self._depth.locate(faces.tracks, frame, message.header)
-            faces = dataclasses.replace(faces, tracks=located)
-        self._publish(message.header, faces)
-        self.note_published(message.header.stamp)
+        self.apply_parameters()
+        faces = self._camera.track(self.step, message)
+        self._output.publish(message.header, faces)
         return len(faces.tracks)
 
-    def _publish(self, header: Header, faces: TrackedFaces) -> None:
+    def _message(self, header: Header, faces: TrackedFaces) -> TrackedFaceArray:
+        crops = self.parameters[TrackedFacesConfig].publish_crops
+        return MESSAGES.tracked_faces(header, faces, crops=crops)
+
+    def _report_crops(self) -> None:
+        """Log that faces can be seen on a topic, each time when that begins."""
         published = self.parameters[TrackedFacesConfig].publish_crops
-        tracked = MESSAGES.tracked_faces(header, faces, crops=published)
-        if self._exchange.is_open(self._topic):
-            self._exchange.put(self._topic, tracked, faces.crops)
-        self._publisher.publish(tracked)
+        if published and not self._publishes_crops:
+            self.get_logger().warning(
+                f"face images are published on {self._output.topic} because publish_crops is true"
+            )
+        self._publishes_crops = published
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The nodes of the package in one process, so that the camera's images cross DDS once and face crops never.
+"""The nodes of the package in one process: images cross DDS once, and no node needs another one's messages.
 
 affect_markers, for people who watch, costs nothing while nobody does, and can be left out. affect_overlay
 is left out unless requested: it subscribes to the images too, and a process with two subscriptions of an
@@ -19,7 +19,7 @@ from social_perception.ros.nodes.affect_overlay import AffectOverlayNode
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode
 from social_perception.ros.nodes.group_affect import GroupAffectNode
 from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
-from social_perception.ros.support.crop_exchange import CropExchange
+from social_perception.ros.support.intra_process import IntraProcess
 from social_perception.ros.support.runner import NodeFactory, run
 
 VIEWS: dict[str, NodeFactory] = {"markers": AffectMarkersNode, "overlay": AffectOverlayNode}
@@ -29,16 +29,13 @@ _WANTED = {"markers": "true", "overlay": "false"}
 
 
 def pipeline() -> tuple[NodeFactory, ...]:
-    """The nodes of the way of one frame, which hand the face crops over without a topic.
+    """The nodes of the pipeline, which hand each other their results as they are.
 
-    Those that listen come first, so that nothing is said unheard.
+    Subscribers come first, so that no result is lost.
     """
-    exchange = CropExchange()
-    return (
-        GroupAffectNode,
-        functools.partial(SmileIntensityNode, exchange=exchange),
-        functools.partial(FaceTrackerNode, exchange=exchange),
-    )
+    intra_process = IntraProcess()
+    nodes = (GroupAffectNode, SmileIntensityNode, FaceTrackerNode)
+    return tuple(functools.partial(node, intra_process=intra_process) for node in nodes)
 
 
 def main(args: Sequence[str] | None = None) -> int:

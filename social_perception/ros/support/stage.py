@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from builtin_interfaces.msg import Time
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # its place up to Humble
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
@@ -29,6 +29,21 @@ from social_perception.ros.support.topic_input import TopicInput
 from social_perception.ros.support.worker import Worker
 
 _THROTTLE_S = 5.0
+
+
+class Input(Protocol):
+    """What a node asks of its input, one topic or several; see :class:`TopicInput`."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def lost(self) -> int: ...
+    @property
+    def replaced(self) -> int: ...
+    def silence_s(self) -> float: ...
+    def check(self, limit_s: float) -> str: ...
+    def crowd(self) -> str: ...
+    def close(self) -> None: ...
 
 
 class Stage(LifecycleNode):
@@ -50,11 +65,11 @@ class Stage(LifecycleNode):
 
     def __init__(self, name: str, kinds: Sequence[type], **node_options: Any) -> None:
         # First, because a node that is refused its parameters is destroyed too.
-        self.input: TopicInput | None = None
+        self.input: Input | None = None
         self.worker: Worker[Any] | None = None
         self._loaded = self._opened = self._has_worked = False
         self._told_of_offset = False
-        self._others: list[Subscription] = []
+        self._others: list[Subscription[Any]] = []
         self._timers_of_ours: list[Timer] = []
         self._stamps = StampWatch()
         super().__init__(name, **node_options)

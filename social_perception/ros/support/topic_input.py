@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # its place up to Humble
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from social_perception.ros.support.health import SilenceWatch
+from social_perception.ros.support.intra_process import IntraProcess, Stamped
 from social_perception.ros.support.qos import all_reliable, mismatches, qos_description, subscribe
 from social_perception.ros.support.transport import PROFILE
 
@@ -75,6 +77,9 @@ class TopicInput:
             and back to ``qos`` when one is not.
         parameter: of the node, with which the reliability is set; empty: there is none.
         on_replaced: called with the number of messages that were newly found to have been replaced.
+        intra_process: the topics within this process. While one of its publishers publishes on the topic,
+            the callback gets that one's results as they are (:class:`Stamped`), in the publisher's thread,
+            and the ROS topic is not subscribed.
     """
 
     def __init__(
@@ -90,11 +95,12 @@ class TopicInput:
         reliable_qos: QoSProfile | None = None,
         parameter: str = "",
         on_replaced: Callable[[int], None] | None = None,
+        intra_process: IntraProcess | None = None,
     ) -> None:
         self._node, self._kind, self._noun, self._origin = node, kind, noun, origin
         self._callback, self._parameter, self._on_replaced = callback, parameter, on_replaced
-        self.replaced = 0
-        """Messages that arrived and were replaced by newer ones before the node took them."""
+        self._replaced = 0
+        self._lock = threading.Lock()
         self._watch = SilenceWatch(self._now_s())
         self._losses = Losses(self._has_several_publishers)
         self._taken = 0
@@ -106,8 +112,13 @@ class TopicInput:
         # Publishers that are known are followed from the start: every change is a moment of deafness.
         self._is_reliable = False
         self._is_reliable = self._can_be_reliable()
-        self._subscription: Subscription | None = self._subscribe()
         self._pause: Timer | None = None
+        self._intra_process, self._local = intra_process, None
+        if intra_process is not None:
+            self._local = intra_process.subscribe(self.topic, self._take_result, self._follow_publishers)
+        self._subscription: Subscription[Any] | None = (
+            None if self._has_local_publisher() else self._subscribe()
+        )
 
     @property
     def lost(self) -> int:
@@ -118,19 +129,27 @@ class TopicInput:
         return self._losses.count
 
     @property
+    def replaced(self) -> int:
+        """Messages that arrived and were replaced by newer ones before the node took them."""
+        return self._replaced
+
+    @property
     def topic(self) -> str:
         """The full name of the topic, after remapping."""
         return self._full_name
 
     def silence_s(self) -> float:
         """Time in s since the last message, by the node's clock."""
-        return self._watch.silence_s(self._now_s())
+        with self._lock:
+            return self._watch.silence_s(self._now_s())
 
     def check(self, limit_s: float) -> str:
         """Return why nothing comes, or an empty string; logs it when it begins. To be called often."""
         self._follow_publishers()
-        newly = self._watch.fell_silent(self._now_s(), limit_s)
-        if not self._watch.is_silent:
+        with self._lock:
+            newly = self._watch.fell_silent(self._now_s(), limit_s)
+            silent = self._watch.is_silent
+        if not silent:
             return ""
         text = f"no {self._noun} on {self.topic} for {self.silence_s():.1f} s: {self._reason()}"
         if newly:
@@ -156,12 +175,17 @@ class TopicInput:
 
     def close(self) -> None:
         """Unsubscribe."""
+        if self._local is not None:
+            self._local.close()
+        self._unsubscribe()
+
+    def _unsubscribe(self) -> None:
         self._end_pause()
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
 
-    def _subscribe(self) -> Subscription:
+    def _subscribe(self) -> Subscription[Any]:
         self._losses.forget_number()
         return subscribe(
             self._node,
@@ -173,13 +197,21 @@ class TopicInput:
             on_lost=self._on_lost,
         )
 
+    def _has_local_publisher(self) -> bool:
+        return self._intra_process is not None and self._intra_process.is_advertised(self.topic)
+
     def _follow_publishers(self) -> None:
+        if self._has_local_publisher():
+            self._unsubscribe()
+            return
+        if self._subscription is None and self._pause is None:
+            self._subscription = self._subscribe()
         # Best effort suits any publisher, but loses most large images on their way through DDS.
         if self._pause is not None or self._can_be_reliable() == self._is_reliable:
             return
         # A process with two subscriptions of an image topic was seen to block when one of them was destroyed
         # (docs/decisions.md), and the old one is destroyed only when the executor releases it.
-        self.close()
+        self._unsubscribe()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._pause = self._node.create_timer(_CHANGE_S, self._subscribe_anew, clock=steady)
 
@@ -207,18 +239,26 @@ class TopicInput:
         return all_reliable(publishers) if publishers else self._is_reliable
 
     def _take(self, message: Any, number: int | None) -> None:
-        ended = self._watch.received(self._now_s())
+        self._note_received()
+        self._note_missing(self._losses.missing_before(number))
+        self._callback(message)
+
+    def _take_result(self, result: Stamped[Any]) -> None:
+        self._note_received()
+        self._callback(result)
+
+    def _note_received(self) -> None:
+        with self._lock:
+            ended = self._watch.received(self._now_s())
         if ended is not None:
             self._node.get_logger().info(f"{self._noun} on {self.topic} come again after {ended:.1f} s")
         self._taken += 1
         self._lost_since_taken = 0
-        self._note_missing(self._losses.missing_before(number))
-        self._callback(message)
 
     def _note_missing(self, count: int) -> None:
         if count and self._takes_reliably:
             # None is lost on the way: the node was too busy to take them.
-            self.replaced += count
+            self._replaced += count
             if self._on_replaced is not None:
                 self._on_replaced(count)
         elif count:
@@ -231,8 +271,7 @@ class TopicInput:
 
     @property
     def _asked(self) -> QoSProfile:
-        reliable = self._is_reliable and self._reliable_qos is not None
-        return self._reliable_qos if reliable else self._qos
+        return self._reliable_qos if self._is_reliable and self._reliable_qos is not None else self._qos
 
     def _on_lost(self, count: int) -> None:
         self._losses.told(count)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
+import numpy as np
 from rclpy.node import Node
+from std_msgs.msg import Header
 
+from social_perception.core.types import FaceAffect, FrameAffect, TrackedFaces
+from social_perception.ros.support.intra_process import IntraProcess, Stamped
 from social_perception.ros.support.messages import TrackedFaceArray
 from social_perception.ros.support.qos import NEWEST_RESULT_QOS
 from social_perception.ros.support.topic_input import TopicInput
+
+Tracked: TypeAlias = TrackedFaceArray | Stamped[TrackedFaces]
+"""How the tracked faces of an image come in: as a message, or as they are."""
 
 _APART_S = 5.0
 """Cameras whose times differ by more have clocks that do not go together."""
@@ -20,22 +30,75 @@ def topic_of(tracker: str, name: str) -> str:
     return f"{tracker}/{name}" if tracker else name
 
 
+@dataclass(frozen=True, slots=True)
+class CameraFaces:
+    """The tracked faces of one camera in a batch.
+
+    Attributes:
+        tracker: namespace of the face_tracker.
+        header: of the image.
+        faces: as the tracker gave them.
+        common_s: stamp in the time that is common to all cameras.
+    """
+
+    tracker: str
+    header: Header
+    faces: TrackedFaces
+    common_s: float
+
+
+def as_batch(cameras: Sequence[CameraFaces]) -> TrackedFaces:
+    """The faces of at least one camera as those of one frame, camera after camera.
+
+    All batches are of one epoch: the node starts again where the stamps of one camera go back.
+    """
+    all_faces = [each.faces for each in cameras]
+    # Two cameras may give two people the same id; the states of their smiles must not mix.
+    tracks = [
+        dataclasses.replace(track, id=topic_of(each.tracker, track.id))
+        for each in cameras
+        for track in each.faces.tracks
+    ]
+    return TrackedFaces(
+        stamp_s=max(each.common_s for each in cameras),
+        index=max(faces.index for faces in all_faces),
+        width=max(faces.width for faces in all_faces),
+        height=max(faces.height for faces in all_faces),
+        tracks=tuple(tracks),
+        crops=np.concatenate([faces.crops for faces in all_faces]),
+    )
+
+
+def by_camera(
+    affect: FrameAffect, cameras: Sequence[CameraFaces]
+) -> Iterator[tuple[CameraFaces, FrameAffect]]:
+    """What was estimated of a batch, for each of its cameras, with the camera's own ids and time."""
+    estimated = iter(affect.faces)
+    for each in cameras:
+        faces = each.faces
+        own = tuple(FaceAffect(track, face.signals) for track, face in zip(faces.tracks, estimated))
+        size = (faces.width, faces.height)
+        yield each, FrameAffect(faces.stamp_s, faces.index, *size, faces=own, epoch=faces.epoch)
+
+
 class TrackerInputs:
     """Subscribes the tracked faces of several trackers; to its node it is one :class:`TopicInput`.
 
     Args:
         node: that subscribes.
         trackers: their namespaces.
-        take: called with a tracker's namespace and each of its messages.
+        take: called with a tracker's namespace and each of its messages or results.
         on_replaced: called with the number of messages that were newly found to have been replaced.
+        intra_process: the topics within this process.
     """
 
     def __init__(
         self,
         node: Node,
         trackers: Sequence[str],
-        take: Callable[[str, TrackedFaceArray], None],
+        take: Callable[[str, Tracked], None],
         on_replaced: Callable[[int], None],
+        intra_process: IntraProcess,
     ) -> None:
         self._inputs = [
             TopicInput(
@@ -47,6 +110,7 @@ class TrackerInputs:
                 noun="tracked faces",
                 origin="face_tracker",
                 on_replaced=on_replaced,
+                intra_process=intra_process,
             )
             for tracker in trackers
         ]

@@ -8,8 +8,9 @@ from builtin_interfaces.msg import Time
 
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode
 from social_perception.ros.nodes.group_affect import GroupAffectNode
-from social_perception.ros.nodes.smile_intensity import SmileIntensityNode, Waiting
+from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
 from social_perception.ros.support.images import encode, image_header
+from social_perception.ros.support.intra_process import Stamped
 from social_perception.sources.sample import SampleSource
 
 pytestmark = [pytest.mark.ros]
@@ -29,12 +30,12 @@ class Chain:
     """The three nodes; what one publishes is handed to the next, so that nothing is lost or late."""
 
     def __init__(self, ros) -> None:
-        tracker = {**PATIENT, "min_face_px": 40, "device": "cpu", "reproducible": True, "publish_crops": True}
+        tracker = {**PATIENT, "min_face_px": 40, "device": "cpu", "reproducible": True}
         self.tracker = ros.start(FaceTrackerNode, tracker)
         self.scorer = ros.start(SmileIntensityNode, {**PATIENT, "device": "cpu"})
         self.group = ros.start(GroupAffectNode, PATIENT)
         self.tracked, self.affects, self.groups = [], [], []
-        self.tracker._publisher.publish = self._score
+        self.tracker._output.publish = self._score
         self.scorer._outputs[""].publish = self._aggregate
 
     def see(self, picture, stamp_s: float) -> None:
@@ -42,18 +43,18 @@ class Chain:
         stamp = Time(sec=ns // 10**9, nanosec=ns % 10**9)
         self.tracker._run(encode(picture, image_header(stamp, "camera")))
 
-    def _score(self, message) -> None:
-        self.tracked.append(message)
-        self.scorer._work({"": Waiting(message, None)})
+    def _score(self, header, faces) -> None:
+        self.tracked.append(faces)
+        self.scorer._work({"": Stamped(header, faces)})
 
-    def _aggregate(self, message) -> None:
-        self.affects.append(message)
-        self.group._run(message)
-        self.groups.append(self.group._aggregator.current(0.0))
+    def _aggregate(self, header, affect) -> None:
+        self.affects.append(affect)
+        self.group._run(Stamped(header, affect))
+        self.groups.append(self.group.step.current(0.0))
 
     @property
     def ids(self) -> set[str]:
-        return {face.id for message in self.tracked for face in message.faces}
+        return {track.id for faces in self.tracked for track in faces.tracks}
 
     @property
     def dropped(self) -> int:
