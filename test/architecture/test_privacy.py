@@ -55,6 +55,9 @@ def test_every_place_where_pictures_can_be_kept_or_sent_is_known() -> None:
     assert set(KNOWN) == set(found), "what is gone is taken away here, too"
 
 
+PUBLISHING = {"create_publisher", "create_lifecycle_publisher", "make_publisher", "make_result_publisher"}
+
+
 def publishers_of(kind: str) -> set[str]:
     """The modules that publish a kind of message."""
     return {
@@ -62,7 +65,7 @@ def publishers_of(kind: str) -> set[str]:
         for path in PACKAGE.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call)
-        and getattr(node.func, "attr", "") in {"create_publisher", "create_lifecycle_publisher"}
+        and getattr(node.func, "attr", "") in PUBLISHING
         and node.args
         and getattr(node.args[0], "id", "") == kind
     }

@@ -154,10 +154,11 @@ def test_others_get_one_message_of_each_image_and_the_next_node_gets_none(proces
 
 def test_only_the_newest_result_waits_and_every_image_is_accounted_for(process, ros) -> None:
     process.scorer.may_go_on.clear()
-    for count, sec in enumerate(range(100, 110), start=1):
+    process.send(100)
+    ros.until(lambda: process.scorer.calls, "the first one is in work")
+    for count, sec in enumerate(range(101, 110), start=2):
         process.send(sec)
         ros.until(lambda count=count: process.smiles.health.totals.received == count, "it is handed over")
-    ros.until(lambda: len(process.scorer.calls) == 1, "the first one is in work")
     process.scorer.may_go_on.set()
     ros.until(lambda: process.done[1:] == [(10, 2), (2, 2)], "the first and the newest are estimated")
     assert [stamp_s for _, _, stamp_s in process.scorer.calls] == pytest.approx([100.1, 109.1], abs=0.1)

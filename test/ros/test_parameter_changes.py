@@ -25,7 +25,7 @@ from social_perception.ros.nodes.group_affect import GroupAffectNode
 from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
 from social_perception.ros.support.config import MarkersConfig, NodeConfig, OverlayConfig
 from social_perception.ros.support.stage import Stage
-from test.ros.messages import tracked
+from test.ros.fakes import FakeTracking
 
 KINDS = {
     FaceTrackerNode: (NodeConfig, DetectionConfig, TrackingConfig),
@@ -154,13 +154,7 @@ def test_a_name_that_nobody_knows_is_reported(given, reported, ros, capfd) -> No
 
 
 def test_the_limits_of_falling_behind_can_be_changed_while_it_falls_behind(ros, image_message) -> None:
-    class Tracking:
-        def process(self, frame):
-            return tracked(frame, ())
-
-        def close(self) -> None: ...
-
-    node = ros.start(FaceTrackerNode, {"diagnostics_period_s": 0.1}, make=lambda config: Tracking())
+    node = ros.start(FaceTrackerNode, {"diagnostics_period_s": 0.1}, make=lambda config: FakeTracking())
     statuses = ros.statuses(node)
     publisher = ros.publisher(Image, "image")
 

@@ -15,6 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
 from social_perception.core.errors import ConfigurationError
+from social_perception.perception.pipeline import make_aggregation
 from social_perception.ros.nodes import anonymous_group
 from social_perception.ros.nodes.affect_dashboard import AffectDashboardNode
 from social_perception.ros.nodes.affect_markers import AffectMarkersNode
@@ -239,7 +240,7 @@ def with_image(ros, node) -> None:
 
 
 def idle(config):
-    return SimpleNamespace(close=lambda: None, reset=lambda: None)
+    return SimpleNamespace(close=lambda: None, reset=lambda: None, aggregation=make_aggregation(config))
 
 
 COMPRESSED = {"image_transport": "compressed"}
