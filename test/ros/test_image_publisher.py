@@ -1,4 +1,4 @@
-"""What image_publisher stamps its pictures with, and how it waits for answers."""
+"""The stamps of image_publisher, and how it waits for results."""
 
 import threading
 
@@ -15,7 +15,7 @@ from social_perception.ros.nodes import image_publisher
 from social_perception.ros.nodes.image_publisher import ImagePublisher, Player, stamp_message
 
 STAMP_S = 1_700_000_000.25
-PICTURE = np.full((8, 8, 3), 100, np.uint8)
+IMAGE = np.full((8, 8, 3), 100, np.uint8)
 
 
 @pytest.fixture
@@ -30,36 +30,36 @@ def test_recorded_stamps_are_kept_and_shown_on_the_clock(ros, make, clock):
     images = ros.collect(Image, "image")
     clocks = []
     ros.node.create_subscription(Clock, "/clock", clocks.append, 10)
-    ros.until(publisher.has_listener, "a listener")
+    ros.until(publisher.has_subscriber, "a subscriber")
     if clock:
         ros.until(
             lambda: (
                 ros.node.count_publishers("/clock") and publisher._clock_publisher.get_subscription_count()
             )
         )
-    publisher.publish(Frame(PICTURE, STAMP_S, 0))
-    ros.until(lambda: images and (clocks or not clock), "the picture")
+    publisher.publish(Frame(IMAGE, STAMP_S, 0))
+    ros.until(lambda: images and (clocks or not clock), "the image")
     assert seconds(images[0].header.stamp) == STAMP_S
     assert [each.clock for each in clocks] == [images[0].header.stamp] * clock
 
 
-def test_pictures_are_stamped_now_by_default(ros, make):
+def test_images_are_stamped_now_by_default(ros, make):
     publisher = make()
     images = ros.collect(Image, "image")
-    ros.until(publisher.has_listener, "a listener")
+    ros.until(publisher.has_subscriber, "a subscriber")
     before_s = seconds(ros.stamp(0.0))
-    publisher.publish(Frame(PICTURE, STAMP_S, 0))
-    ros.until(lambda: images, "the picture")
+    publisher.publish(Frame(IMAGE, STAMP_S, 0))
+    ros.until(lambda: images, "the image")
     assert before_s <= seconds(images[0].header.stamp) <= seconds(ros.stamp(0.0))
 
 
-class Pictures:
-    """A recording of some pictures, a third of a second apart."""
+class Recording:
+    """A recording of some images, a third of a second apart."""
 
-    name, live, rate_hz, frame_count = "pictures", False, 3.0, 4
+    name, live, rate_hz, frame_count = "recording", False, 3.0, 4
 
     def __init__(self):
-        self.left = [Frame(PICTURE, STAMP_S + n / 3, n) for n in range(4)]
+        self.left = [Frame(IMAGE, STAMP_S + n / 3, n) for n in range(4)]
 
     def __next__(self):
         if not self.left:
@@ -74,16 +74,16 @@ class Pictures:
 
 
 class Answering:
-    """A publisher that notes what happens; pictures are answered from the given one on."""
+    """A publisher that notes what happens; images have results from the given one on."""
 
-    def __init__(self, opens=True, answers_from=0):
-        self.opens, self.answers_from = opens, answers_from
+    def __init__(self, opens=True, results_from=0):
+        self.opens, self.results_from = opens, results_from
         self.events, self.warnings = [], []
 
-    def has_listener(self):
+    def has_subscriber(self):
         return True
 
-    def warm_up(self, first, stopping, patience_s):
+    def warm_up(self, first, stopping, wait_s):
         self.events.append("warm up")
         return self.opens
 
@@ -91,9 +91,9 @@ class Answering:
         self.events.append(frame.index)
         self.newest = frame.index
 
-    def await_answer(self, timeout_s):
-        self.events.append("answer" if self.newest >= self.answers_from else "none")
-        return self.newest >= self.answers_from
+    def wait_for_result(self, timeout_s):
+        self.events.append("result" if self.newest >= self.results_from else "none")
+        return self.newest >= self.results_from
 
     def get_logger(self):
         return self
@@ -103,48 +103,48 @@ class Answering:
 
 
 def played(publisher):
-    player = Player(publisher, Pictures(), "", loop=False, rate_hz=None, lockstep=True)
+    player = Player(publisher, Recording(), "", loop=False, rate_hz=None, lockstep=True)
     player.start()
     assert player.ended.wait(30)
     return player
 
 
-def test_each_picture_waits_for_the_answer_to_the_one_before():
+def test_each_image_waits_for_the_result_of_the_one_before():
     publisher = Answering()
     assert played(publisher).error is None
-    assert publisher.events == ["warm up", 0, "answer", 1, "answer", 2, "answer", 3, "answer"]
+    assert publisher.events == ["warm up", 0, "result", 1, "result", 2, "result", 3, "result"]
 
 
-def test_a_picture_without_an_answer_is_reported_and_not_waited_for_for_ever(monkeypatch):
-    monkeypatch.setattr(image_publisher, "_ANSWER_S", 0.0)
-    publisher = Answering(answers_from=1)
+def test_a_missing_result_is_reported_and_the_next_image_sent(monkeypatch):
+    monkeypatch.setattr(image_publisher, "_RESULT_TIMEOUT_S", 0.0)
+    publisher = Answering(results_from=1)
     played(publisher)
     assert [event for event in publisher.events if isinstance(event, int)] == [0, 1, 2, 3]
     assert len(publisher.warnings) == 1
-    assert "picture 0 was not answered" in publisher.warnings[0]
+    assert "no result for image 0" in publisher.warnings[0]
 
 
 def test_without_nodes_the_player_ends_with_one_line():
     error = played(Answering(opens=False)).error
     assert isinstance(error, SourceError)
-    assert "nobody answers on face_affect" in str(error)
+    assert "no results are received on face_affect" in str(error)
 
 
-def test_the_way_is_opened_by_empty_pictures_that_are_stamped_later(ros, make):
-    publisher = make(recorded_stamps=True, heed_answers=True)
+def test_empty_images_with_later_stamps_are_sent_until_a_result_is_received(ros, make):
+    publisher = make(recorded_stamps=True, expect_results=True)
     images = ros.collect(Image, "image")
-    answers = ros.publisher(FaceAffectArray, "face_affect")
+    results = ros.publisher(FaceAffectArray, "face_affect")
     opened = []
-    first = Frame(PICTURE, STAMP_S, 0)
+    first = Frame(IMAGE, STAMP_S, 0)
     thread = threading.Thread(target=lambda: opened.append(publisher.warm_up(first, threading.Event(), 20.0)))
     thread.start()
-    ros.until(lambda: len(images) > 1, "more than one empty picture")
+    ros.until(lambda: len(images) > 1, "more than one empty image")
     assert not opened
     stale = FaceAffectArray()
     stale.header.stamp = stamp_message(STAMP_S)
-    answers.publish(stale)  # of another picture
-    answer = FaceAffectArray(header=images[-1].header)
-    answers.publish(answer)
+    results.publish(stale)  # of another image
+    result = FaceAffectArray(header=images[-1].header)
+    results.publish(result)
     ros.until(lambda: opened, "the way is open")
     thread.join()
     assert opened == [True]

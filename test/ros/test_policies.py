@@ -343,7 +343,7 @@ def start_plain(ros, kind, **options) -> Node:
 
 
 def test_the_player_does_what_it_may_and_nothing_else(ros) -> None:
-    node = start_plain(ros, ImagePublisher, clock=True, heed_answers=True)
+    node = start_plain(ros, ImagePublisher, clock=True, expect_results=True)
     assert_equal(used(ros, node), granted("image_publisher", Names(namespace=ros.namespace)))
 
 

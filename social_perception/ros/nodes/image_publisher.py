@@ -1,4 +1,4 @@
-"""Node image_publisher: plays a camera, video, folder, stream or the sample as sensor_msgs/Image."""
+"""Node image_publisher: publishes a camera, video, image folder, stream or sample as sensor_msgs/Image."""
 
 from __future__ import annotations
 
@@ -31,25 +31,24 @@ from social_perception.sources.source import Source
 
 FRAME_ID = "camera_color_optical_frame"
 DISCOVERY_S = 5.0
-"""Time in s that the first picture waits for somebody who subscribes it."""
+"""Time in s that the first image waits for a subscriber."""
 
-
-_ANSWER_S = 30.0
-_WARM_UP_ANSWER_S = 0.5
+_RESULT_TIMEOUT_S = 30.0
+_WARM_UP_TIMEOUT_S = 0.5
 _WARM_UP_AHEAD_S = JUMP_S + 0.1
-"""A stamp that goes back by this much makes the nodes begin anew."""
+"""A jump back of the stamps by this much resets the nodes."""
 _WARM_UP_CLOCK_S = 0.2
-"""Near enough to both, the empty picture's stamp and the first one's, that nodes trust the clock."""
+"""Close enough to the stamps of the empty image and of the first one for the nodes to accept the clock."""
 
 
 class ImagePublisher(Node):
-    """Publishes pictures; reliable, so that subscribers of either reliability match.
+    """Publishes images; reliably, so that subscriptions of either reliability are compatible.
 
     Args:
         topic: of the images.
-        recorded_stamps: whether pictures keep the stamps of the source; else they are stamped now.
-        clock: whether /clock says each picture's stamp, for nodes with use_sim_time.
-        heed_answers: whether :meth:`await_answer` is wanted.
+        recorded_stamps: whether images keep the stamps of the source; otherwise they have the current time.
+        clock: whether each stamp is published on /clock, for nodes with use_sim_time.
+        expect_results: whether to subscribe to the results, for :meth:`wait_for_result`.
         node_options: passed on to rclpy.
     """
 
@@ -59,7 +58,7 @@ class ImagePublisher(Node):
         *,
         recorded_stamps: bool = False,
         clock: bool = False,
-        heed_answers: bool = False,
+        expect_results: bool = False,
         **node_options: Any,
     ) -> None:
         super().__init__("image_publisher", **node_options)
@@ -67,77 +66,77 @@ class ImagePublisher(Node):
         self._recorded_stamps = recorded_stamps
         self._clock_publisher = self.create_publisher(Clock, "/clock", NEWEST_RESULT_QOS) if clock else None
         self.last_stamp = Time()
-        self._answered = threading.Event()
-        if heed_answers:
-            # Imported here: pictures alone need none of our messages.
+        self._result_received = threading.Event()
+        if expect_results:
+            # Imported here: images alone need none of our messages.
             from social_perception.ros.support.messages import FaceAffectArray
 
-            self.create_subscription(FaceAffectArray, "face_affect", self._on_answer, RESULT_QOS)
+            self.create_subscription(FaceAffectArray, "face_affect", self._on_result, RESULT_QOS)
 
-    def has_listener(self) -> bool:
-        """Whether somebody subscribes the images."""
+    def has_subscriber(self) -> bool:
+        """Whether the images have a subscriber."""
         return bool(self._publisher.get_subscription_count() > 0)
 
     def publish(self, frame: Frame) -> None:
-        """Publish one picture."""
+        """Publish an image."""
         stamp = stamp_message(frame.stamp_s) if self._recorded_stamps else self.get_clock().now().to_msg()
-        self._show(stamp)
+        self._publish_clock(stamp)
         self._send(frame, stamp)
 
-    def await_answer(self, timeout_s: float) -> bool:
-        """Wait for what is said of the last picture on face_affect; return whether it came in time."""
-        return self._answered.wait(timeout_s)
+    def wait_for_result(self, timeout_s: float) -> bool:
+        """Wait for the result of the last image on face_affect; return whether it was received in time."""
+        return self._result_received.wait(timeout_s)
 
-    def warm_up(self, first: Frame, stopping: threading.Event, patience_s: float) -> bool:
-        """Send empty pictures until one is answered: then the way there and back is open.
+    def warm_up(self, first: Frame, stopping: threading.Event, timeout_s: float) -> bool:
+        """Send empty images until a result is received: then both directions of communication work.
 
-        They are stamped later than the first picture, so that the nodes begin anew with it.
+        Their stamp is later than that of the first image, so that the first image resets the nodes.
 
         Returns:
-            Whether one was answered within patience_s.
+            Whether a result was received within timeout_s.
         """
-        deadline_s = time.monotonic() + patience_s
+        deadline_s = time.monotonic() + timeout_s
         empty = replace(first, image=np.zeros_like(first.image))
         stamp = stamp_message(first.stamp_s + _WARM_UP_AHEAD_S)
         while not stopping.is_set() and time.monotonic() < deadline_s:
-            self._show(stamp_message(first.stamp_s + _WARM_UP_CLOCK_S))
+            self._publish_clock(stamp_message(first.stamp_s + _WARM_UP_CLOCK_S))
             self._send(empty, stamp)
-            if self.await_answer(_WARM_UP_ANSWER_S):
+            if self.wait_for_result(_WARM_UP_TIMEOUT_S):
                 return True
         return False
 
-    def _show(self, stamp: Time) -> None:
+    def _publish_clock(self, stamp: Time) -> None:
         if self._clock_publisher is not None:
             self._clock_publisher.publish(Clock(clock=stamp))
 
     def _send(self, frame: Frame, stamp: Time) -> None:
-        self._answered.clear()
+        self._result_received.clear()
         self.last_stamp = stamp
         self._publisher.publish(encode(frame.image, image_header(stamp, FRAME_ID)))
 
-    def _on_answer(self, message: Any) -> None:
+    def _on_result(self, message: Any) -> None:
         if message.header.stamp == self.last_stamp:
-            self._answered.set()
+            self._result_received.set()
 
 
 def stamp_message(stamp_s: float) -> Time:
-    """A frame's stamp as a message."""
+    """The stamp of a frame as a message."""
     sec, nanosec = divmod(nanoseconds_of(stamp_s), 1_000_000_000)
     return Time(sec=sec, nanosec=nanosec)
 
 
 class Player(threading.Thread):
-    """Plays a source through a publisher, at the source's own pace.
+    """Plays a source through a publisher at the rate of the source.
 
     Args:
-        publisher: of the pictures.
+        publisher: of the images.
         source: open; closed at the end.
-        spec: of the source, to open it again for the next round.
-        loop: whether it begins again at its end.
-        rate_hz: pictures per second; None: as recorded. Live sources have their own.
-        patience_s: how long the first picture waits for somebody who subscribes it.
-        lockstep: whether each picture waits for the answer to the one before, however long the nodes
-            take; none is lost to them then, and the same source gives the same results.
+        spec: of the source, to reopen it when it is repeated.
+        loop: whether the source is repeated.
+        rate_hz: images per second; None: as recorded. Ignored for live sources.
+        wait_s: maximum time that the first image waits for a subscriber.
+        lockstep: whether each image waits for the result of the previous one, so that none is dropped and
+            a source always gives the same results.
     """
 
     def __init__(
@@ -148,12 +147,12 @@ class Player(threading.Thread):
         *,
         loop: bool,
         rate_hz: float | None,
-        patience_s: float = DISCOVERY_S,
+        wait_s: float = DISCOVERY_S,
         lockstep: bool = False,
     ) -> None:
         super().__init__(name="player", daemon=True)
         self._publisher, self._source, self._spec = publisher, source, spec
-        self._loop, self._rate_hz, self._patience_s = loop, rate_hz, patience_s
+        self._loop, self._rate_hz, self._wait_s = loop, rate_hz, wait_s
         self._lockstep, self._warm = lockstep, False
         self._stopping = threading.Event()
         # Ctrl-C during Thread.join() marks a running thread as ended (bpo-45274): wait for this.
@@ -161,13 +160,13 @@ class Player(threading.Thread):
         self.error: SocialPerceptionError | None = None
 
     def stop(self) -> None:
-        """End before the source does."""
+        """Stop before the end of the source."""
         self._stopping.set()
         self.ended.wait(timeout=10.0)
 
     def run(self) -> None:
         try:
-            self._await_listener()
+            self._wait_for_subscriber()
             for turn in itertools.count():
                 source = self._source if turn == 0 else open_source(self._spec)
                 with source:
@@ -179,9 +178,9 @@ class Player(threading.Thread):
         finally:
             self.ended.set()
 
-    def _await_listener(self) -> None:
-        deadline = time.monotonic() + self._patience_s
-        while not self._publisher.has_listener() and time.monotonic() < deadline:
+    def _wait_for_subscriber(self) -> None:
+        deadline = time.monotonic() + self._wait_s
+        while not self._publisher.has_subscriber() and time.monotonic() < deadline:
             if self._stopping.wait(0.05):
                 return
 
@@ -193,7 +192,7 @@ class Player(threading.Thread):
             if frame is None:
                 return
             if self._lockstep:
-                self._in_step(frame)
+                self._publish_in_lockstep(frame)
                 continue
             if not source.live:
                 due_s = frame.index / self._rate_hz if self._rate_hz else frame.stamp_s
@@ -202,17 +201,17 @@ class Player(threading.Thread):
                 self._stopping.wait(max(0.0, begun + due_s - first_s - time.monotonic()))
             self._publisher.publish(frame)
 
-    def _in_step(self, frame: Frame) -> None:
+    def _publish_in_lockstep(self, frame: Frame) -> None:
         if not self._warm:
             self._warm = True
-            if not self._publisher.warm_up(frame, self._stopping, max(self._patience_s, DISCOVERY_S)):
-                raise SourceError("nobody answers on face_affect: are the nodes running?")
+            if not self._publisher.warm_up(frame, self._stopping, max(self._wait_s, DISCOVERY_S)):
+                raise SourceError("no results are received on face_affect: are the nodes running?")
         self._publisher.publish(frame)
-        deadline_s = time.monotonic() + _ANSWER_S
-        while not self._publisher.await_answer(0.1) and not self._stopping.is_set():
+        deadline_s = time.monotonic() + _RESULT_TIMEOUT_S
+        while not self._publisher.wait_for_result(0.1) and not self._stopping.is_set():
             if time.monotonic() > deadline_s:
                 self._publisher.get_logger().warning(
-                    f"picture {frame.index} was not answered within {_ANSWER_S:g} s: the next one is sent"
+                    f"no result for image {frame.index} within {_RESULT_TIMEOUT_S:g} s: sending the next one"
                 )
                 return
 
@@ -228,18 +227,18 @@ class Player(threading.Thread):
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
-    """The options that image_publisher and demo share."""
+    """Add the options that image_publisher and demo have in common."""
     parser.add_argument(
         "--source",
         metavar="S",
         help="camera index, video, folder, tcp://HOST:PORT, bag, sample (default: first camera, else sample)",
     )
-    parser.add_argument("--rate", type=float, metavar="HZ", help="pictures per second (default: as recorded)")
-    parser.add_argument("--loop", action="store_true", help="begin again at the end")
+    parser.add_argument("--rate", type=float, metavar="HZ", help="images per second (default: as recorded)")
+    parser.add_argument("--loop", action="store_true", help="repeat the source")
 
 
 def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argparse.Namespace:
-    """Parse what is not meant for ROS; check the rate."""
+    """Parse the arguments without those of ROS, and check the rate."""
     options = parser.parse_args(remove_ros_args(sys.argv if args is None else ["", *args])[1:])
     if options.rate is not None and not 0.0 < options.rate <= 1000.0:
         parser.error(f"--rate must be in (0, 1000], got {options.rate:g}")
@@ -255,13 +254,13 @@ def main(args: Sequence[str] | None = None) -> int:
         type=float,
         default=DISCOVERY_S,
         metavar="SECONDS",
-        help="how long the first picture waits for somebody who subscribes it (default: %(default)g)",
+        help="maximum time that the first image waits for a subscriber (default: %(default)g)",
     )
     parser.add_argument(
         "--stamps",
         choices=("now", "recorded"),
         default="now",
-        help="what the pictures are stamped with (default: %(default)s)",
+        help="stamps of the images (default: %(default)s)",
     )
     parser.add_argument(
         "--clock", action="store_true", help="publish the stamps on /clock, for nodes with use_sim_time"
@@ -269,8 +268,8 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--lockstep",
         action="store_true",
-        help="send each picture when the one before was answered on face_affect, with recorded stamps: the "
-        "same results in every run, where face_tracker is reproducible and takes images reliably",
+        help="send each image after the result of the previous one on face_affect, with recorded stamps: the "
+        "same results in every run, if face_tracker has reproducible:=true and reliability:=reliable",
     )
     options = parse(parser, args)
     return exit_status(lambda: _publish(options, args))
@@ -286,7 +285,7 @@ def _publish(options: argparse.Namespace, args: Sequence[str] | None) -> None:
             options.topic,
             recorded_stamps=options.lockstep or options.stamps == "recorded",
             clock=options.clock,
-            heed_answers=options.lockstep,
+            expect_results=options.lockstep,
         )
 
     with source, running([make], args) as program:
@@ -297,7 +296,7 @@ def _publish(options: argparse.Namespace, args: Sequence[str] | None) -> None:
             spec,
             loop=options.loop,
             rate_hz=options.rate,
-            patience_s=options.wait,
+            wait_s=options.wait,
             lockstep=options.lockstep,
         )
         publisher.get_logger().info(f"publishing {source.name}")

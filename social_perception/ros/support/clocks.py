@@ -106,8 +106,9 @@ class ClockWatch:
             self._moved_s = steady_s
         still_s = steady_s - self._moved_s
         if simulated and still_s > limit_s:
-            what = "no message was received on /clock" if now_s <= 0.0 else "/clock stands still"
-            return f"use_sim_time is set, but {what} for {still_s:.1f} s"
+            if now_s <= 0.0:
+                return f"use_sim_time is set, but no message was received on /clock for {still_s:.1f} s"
+            return f"use_sim_time is set, but /clock stands still for {still_s:.1f} s"
         if before_s is None or (simulated and before_s <= 0.0):
             return ""
         off_s = now_s - before_s - (0.0 if simulated else passed_s)

@@ -1,8 +1,8 @@
-"""Plays a stream into the nodes through real topics and prints the figures as JSON.
+"""Sends a stream to the nodes through real topics and prints the measurements as JSON.
 
-Part of ``social-perception bench``. The nodes run in a process of their own, all in one; this one
-stands for the camera and for a planner that listens. The topics lie in a namespace of their own, so
-that a robot's are not disturbed.
+Part of ``social-perception bench``. All nodes run in one separate process; this process is both the camera
+and a subscriber such as a planner. The topics are in a separate namespace, so that those of a robot are not
+affected.
 """
 
 from __future__ import annotations
@@ -44,44 +44,44 @@ from social_perception.ros.support.qos import NEWEST_RESULT_QOS, RESULT_QOS
 from social_perception.ros.support.runner import exit_status, running
 from social_perception.ros.support.topic_input import TopicInput
 from social_perception.ros.support.transport import prefer_large_images
-from social_perception.ros.tools.benchmark_watch import Diagnosis, Looks
+from social_perception.ros.tools.benchmark_watch import DiagnosticsMonitor, QueueMonitor
 
 _DRAIN_S = 1.0
 _ENDING_S = 30.0
 _DIAGNOSTICS_S = 0.25
-"""From one report to the next: rest, before and after the measurement, is seen in two of them."""
+"""Period of the reports: two equal ones show that the nodes are idle before and after the measurement."""
 _FRAME_ID = "camera"
 
 
-class Stage(Node):
-    """The camera, and who listens; messages are made beforehand, only the stamp changes."""
+class BenchmarkNode(Node):
+    """The camera and the subscriber. Messages are built in advance; only their stamp changes."""
 
     def __init__(self, loop: Loop, record: Record, **node_options: Any) -> None:
         super().__init__("benchmark", **node_options)
         self._record = record
         self._loop = loop
         empty = image_header(Time(), _FRAME_ID)
-        self._messages = [encode(picture, empty) for picture in loop.images]
-        loop.release()  # the messages hold the pictures now
+        self._messages = [encode(image, empty) for image in loop.images]
+        loop.release()  # the messages hold the images now
         self._images = self.create_publisher(Image, "image", NEWEST_RESULT_QOS)
-        # It counts the answers that it misses, which are not the nodes' fault.
-        self.answers = TopicInput(
+        # It counts the results that this process loses, which is no fault of the nodes.
+        self.results = TopicInput(
             self,
             FaceAffectArray,
             "face_affect",
             RESULT_QOS,
             self._on_faces,
-            noun="answers",
+            noun="results",
             origin="smile_intensity",
         )
         self.create_subscription(GroupAffectMessage, "group_affect", self._on_group, RESULT_QOS)
 
-    def has_listener(self) -> bool:
-        """Whether the nodes subscribe the images."""
+    def has_subscriber(self) -> bool:
+        """Whether the nodes have subscribed to the images."""
         return bool(self._images.get_subscription_count() > 0)
 
     def send(self, number: int, *, counted: bool) -> int:
-        """Send the number-th picture of the stream, stamped now; return the stamp in ns."""
+        """Send an image of the stream with the current stamp; return the stamp in ns."""
         message = self._messages[self._loop.index(number)]
         stamp_ns = time.time_ns()
         message.header.stamp = Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
@@ -96,140 +96,136 @@ class Stage(Node):
         )
 
     def _on_group(self, message: GroupAffectMessage) -> None:
-        if message.header.frame_id:  # empty until the first image has come
+        if message.header.frame_id:  # empty before the first image
             self._record.group(nanoseconds(message.header.stamp), time.time_ns(), message.group_size)
 
 
-class Player:
-    """Sends the stream at its pace, and watches both processes meanwhile.
-
-    It ends before its time when ``stopping`` is set.
-    """
+class StreamSender:
+    """Sends the stream at its rate while it measures both processes; stops early when ``stopping`` is set."""
 
     def __init__(
         self,
-        stage: Stage,
+        node: BenchmarkNode,
         record: Record,
         nodes: subprocess.Popen[bytes],
         rate_hz: float,
         stopping: threading.Event,
     ) -> None:
-        self._stage, self._record, self._nodes, self._stopping = stage, record, nodes, stopping
+        self._node, self._record, self._nodes, self._stopping = node, record, nodes, stopping
         self._pace = Pace(rate_hz, time.monotonic())
 
     def warm_up(self, seconds: float) -> None:
-        """Send for so long, and until the nodes have found somebody.
+        """Send for this time, and until the nodes have detected a face.
 
         Raises:
-            SocialPerceptionError: the nodes ended, or found nobody in START_S.
+            SocialPerceptionError: the nodes ended, or detected no face within START_S.
         """
         deadline_s = time.monotonic() + START_S
-        _wait(self._stage.has_listener, deadline_s, self._nodes)
+        _wait(self._node.has_subscriber, deadline_s, self._nodes)
         start_s = time.monotonic()
         self._pace = Pace(self._pace.rate_hz, start_s)
         while time.monotonic() < start_s + seconds or not self._record.people:
             self._send(counted=False)
             if self._stopping.is_set():
-                raise SocialPerceptionError("ended before anything was measured")
+                raise SocialPerceptionError("stopped before the measurement")
             if time.monotonic() > deadline_s:
-                raise SocialPerceptionError(
-                    f"the nodes found nobody ({self._record.answered} images answered)"
-                )
+                results = self._record.answered
+                raise SocialPerceptionError(f"the nodes detected no face (results of {results} images)")
 
     def play(self, seconds: float) -> tuple[float, UsageMonitor, UsageMonitor]:
-        """Send for so long; return how long it was, and the watches of the nodes and of this process."""
+        """Send for this time; return the actual time, and the usage of the nodes and of this process."""
         self._record.clear()
-        # After a rest, nothing is due that was not sent meanwhile.
+        # After a pause, the images that were not sent meanwhile are not due.
         self._pace = Pace(self._pace.rate_hz, time.monotonic(), self._pace.number)
-        watches = UsageMonitor(self._nodes.pid), UsageMonitor()
+        monitors = UsageMonitor(self._nodes.pid), UsageMonitor()
         start_s = noted_s = reported_s = time.monotonic()
         while (now_s := time.monotonic()) < start_s + seconds and not self._stopping.is_set():
             self._send(counted=True)
             if now_s - noted_s >= 1.0:
                 noted_s = now_s
-                for watch in watches:
-                    watch.sample()
+                for monitor in monitors:
+                    monitor.sample()
             if now_s - reported_s >= PROGRESS_S:
                 reported_s = now_s
-                memory_mb = watches[0].memory_mb
+                memory_mb = monitors[0].memory_mb
                 print(f"{now_s - start_s:.0f} s: {self._record.progress()}, {memory_mb:.0f} MB", flush=True)
-        return now_s - start_s, *watches
+        return now_s - start_s, *monitors
 
     def _send(self, *, counted: bool) -> int:
         if self._nodes.poll() is not None:
             raise SocialPerceptionError("the nodes ended early")
         time.sleep(self._pace.wait_s(time.monotonic()))
-        return self._stage.send(self._pace.number, counted=counted)
+        return self._node.send(self._pace.number, counted=counted)
 
 
 def play(request: StreamRequest) -> Stream:
-    """Play a stream into the nodes and return its figures.
+    """Send a stream to the nodes and return the measurements.
 
     Raises:
-        SocialPerceptionError: the nodes do not start, or answer nothing.
+        SocialPerceptionError: the nodes do not start, or publish no results.
     """
     prefer_large_images()
     loop = Loop(request.people, request.frames, coming_and_going=request.coming_and_going)
     record = Record()
     ros = ["--ros-args", "-r", f"__ns:=/social_perception_bench_{os.getpid()}"]
     with (
-        running([lambda: Stage(loop, record)], ros) as program,
+        running([lambda: BenchmarkNode(loop, record)], ros) as program,
         _nodes(ros, request.device, watched=request.parts > 0) as nodes,
         stop_on_signal() as stopping,
     ):
-        stage = program.nodes[0]
-        player = Player(stage, record, nodes, request.rate_hz, stopping)
-        # Listens from the start: discovery takes its time.
-        monitor = StabilityMonitor(stage, record, nodes, request) if request.parts else None
-        player.warm_up(request.warm_up_s)
+        node = program.nodes[0]
+        sender = StreamSender(node, record, nodes, request.rate_hz, stopping)
+        # Subscribes from the start: discovery takes time.
+        monitor = StabilityMonitor(node, record, nodes, request) if request.parts else None
+        sender.warm_up(request.warm_up_s)
         if monitor is not None:
             monitor.begin()
-        seconds, pipeline, sender = player.play(request.seconds)
-        usages = pipeline.usage(), sender.usage()
+        seconds, pipeline, own = sender.play(request.seconds)
+        usages = pipeline.usage(), own.usage()
         if monitor is None:
-            time.sleep(_DRAIN_S)  # what was sent last is still in transit
+            time.sleep(_DRAIN_S)  # the last images are still in transit
         stability = None if monitor is None else monitor.stability(seconds, pipeline)
     figures = record.figures(TOPICS, request, seconds, *usages)
     return replace(figures, stability=stability, interrupted=stopping.is_set())
 
 
 class StabilityMonitor:
-    """Follows a stream over time and accounts for its images.
+    """Monitors a stream over time and accounts for all its images.
 
-    It begins and ends at rest, so that what each node has counted is of the same images.
+    It begins and ends while the nodes are idle, so that all nodes have counted the same images.
     """
 
     def __init__(
-        self, stage: Stage, record: Record, nodes: subprocess.Popen[bytes], request: StreamRequest
+        self, node: BenchmarkNode, record: Record, nodes: subprocess.Popen[bytes], request: StreamRequest
     ) -> None:
-        self._stage, self._record, self._request = stage, record, request
-        self._diagnosis = Diagnosis(stage)
-        self._looks = Looks(nodes, record.sent_before, request.rate_hz)
-        self._looks.start()
+        self._node, self._record, self._request = node, record, request
+        self._diagnostics = DiagnosticsMonitor(node)
+        self._queues = QueueMonitor(nodes, record.sent_before, request.rate_hz)
+        self._queues.start()
         self._before: tuple[Step, ...] = ()
-        self._unheard = 0
+        self._lost_before = 0
 
     def begin(self) -> None:
-        """Wait for rest; what happens from then on counts."""
-        self._before = self._diagnosis.at_rest()
-        self._unheard = self._stage.answers.lost
+        """Wait until the nodes are idle, and start counting."""
+        self._before = self._diagnostics.wait_until_idle()
+        self._lost_before = self._node.results.lost
         self._record.clear()
-        self._looks.begin()
-        self._diagnosis.begin()
+        self._queues.begin()
+        self._diagnostics.begin()
 
     def stability(self, seconds: float, usage: UsageMonitor) -> Stability:
-        """How it went for so long; waits until what was sent last is answered or given up."""
-        still_behind = self._diagnosis.end()
-        trends, depths = self._looks.end()
-        after, record = self._diagnosis.at_rest(), self._record
+        """Return what happened in this time; waits until the last images are processed or dropped."""
+        still_behind = self._diagnostics.end()
+        trends, depths = self._queues.end()
+        after, record = self._diagnostics.wait_until_idle(), self._record
         flow = Flow(
             record.sent_before(time.time_ns()),
             tuple(now.since(then) for now, then in zip(after, self._before)),
-            self._stage.answers.lost - self._unheard,
+            self._node.results.lost - self._lost_before,
             record.answered,
-            self._diagnosis.warned_after_s,
+            self._diagnostics.warned_after_s,
             still_behind,
-            self._diagnosis.warning,
+            self._diagnostics.warning,
         )
         return record.stability(
             self._request, seconds, trends=(*usage.trends(), *trends), depths=depths, flow=flow
@@ -238,10 +234,10 @@ class StabilityMonitor:
 
 @contextmanager
 def _nodes(ros: Sequence[str], device: str, *, watched: bool) -> Iterator[subprocess.Popen[bytes]]:
-    """The nodes in one process of their own; what they print goes to stderr, as stdout has the figures.
+    """The nodes in one separate process; its output goes to stderr, because stdout has the measurements.
 
-    Those that are watched say on their stdout what is seen. A Ctrl-C at the terminal does not reach them:
-    they go on until the figures are complete.
+    Watched nodes print snapshots on their stdout. They do not receive a Ctrl-C of the terminal, and continue
+    until the measurements are complete.
     """
     program = "tools.watched" if watched else "nodes.social_perception_all"
     command = [sys.executable, "-m", f"social_perception.ros.{program}", *ros, "-p", f"device:={device}"]
@@ -265,7 +261,7 @@ def _wait(condition: Callable[[], bool], deadline_s: float, nodes: subprocess.Po
         if nodes.poll() is not None:
             raise SocialPerceptionError("the nodes did not start")
         if time.monotonic() > deadline_s:
-            raise SocialPerceptionError("the nodes did not subscribe the images in time")
+            raise SocialPerceptionError("the nodes did not subscribe to the images in time")
         time.sleep(0.05)
 
 

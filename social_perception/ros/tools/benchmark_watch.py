@@ -1,4 +1,4 @@
-"""What the benchmark learns of the nodes while it plays: from /diagnostics, and from who watches them."""
+"""Monitors the nodes during the benchmark: by /diagnostics, and by snapshots of their process."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from social_perception.research.benchmarks.report import from_json
 from social_perception.research.benchmarks.stability import QueueDepth, Step, Trend
 from social_perception.ros.convert import seconds
 from social_perception.ros.support.qos import RESULT_QOS
-from social_perception.ros.tools.watched import Look
+from social_perception.ros.tools.watched import Snapshot
 
 STEPS = ("face_tracker", "smile_intensity")
-"""Those whose counts say what became of an image until it is answered."""
+"""The nodes whose counts account for an image until its result is published."""
 
 _BEHIND = "falling behind"
-_REST_S = 20.0
-_LONGEST_UNTAKEN_S = 1.0
-"""Time in s by which every image that was sent must have been taken or replaced."""
+_IDLE_TIMEOUT_S = 20.0
+_MAX_PENDING_S = 1.0
+"""Maximum time in s until a sent image is received or replaced."""
 
 
-class Diagnosis:
-    """Keeps what the nodes say of themselves on /diagnostics.
+class DiagnosticsMonitor:
+    """Keeps the reports of the nodes on /diagnostics.
 
     Args:
-        node: that listens.
+        node: owner of the subscription.
     """
 
     def __init__(self, node: Node) -> None:
@@ -41,40 +41,40 @@ class Diagnosis:
         self._begun_s: float | None = None
         self.warned_after_s: float | None = None
         self.warning = self._newest_warning = ""
-        node.create_subscription(DiagnosticArray, "/diagnostics", self._take, 10)
+        node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
     def begin(self) -> None:
-        """Heed warnings from now on."""
+        """Note warnings from now on."""
         self._begun_s, self.warned_after_s, self.warning = time.time(), None, ""
 
     def end(self) -> bool:
-        """Heed them no more; return whether the newest report still was one."""
+        """Stop noting warnings; return whether the newest report was one."""
         self._begun_s = None
         return bool(self._newest_warning)
 
-    def at_rest(self) -> tuple[Step, ...]:
-        """Wait until no message is in transit; return what the nodes then say.
+    def wait_until_idle(self) -> tuple[Step, ...]:
+        """Wait until no message is in transit; return the counts of the nodes.
 
         Raises:
-            SocialPerceptionError: they say nothing, or do not come to rest.
+            SocialPerceptionError: the nodes publish no reports, or do not become idle.
         """
-        deadline_s, asked_s, before = time.monotonic() + _REST_S, time.time(), None
+        deadline_s, since_s, before = time.monotonic() + _IDLE_TIMEOUT_S, time.time(), None
         with self._changed:
-            while (found := self._newer_than(asked_s)) is None or found != before:
+            while (found := self._newer_than(since_s)) is None or found != before:
                 if found is not None:
-                    before, asked_s = found, max(stamp_s for stamp_s, _ in self._steps.values())
+                    before, since_s = found, max(stamp_s for stamp_s, _ in self._steps.values())
                 if not self._changed.wait(max(0.0, deadline_s - time.monotonic())):
-                    raise SocialPerceptionError("the nodes did not come to rest, as /diagnostics says")
+                    raise SocialPerceptionError("the nodes did not become idle, according to /diagnostics")
         return found
 
     def _newer_than(self, stamp_s: float) -> tuple[Step, ...] | None:
-        """What all nodes have said after a time; None: one of them has not, or something waits."""
+        """Reports of all nodes since a time; None: a node has not reported, or a message is waiting."""
         newer = [self._steps[step] for step in STEPS if step in self._steps]
         if len(newer) < len(STEPS) or any(stamp <= stamp_s or step.waiting for stamp, step in newer):
             return None
         return tuple(step for _, step in newer)
 
-    def _take(self, message: DiagnosticArray) -> None:
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             step = self._names.get(status.name.partition(":")[0])
             if step is not None:
@@ -82,9 +82,9 @@ class Diagnosis:
                     self._steps[step] = (seconds(message.header.stamp), _step_of(step, status))
                     self._changed.notify_all()
                 if step == STEPS[0]:
-                    self._heed(status)
+                    self._note_warning(status)
 
-    def _heed(self, status: DiagnosticStatus) -> None:
+    def _note_warning(self, status: DiagnosticStatus) -> None:
         behind = status.level == DiagnosticStatus.WARN and _BEHIND in status.message
         if self._begun_s is None:
             return
@@ -100,77 +100,78 @@ def _step_of(name: str, status: DiagnosticStatus) -> Step:
     return Step(name, *(int(values[key]) for key in ("received", "processed", "dropped", "lost", "waiting")))
 
 
-class Looks(threading.Thread):
-    """Reads what the process of the nodes says of itself, and keeps of it what is judged.
+class QueueMonitor(threading.Thread):
+    """Reads the snapshots of the process of the nodes, and keeps its memory and the longest queues.
 
     Args:
         nodes: their process; its stdout is read to the end.
-        sent_before: how many images were sent before a time in ns.
+        sent_before: returns the number of images that were sent before a time in ns.
         rate_hz: of the images.
     """
 
     def __init__(
         self, nodes: subprocess.Popen[bytes], sent_before: Callable[[int], int], rate_hz: float
     ) -> None:
-        super().__init__(name="looks", daemon=True)
+        super().__init__(name="queues", daemon=True)
         self._nodes, self._sent_before, self._rate_hz = nodes, sent_before, rate_hz
         self._lock = threading.Lock()
-        self._first: Look | None = None
-        self._heeding = False
-        self._inside = MemoryMonitor()
-        self._most: dict[str, int] = {}
+        self._first: Snapshot | None = None
+        self._active = False
+        self._memory = MemoryMonitor()
+        self._longest: dict[str, int] = {}
 
     def run(self) -> None:
         for line in self._nodes.stdout or ():
             if line.startswith(b"{"):
-                self._take(from_json(Look, line.decode(), "the watcher"))
+                self._add(from_json(Snapshot, line.decode(), "the watched process"))
 
     def begin(self) -> None:
-        """Heed what is seen from now on, at rest and before the first image."""
+        """Use the snapshots from now on; the nodes are idle, before the first image."""
         with self._lock:
-            self._first, self._heeding = None, True
-            self._inside = MemoryMonitor()
-            self._most.clear()
+            self._first, self._active = None, True
+            self._memory = MemoryMonitor()
+            self._longest.clear()
 
     def end(self) -> tuple[tuple[Trend, ...], tuple[QueueDepth, ...]]:
-        """Heed it no more; return how memory went, and what waited.
+        """Stop; return the trends of the memory and the longest queues.
 
         Raises:
-            ConfigurationError: nothing was seen.
+            ConfigurationError: there was no snapshot.
         """
         with self._lock:
-            self._heeding = False
-            if not len(self._inside):
-                raise ConfigurationError("the process of the nodes says nothing of itself")
+            self._active = False
+            if not len(self._memory):
+                raise ConfigurationError("the process of the nodes prints no snapshots")
             bounds = self._bounds()
-            depths = tuple(QueueDepth(place, most, bounds[place]) for place, most in self._most.items())
-            return self._inside.trends(), depths
+            depths = tuple(QueueDepth(name, length, bounds[name]) for name, length in self._longest.items())
+            return self._memory.trends(), depths
 
     @property
-    def most(self) -> int:
-        """The most that was seen at any one place, images that are not yet taken left out."""
+    def longest(self) -> int:
+        """Length of the longest queue, without images that are not yet received."""
         with self._lock:
-            return max([0, *(most for place, most in self._most.items() if place != _UNTAKEN)])
+            return max([0, *(length for name, length in self._longest.items() if name != _PENDING)])
 
-    def _take(self, look: Look) -> None:
+    def _add(self, snapshot: Snapshot) -> None:
         with self._lock:
-            if not self._heeding:
+            if not self._active:
                 return
             if self._first is None:
-                self._first = look
-            self._inside.add(look.time_ns * 1e-9, look.inside)
-            for place, count in waiting(self._sent_before(look.time_ns), self._first, look).items():
-                self._most[place] = max(count, self._most.get(place, 0))
+                self._first = snapshot
+            self._memory.add(snapshot.time_ns * 1e-9, snapshot.memory)
+            sent = self._sent_before(snapshot.time_ns)
+            for name, length in queue_lengths(sent, self._first, snapshot).items():
+                self._longest[name] = max(length, self._longest.get(name, 0))
 
     def _bounds(self) -> dict[str, int]:
-        """How much may wait at each place: what the quality of service keeps, and one for a thread."""
-        untaken = round(self._rate_hz * _LONGEST_UNTAKEN_S)
-        return {place: bound or untaken for place, bound in _BOUNDS.items()}
+        """Maximum length of each queue: the depth of its quality of service, or one message for a thread."""
+        pending = round(self._rate_hz * _MAX_PENDING_S)
+        return {name: bound or pending for name, bound in _BOUNDS.items()}
 
 
-_UNTAKEN = "images sent and not yet received by face_tracker"
+_PENDING = "images sent and not yet received by face_tracker"
 _BOUNDS = {
-    _UNTAKEN: 0,
+    _PENDING: 0,
     "images waiting in face_tracker": 1,
     "tracked_faces in transit": RESULT_QOS.depth,
     "tracked_faces waiting in smile_intensity": 1,
@@ -178,9 +179,9 @@ _BOUNDS = {
 }
 
 
-def waiting(sent: int, first: Look, look: Look) -> dict[str, int]:
-    """What waited at each place at a look, when so many images had been sent since the first one."""
-    tracker, smile, group = (now.since(then) for now, then in zip(look.steps, first.steps))
+def queue_lengths(sent: int, first: Snapshot, newest: Snapshot) -> dict[str, int]:
+    """The lengths of the queues in a snapshot; ``sent`` counts the images since the first snapshot."""
+    tracker, smile, group = (now.since(then) for now, then in zip(newest.steps, first.steps))
     counts: Sequence[int] = (
         sent - tracker.received - tracker.lost,
         tracker.waiting,
@@ -188,5 +189,5 @@ def waiting(sent: int, first: Look, look: Look) -> dict[str, int]:
         smile.waiting,
         smile.processed - group.received - group.lost,
     )
-    # A message can be taken before its sender has counted it as done.
+    # A message can be received before its sender has counted it.
     return dict(zip(_BOUNDS, (max(0, count) for count in counts)))

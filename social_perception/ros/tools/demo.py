@@ -1,6 +1,6 @@
-"""The whole pipeline as ROS nodes, on a camera, a video or the sample, with a live table.
+"""The pipeline as ROS nodes on a camera, a video or the sample, with a live table.
 
-The table shows what a robot would see: it subscribes face_affect and group_affect.
+The table shows what a robot receives: it subscribes to face_affect and group_affect.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from social_perception.ros.nodes.social_perception_all import pipeline
 from social_perception.ros.support.messages import FaceAffectArray
 from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 from social_perception.ros.support.qos import RESULT_QOS
-from social_perception.ros.support.runner import Running, exit_status, running
+from social_perception.ros.support.runner import NodeFactory, Running, exit_status, running
 from social_perception.sources.factory import default_source, open_source
 from social_perception.sources.source import Source
 from social_perception.views.terminal import live_display
@@ -31,8 +31,8 @@ _DRAIN_S = 3.0
 Show = Callable[[], None]
 
 
-class Listener(Node):
-    """Keeps the newest result, as any planner on the robot would get it."""
+class ResultNode(Node):
+    """Keeps the newest results, as a planner on the robot would receive them."""
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("demo", **node_options)
@@ -43,7 +43,7 @@ class Listener(Node):
         self.create_subscription(GroupAffectMessage, "group_affect", self._on_group, RESULT_QOS)
 
     def affect(self) -> FrameAffect | None:
-        """The newest results together; None before the first."""
+        """The newest results; None before the first."""
         if self.faces is None and self.group is None:
             return None
         faces = self.faces or FaceAffectArray()
@@ -62,7 +62,7 @@ class Listener(Node):
 def main(args: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__.splitlines()[0])
     add_source_options(parser)
-    parser.add_argument("--duration", type=float, metavar="SECONDS", help="end after this time")
+    parser.add_argument("--duration", type=float, metavar="SECONDS", help="stop after this time")
     options = parse(parser, args)
     return exit_status(lambda: _demo(options, args))
 
@@ -70,28 +70,31 @@ def main(args: Sequence[str] | None = None) -> int:
 def _demo(options: argparse.Namespace, args: Sequence[str] | None) -> None:
     spec = options.source or default_source()
     source = open_source(spec)
-    print(f"Starting the nodes on {source.name}; Ctrl-C ends.", flush=True)
-    with source, running([Listener, AffectMarkersNode, *pipeline(), ImagePublisher], args) as program:
-        listener, publisher = program.nodes[0], program.nodes[-1]
+    print(f"Starting the nodes on {source.name}; Ctrl-C stops.", flush=True)
+    factories: list[NodeFactory] = [ResultNode, AffectMarkersNode, *pipeline(), ImagePublisher]
+    with source, running(factories, args) as program:
+        results, publisher = program.nodes[0], program.nodes[-1]
+        assert isinstance(results, ResultNode)
+        assert isinstance(publisher, ImagePublisher)
         player = Player(publisher, source, spec, loop=options.loop, rate_hz=options.rate)
-        begun_s = time.monotonic()
+        start_s = time.monotonic()
         player.start()
         try:
             with live_display() as display:
 
                 def show() -> None:
-                    display(listener.affect(), source.name)
+                    display(results.affect(), source.name)
 
                 _watch(program, player, show, options.duration)
-                _drain(publisher, listener, show)
+                _drain(publisher, results, show)
         finally:
             player.stop()
-            _summary(source, listener, time.monotonic() - begun_s)
+            _summary(source, results, time.monotonic() - start_s)
         if player.error is not None:
             raise player.error
 
 
-def _watch(program: Running, player: Player, show: Show, duration_s: float | None) -> None:
+def _watch(program: Running[Node], player: Player, show: Show, duration_s: float | None) -> None:
     end_s = time.monotonic() + duration_s if duration_s is not None else float("inf")
     while (
         not player.ended.wait(timeout=_REFRESH_S) and not program.ended.is_set() and time.monotonic() < end_s
@@ -99,19 +102,19 @@ def _watch(program: Running, player: Player, show: Show, duration_s: float | Non
         show()
 
 
-def _drain(publisher: ImagePublisher, listener: Listener, show: Show) -> None:
-    """Wait for what is said of the last image, which is never dropped."""
+def _drain(publisher: ImagePublisher, results: ResultNode, show: Show) -> None:
+    """Wait for the result of the last image, which is never dropped."""
     end_s = time.monotonic() + _DRAIN_S
     while time.monotonic() < end_s:
-        if listener.faces is not None and listener.faces.header.stamp == publisher.last_stamp:
+        if results.faces is not None and results.faces.header.stamp == publisher.last_stamp:
             break
         time.sleep(_REFRESH_S / 2)
     show()
 
 
-def _summary(source: Source, listener: Listener, duration_s: float) -> None:
-    rate = listener.images / duration_s if duration_s > 0 else 0.0
-    print(f"{source.name}: {listener.images} images in {duration_s:.0f} s, {rate:.1f} per second", flush=True)
+def _summary(source: Source, results: ResultNode, duration_s: float) -> None:
+    rate = results.images / duration_s if duration_s > 0 else 0.0
+    print(f"{source.name}: {results.images} images in {duration_s:.0f} s, {rate:.1f} per second", flush=True)
 
 
 if __name__ == "__main__":

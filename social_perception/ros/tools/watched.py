@@ -1,8 +1,8 @@
-"""The nodes in one process, as social_perception_all runs them, with somebody who looks what waits in it.
+"""The nodes in one process, as in social_perception_all, with periodic snapshots of queues and memory.
 
-Part of ``social-perception bench``: a line of JSON on stdout, several times a second, says of each node
-how many messages it has taken, done, dropped and missed, what waits for it, and what memory is in use.
-The process ends with whoever reads that.
+Part of ``social-perception bench``: several times a second, a line of JSON on stdout has the numbers of
+messages that each node has received, processed, dropped, lost and waiting, and the memory in use. The process
+ends with the reader of its stdout.
 """
 
 from __future__ import annotations
@@ -28,39 +28,39 @@ PERIOD_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What was seen at a time in ns.
+class Snapshot:
+    """The state of the nodes at a time.
 
     Attributes:
-        time_ns: of the clock that stamps the images.
-        steps: the nodes, in pipeline order.
-        inside: the memory in use.
+        time_ns: by the clock that stamps the images.
+        steps: counts of the nodes, in pipeline order.
+        memory: the memory in use.
     """
 
     time_ns: int
     steps: tuple[Step, ...]
-    inside: MemoryInUse
+    memory: MemoryInUse
 
 
-class Watcher(threading.Thread):
-    """Looks at nodes and says what it sees.
+class SnapshotWriter(threading.Thread):
+    """Writes snapshots of nodes periodically.
 
     Args:
-        stages: in pipeline order.
-        output: takes a line per look.
+        stages: the nodes, in pipeline order.
+        output: file for a line per snapshot.
     """
 
     def __init__(self, stages: Sequence[Stage], output: TextIO) -> None:
-        super().__init__(name="watcher", daemon=True)
+        super().__init__(name="snapshots", daemon=True)
         self._stages, self._output = stages, output
         self._stopping = threading.Event()
 
     def run(self) -> None:
         try:
             while not self._stopping.wait(PERIOD_S):
-                print(to_line(look_at(self._stages)), file=self._output, flush=True)
+                print(to_line(snapshot_of(self._stages)), file=self._output, flush=True)
         except BrokenPipeError:
-            # Nobody reads any more: whoever started the nodes has ended.
+            # There is no reader any more: the benchmark has ended.
             os.kill(os.getpid(), signal.SIGTERM)
 
     def stop(self) -> None:
@@ -68,10 +68,10 @@ class Watcher(threading.Thread):
         self.join()
 
 
-def look_at(stages: Sequence[Stage]) -> Look:
-    """Look at all nodes, the last one first, so that nothing seems to have arrived before it was sent."""
+def snapshot_of(stages: Sequence[Stage]) -> Snapshot:
+    """Read the counts of the last node first, so that no message seems received before it was sent."""
     steps = [_step(stage) for stage in reversed(stages)]
-    return Look(time.time_ns(), tuple(reversed(steps)), memory_in_use())
+    return Snapshot(time.time_ns(), tuple(reversed(steps)), memory_in_use())
 
 
 def _step(stage: Stage) -> Step:
@@ -89,15 +89,14 @@ def _step(stage: Stage) -> Step:
 def main(args: Sequence[str] | None = None) -> int:
     def work() -> None:
         with running([AffectMarkersNode, *pipeline()], args) as program:
-            by_name = {node.get_name(): node for node in program.nodes}
-            watcher = Watcher(
-                [by_name[name] for name in ("face_tracker", "smile_intensity", "group_affect")], sys.stdout
-            )
-            watcher.start()
+            by_name = {node.get_name(): node for node in program.nodes if isinstance(node, Stage)}
+            stages = [by_name[name] for name in ("face_tracker", "smile_intensity", "group_affect")]
+            writer = SnapshotWriter(stages, sys.stdout)
+            writer.start()
             try:
                 program.ended.wait()
             finally:
-                watcher.stop()
+                writer.stop()
 
     return exit_status(work)
 

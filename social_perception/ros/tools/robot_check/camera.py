@@ -1,4 +1,4 @@
-"""The camera of the check, as a program of its own that can be killed: colour, depth and calibration."""
+"""The camera of the check, with colour, depth and calibration: a separate program that can be killed."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from social_perception.ros.support.transport import prefer_large_images
 from social_perception.ros.tools.robot_check.scene import Scene, load_scene
 
 COLOR, INFO, DEPTH = "color/image_raw", "color/camera_info", "aligned_depth_to_color/image_raw"
-"""Relative names, as those of a RealSense."""
+"""Relative names of the topics, as those of a RealSense."""
 
 _FOCAL_LENGTH = 0.72
-"""As a share of the width: that of a RealSense D435's colour camera."""
+"""As a fraction of the width, as of the colour camera of a RealSense D435."""
 
 
 class Camera(Node):
-    """Publishes a scene again and again.
+    """Publishes a scene repeatedly.
 
     Args:
-        scene: what is shown.
+        scene: the images and depths.
         rate_hz: images per second.
         node_options: passed on to rclpy.
     """
@@ -44,13 +44,13 @@ class Camera(Node):
         self._color = self.create_publisher(Image, COLOR, NEWEST_RESULT_QOS)
         self._depth = self.create_publisher(Image, DEPTH, NEWEST_RESULT_QOS)
         self._info = self.create_publisher(CameraInfo, INFO, NEWEST_RESULT_QOS)
-        self.create_timer(1.0 / rate_hz, self._shoot)
+        self.create_timer(1.0 / rate_hz, self._publish)
 
-    def _shoot(self) -> None:
-        index = self._scene.there_and_back(self._turn)
+    def _publish(self) -> None:
+        index = self._scene.back_and_forth(self._turn)
         self._turn += 1
         header = image_header(self.get_clock().now().to_msg(), FRAME_ID)
-        # Depth first, as it is taken for an image only when it is there already.
+        # Depth first: an image uses only depth that was received before it.
         self._depth.publish(depth_message(self._scene, index, header))
         self._info.publish(info_message(self._scene.size, header))
         self._color.publish(encode(self._scene.images[index], header))

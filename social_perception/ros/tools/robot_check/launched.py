@@ -1,4 +1,4 @@
-"""Programs that the check starts, their memory and processor time, and the services of their nodes."""
+"""Programs that the check starts, their memory and CPU time, and the services of their nodes."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ CONFIGURE, CLEANUP = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEA
 ACTIVATE, DEACTIVATE = Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_DEACTIVATE
 
 
-class NothingCame(SocialPerceptionError):  # noqa: N818
-    """What the check waited for did not happen."""
+class TimedOut(SocialPerceptionError):  # noqa: N818
+    """An expected event did not happen in time."""
 
 
 def until(condition: Callable[[], Any], what: str, timeout_s: float) -> float:
-    """Wait until a condition holds; return the time in s that it took.
+    """Wait until a condition is true; return the time in s that it took.
 
     Raises:
-        NothingCame: it took longer than ``timeout_s``.
+        TimedOut: it took longer than ``timeout_s``.
     """
-    begun_s = time.monotonic()
+    start_s = time.monotonic()
     while not condition():
-        if time.monotonic() - begun_s > timeout_s:
-            raise NothingCame(f"waited {timeout_s:g} s in vain for: {what}")
+        if time.monotonic() - start_s > timeout_s:
+            raise TimedOut(f"timed out after {timeout_s:g} s: {what}")
         time.sleep(0.02)
-    return time.monotonic() - begun_s
+    return time.monotonic() - start_s
 
 
 class Program:
-    """A program in a process group of its own; what it says goes to a file.
+    """A program in its own process group.
 
     Args:
         command: with its arguments.
-        log: file for what it says.
+        log: file for its output.
     """
 
     def __init__(self, command: Sequence[str], log: Path) -> None:
@@ -72,7 +72,7 @@ class Program:
         return self.wait(_ENDING_S)
 
     def wait(self, timeout_s: float) -> int:
-        """Return the exit status; it is killed with all it has started if it does not end by itself."""
+        """Return the exit status; after the timeout, the program and its descendants are killed."""
         try:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -80,15 +80,15 @@ class Program:
             return -signal.SIGKILL
 
     def kill(self) -> None:
-        """Kill it and all that it has started, without a chance to say good-bye."""
+        """Kill the program and its descendants with SIGKILL."""
         if self.running:
-            for pid in self.offspring():
+            for pid in self.descendants():
                 _kill(pid)
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
-    def offspring(self) -> list[int]:
-        """The processes that it has started, and theirs."""
+    def descendants(self) -> list[int]:
+        """The process ids of its child processes, and of theirs."""
         parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()}
         found, generation = [], [self._process.pid]
         while generation:
@@ -97,13 +97,13 @@ class Program:
         return found
 
     def memory_mb(self) -> float:
-        """Resident memory of the processes that it has started, in MB (1e6 bytes)."""
+        """Resident memory of the descendants in MB (1e6 bytes)."""
         page = os.sysconf("SC_PAGE_SIZE") * 1e-6
-        return sum(int(_read(pid, "statm").split()[1]) * page for pid in self.offspring())
+        return sum(int(_read(pid, "statm").split()[1]) * page for pid in self.descendants())
 
-    def processor_s(self) -> float:
-        """Processor time in s that the processes it has started have used."""
-        stats = [_read(pid, "stat").rpartition(") ")[2].split() for pid in self.offspring()]
+    def cpu_s(self) -> float:
+        """CPU time in s of the descendants."""
+        stats = [_read(pid, "stat").rpartition(") ")[2].split() for pid in self.descendants()]
         return sum(int(stat[11]) + int(stat[12]) for stat in stats) / _TICKS_PER_S
 
 
@@ -120,15 +120,15 @@ def _parent(path: Path) -> int:
     try:
         return int((path / "stat").read_text().rpartition(") ")[2].split()[1])
     except (OSError, IndexError):
-        return 0  # it has just ended
+        return 0  # the process has just ended
 
 
 class Services:
-    """Calls services with a node that spins elsewhere.
+    """Calls services through a node that spins in another thread.
 
     Args:
-        node: that calls.
-        timeout_s: longest time for an answer.
+        node: owner of the clients.
+        timeout_s: maximum time until the response.
     """
 
     def __init__(self, node: Node, timeout_s: float) -> None:
@@ -136,19 +136,19 @@ class Services:
         self._clients: dict[str, Any] = {}
 
     def managed_nodes(self, namespace: str) -> list[str]:
-        """The nodes of a namespace that have a life cycle, by their full names."""
+        """The full names of the managed nodes of a namespace."""
         ending = "/change_state"
         services = [name for name, _ in self._node.get_service_names_and_types()]
         ours = [name for name in services if name.startswith(namespace + "/") and name.endswith(ending)]
         return sorted(name.removesuffix(ending) for name in ours)
 
     def change_state(self, node: str, transition: int) -> bool:
-        """Ask a node for a transition; return whether it succeeded."""
+        """Request a transition of a node; return whether it succeeded."""
         request = ChangeState.Request(transition=Transition(id=transition))
         return bool(self._call(ChangeState, f"{node}/change_state", request).success)
 
     def set_parameter(self, node: str, name: str, value: Any) -> tuple[bool, str]:
-        """Set a parameter; return whether that was accepted, and the reason if not."""
+        """Set a parameter; return whether it was accepted, and the reason if not."""
         request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
         result = self._call(SetParameters, f"{node}/set_parameters", request).results[0]
         return bool(result.successful), str(result.reason)
@@ -158,9 +158,9 @@ class Services:
             self._clients[service] = self._node.create_client(kind, service)
         client = self._clients[service]
         until(client.service_is_ready, service, self._timeout_s)
-        answered = threading.Event()
+        responded = threading.Event()
         future = client.call_async(request)
-        future.add_done_callback(lambda _: answered.set())
-        if not answered.wait(self._timeout_s):
-            raise NothingCame(f"{service} did not answer within {self._timeout_s:g} s")
+        future.add_done_callback(lambda _: responded.set())
+        if not responded.wait(self._timeout_s):
+            raise TimedOut(f"{service} did not respond within {self._timeout_s:g} s")
         return future.result()

@@ -1,4 +1,4 @@
-"""Hears every topic of a namespace, and says what came on each."""
+"""Subscribes to every topic of a namespace, and summarises the messages."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from rosidl_runtime_py.utilities import get_message
 
 DIAGNOSTICS = "/diagnostics"
 _KEPT = 2000
-_LOOK_PERIOD_S = 0.5
+_DISCOVERY_PERIOD_S = 0.5
 
 
 @dataclass(slots=True)
-class Heard:
-    """What came on one topic.
+class Received:
+    """The messages of one topic.
 
     Attributes:
         kind: type of the messages, for example ``sensor_msgs/msg/Image``.
-        count: how many came.
-        times_s: when the newest of them came, by the steady clock.
-        last: the newest.
+        count: number of received messages.
+        times_s: when the newest of them were received, by the steady clock.
+        last: the newest message.
     """
 
     kind: str
@@ -35,54 +35,54 @@ class Heard:
     last: Any = None
 
     def rate_hz(self, since_s: float) -> float:
-        """Messages per second since then; 0 with fewer than two."""
+        """Messages per second since a time; 0 for fewer than two messages."""
         times_s = [time_s for time_s in self.times_s if time_s >= since_s]
         return (len(times_s) - 1) / (times_s[-1] - times_s[0]) if len(times_s) > 1 else 0.0
 
 
 class Listener(Node):
-    """Subscribes whatever appears in the namespace, and the diagnostics.
+    """Subscribes to all topics that appear in a namespace, and to the diagnostics.
 
     Args:
-        inside: namespace, absolute.
+        inside: absolute namespace.
         node_options: passed on to rclpy.
     """
 
     def __init__(self, inside: str, **node_options: Any) -> None:
         super().__init__("robot_check", **node_options)
         self._inside = inside + "/"
-        self.topics: dict[str, Heard] = {}
+        self.topics: dict[str, Received] = {}
         self.statuses: dict[str, Any] = {}
-        self._look()
-        self.create_timer(_LOOK_PERIOD_S, self._look)
+        self._discover()
+        self.create_timer(_DISCOVERY_PERIOD_S, self._discover)
 
     def last(self, topic: str) -> Any:
         """The newest message on a topic; None before the first."""
-        heard = self.topics.get(topic)
-        return heard.last if heard is not None else None
+        received = self.topics.get(topic)
+        return received.last if received is not None else None
 
     def count(self, topic: str) -> int:
-        """How many messages came on a topic."""
-        heard = self.topics.get(topic)
-        return heard.count if heard is not None else 0
+        """Number of messages received on a topic."""
+        received = self.topics.get(topic)
+        return received.count if received is not None else 0
 
     def status(self, node: str) -> Any:
         """The newest diagnostic status of a node; None before the first."""
         return next((status for name, status in self.statuses.items() if is_of(name, node)), None)
 
-    def _look(self) -> None:
+    def _discover(self) -> None:
         for topic, kinds in self.get_topic_names_and_types():
-            wanted = topic.startswith(self._inside) or topic == DIAGNOSTICS
-            if wanted and topic not in self.topics:
+            inside = topic.startswith(self._inside) or topic == DIAGNOSTICS
+            if inside and topic not in self.topics:
                 self._subscribe(topic, kinds[0])
 
     def _subscribe(self, topic: str, kind: str) -> None:
-        self.topics[topic] = heard = Heard(kind)
+        self.topics[topic] = received = Received(kind)
 
-        def take(message: Any) -> None:
-            heard.count += 1
-            heard.times_s.append(time.monotonic())
-            heard.last = message
+        def receive(message: Any) -> None:
+            received.count += 1
+            received.times_s.append(time.monotonic())
+            received.last = message
             if topic == DIAGNOSTICS:
                 ours = [status for status in message.status if status.name.startswith(self._inside)]
                 self.statuses.update((status.name, status) for status in ours)
@@ -92,18 +92,18 @@ class Listener(Node):
             reliability=QoSReliabilityPolicy.RELIABLE,
             durability=QoSDurabilityPolicy.VOLATILE,
         )
-        self.create_subscription(get_message(kind), topic, take, qos)
+        self.create_subscription(get_message(kind), topic, receive, qos)
 
 
 def is_of(status_name: str, node: str) -> bool:
-    """Whether a status is of this node (its name alone, or followed by what the node does)."""
+    """Whether a status is that of a node: its name, alone or followed by its task."""
     return status_name == node or status_name.startswith(f"{node}:")
 
 
 def summary(kind: str, message: Any) -> str:
-    """A message in a few words."""
-    words = _WORDS.get(kind.rpartition("/")[2])
-    return words(message) if words is not None else str(message)[:80]
+    """A short description of a message."""
+    describe = _SUMMARIES.get(kind.rpartition("/")[2])
+    return describe(message) if describe is not None else str(message)[:80]
 
 
 def _group(message: Any) -> str:
@@ -143,7 +143,7 @@ def _parameter_event(message: Any) -> str:
     return f"{message.node}: {len(message.changed_parameters)} changed"
 
 
-_WORDS: dict[str, Callable[[Any], str]] = {
+_SUMMARIES: dict[str, Callable[[Any], str]] = {
     "GroupAffect": _group,
     "FaceAffectArray": _faces,
     "TrackedFaceArray": _tracked,

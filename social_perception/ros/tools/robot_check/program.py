@@ -1,7 +1,8 @@
-"""Tries what the package promises, with real launch files, on this machine, and says what it found.
+"""Tests the promises of the package with the real launch files on this machine.
 
-A recording becomes a camera with colour, depth and calibration. The nodes are launched, heard,
-changed, starved, cleaned up and played a bag; the exit status is 1 if a promise was broken.
+A recording becomes a camera with colour, depth and calibration. The nodes are launched, observed,
+reconfigured, left without a camera, cleaned up, and run on a bag. The exit status is 1 if a promise was
+broken.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rclpy.utilities import remove_ros_args
@@ -19,25 +20,29 @@ from rclpy.utilities import remove_ros_args
 from social_perception.core.errors import MissingDependencyError, SocialPerceptionError
 from social_perception.ros.support.runner import exit_status, running
 from social_perception.ros.tools.robot_check import steps
-from social_perception.ros.tools.robot_check.launched import NothingCame
+from social_perception.ros.tools.robot_check.launched import Program, TimedOut
 from social_perception.ros.tools.robot_check.listener import Listener
-from social_perception.ros.tools.robot_check.scene import film
+from social_perception.ros.tools.robot_check.scene import record_scene
 from social_perception.ros.tools.robot_check.steps import Check, camera, launched, note
 
 
 class Broken(SocialPerceptionError):  # noqa: N818
-    """Promises were not kept; they have been printed."""
+    """Promises were broken; they have been printed."""
 
 
 def parse(args: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="check_robot", description=__doc__.splitlines()[0])
+    parser.add_argument("--source", default="sample", help="recording for the camera (default: sample)")
     parser.add_argument(
-        "--source", default="sample", help="recording that the camera shows (default: sample)"
+        "--frames", type=int, default=90, help="number of its first images (default: %(default)s)"
     )
-    parser.add_argument("--frames", type=int, default=90, help="its first pictures (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=15.0, help="images per second (default: %(default)g)")
     parser.add_argument(
-        "--listen", type=float, default=10.0, metavar="SECONDS", help="(default: %(default)g)"
+        "--listen",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="time to observe the topics (default: %(default)g)",
     )
     parser.add_argument(
         "--separate",
@@ -56,10 +61,10 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    note(f"Filming {options.source}")
-    scene = film(options.source, options.frames)
+    note(f"Reading {options.source}")
+    scene = record_scene(options.source, options.frames)
     width, height = scene.size
-    note(f"  {len(scene.images)} pictures of {width}x{height}, up to {scene.people} people")
+    note(f"  {len(scene.images)} images of {width}x{height}, up to {scene.people} people")
     note(
         f"  {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
         f"ROS 2 {os.environ.get('ROS_DISTRO', '?')}, "
@@ -74,8 +79,8 @@ def _check(options: argparse.Namespace) -> None:
             )
             try:
                 _walk(check)
-            except NothingCame as error:
-                check.promise("the check can go on", False, str(error))
+            except TimedOut as error:
+                check.promise("the check can continue", False, str(error))
     if check.broken:
         raise Broken(f"{len(check.broken)} promises were broken: {', '.join(check.broken)}")
     note("All promises were kept.")
@@ -99,9 +104,9 @@ def _walk(check: Check) -> None:
         note(f"  not checked: {error}")
 
 
-def _step(title, work, check, *rest) -> None:
+def _step(title: str, work: Callable[..., None], check: Check, *arguments: Program) -> None:
     note(f"\n{title}")
-    work(check, *rest)
+    work(check, *arguments)
 
 
 if __name__ == "__main__":
