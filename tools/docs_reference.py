@@ -30,7 +30,7 @@ from rclpy.qos import QoSReliabilityPolicy
 import social_perception.ros.nodes
 from social_perception.cli.main import _parser
 from social_perception.core.signals import Field, Subject, signals_of
-from social_perception.ros.security.policies import CONSUMER, Names, grants, load_policy, settle
+from social_perception.ros.security.policies import CONSUMER, Names, grants, load_policy, resolve_names
 
 ROOT = Path(__file__).resolve().parents[1]
 POLICIES = ROOT / "config" / "security" / "policies"
@@ -189,7 +189,7 @@ def _programs() -> list[Program]:
     for path in sorted(POLICIES.glob("*.xml")):
         if "." in path.stem or path.stem == CONSUMER:
             continue
-        (allowed,) = grants(settle(load_policy(path), Names())).values()
+        (allowed,) = grants(resolve_names(load_policy(path), Names())).values()
         comment = re.search(r"<!--(.*?)-->", path.read_text(encoding="utf-8"), re.S)
         purpose = " ".join(comment[1].split()).rstrip(".") if comment else ""
         subscribes = _own_topics(allowed["subscribe"], ALL_SUBSCRIBE)

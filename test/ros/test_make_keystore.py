@@ -71,9 +71,9 @@ def test_enclaves_lie_elsewhere_and_policies_come_from_elsewhere(capsys, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--image-topic", "/eye/*"], "'/eye/*' cannot be a name in ROS"),
-        (["--namespace", "a b"], "'/a b' cannot be a name in ROS"),
-        (["--consumer", "*"], "cannot be a name"),
+        (["--image-topic", "/eye/*"], "'/eye/*' is an invalid name in ROS"),
+        (["--namespace", "a b"], "'/a b' is an invalid name in ROS"),
+        (["--consumer", "*"], "is an invalid name"),
         (["--remap", "depth"], "--remap must be NAME:=OTHER, each name once, got depth"),
         (["--policy", "gone.xml"], "gone.xml cannot be read"),
     ],
@@ -151,7 +151,7 @@ def test_a_second_run_keeps_the_keys_and_follows_the_names(keystore, capsys) -> 
     before = {path: path.read_bytes() for path in keystore.rglob("*.pem")}
     assert make_keystore.main([str(keystore), "--image-topic", "/other/image", "--domain-id", "7"]) == 0
     reported = capsys.readouterr().out
-    assert "made /" not in reported
+    assert "created /" not in reported
     assert {path: path.read_bytes() for path in keystore.rglob("*.pem")} == before
     permissions = (keystore / "enclaves/social_perception/face_tracker/permissions.xml").read_text()
     assert "rt/other/image" in permissions
@@ -163,7 +163,7 @@ def test_what_others_could_read_is_taken_from_them(keystore, capsys) -> None:
     key.chmod(0o644)
     assert make_keystore.main([str(keystore), "--domain-id", "7"]) == 0
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    assert f"only the owner may now read {key}" in capsys.readouterr().out
+    assert f"restricted {key} to its owner" in capsys.readouterr().out
 
 
 def test_a_keystore_of_another_domain_is_left_alone(keystore, capsys) -> None:
@@ -176,7 +176,7 @@ def test_a_keystore_without_its_ca_is_left_alone(keystore, capsys, tmp_path) -> 
     shutil.copytree(keystore, robot, symlinks=True)
     shutil.rmtree(robot / "private")
     assert make_keystore.main([str(robot), "--domain-id", "7"]) == 1
-    assert "no whole keystore" in capsys.readouterr().err
+    assert "not a complete keystore" in capsys.readouterr().err
     assert not (robot / "private").exists()
 
 
@@ -185,7 +185,7 @@ def test_what_sros2_refuses_is_not_begun(policy, sros2, capsys, tmp_path) -> Non
     path = tmp_path / "my.xml"
     path.write_text(MY_POLICY.replace("<topics sub", f"{policy}<topics sub"))
     assert make_keystore.main([str(tmp_path / "keys"), "--policy", str(path)]) == 1
-    assert capsys.readouterr().err.startswith("error: sros2 cannot make it: ")
+    assert capsys.readouterr().err.startswith("error: sros2 failed: ")
     assert not (tmp_path / "keys").exists()
 
 

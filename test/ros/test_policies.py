@@ -34,7 +34,7 @@ from social_perception.ros.security.policies import (
     grants,
     load_policy,
     merge,
-    settle,
+    resolve_names,
 )
 from social_perception.ros.support.messages import FaceAffect, FaceAffectArray
 from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
@@ -58,7 +58,7 @@ def policy(*names: str) -> ET.Element:
 
 def granted(name: str, names: Names, *more: str) -> dict[str, set[str]]:
     """What the enclave of a program may do, by mode."""
-    found = grants(settle(policy(name, *more), names))
+    found = grants(resolve_names(policy(name, *more), names))
     assert list(found) == [PREFIX + name]
     return {mode: set(of) for mode, of in found[PREFIX + name].items()}
 
@@ -114,7 +114,7 @@ def test_sros2_reads_a_policy_as_we_do(name) -> None:
     from lxml import etree
 
     theirs = ET.fromstring(etree.tostring(sros2.load_policy(FOLDER / f"{name}.xml")))
-    assert grants(settle(theirs, Names())) == grants(settle(policy(name), Names()))
+    assert grants(resolve_names(theirs, Names())) == grants(resolve_names(policy(name), Names()))
 
 
 def test_each_program_has_a_policy_and_each_policy_a_program() -> None:
@@ -143,8 +143,8 @@ INCLUDING = (
     ("text", "complaint"),
     [
         ("<policy>", "cannot be read"),
-        ("<profile/>", "is no SROS2 policy"),
-        (INCLUDING.format(file="a.xml", pointer="other"), "points at nothing"),
+        ("<profile/>", "is not an SROS2 policy"),
+        (INCLUDING.format(file="a.xml", pointer="other"), "matches nothing"),
         (INCLUDING.format(file="gone.xml", pointer="profile"), "gone.xml cannot be read"),
     ],
 )
@@ -178,7 +178,7 @@ def test_names_become_absolute_as_in_ros(name, namespace, expected) -> None:
 def test_the_names_of_a_robot_are_those_in_its_policy() -> None:
     topics = {"image": "/eye/image", "depth": "eye/depth"}
     names = Names(namespace="/robot", topics=topics, enclaves="/fleet/one")
-    (path, allowed), *others = grants(settle(policy("face_tracker"), names)).items()
+    (path, allowed), *others = grants(resolve_names(policy("face_tracker"), names)).items()
     assert (path, others) == ("/fleet/one/face_tracker", [])
     read = {"/eye/image", "/robot/eye/depth", "/robot/camera_info", "/robot/image/compressed", "/clock"}
     assert set(allowed["subscribe"]) == read

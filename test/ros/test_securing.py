@@ -92,7 +92,7 @@ def test_what_is_not_started_needs_no_enclave(keystore) -> None:
     ("given", "complaint"),
     [
         ({}, "needs keystore:=DIR"),
-        ({"keystore": "gone"}, "gone is no keystore"),
+        ({"keystore": "gone"}, "gone is not a keystore"),
         ({"keystore": "{keystore}", "enclaves": "/fleet"}, "has no enclave /fleet/social_perception_all"),
     ],
 )
@@ -100,7 +100,7 @@ def test_without_keystore_or_enclave_it_is_refused(given, complaint, keystore) -
     given = {name: value.format(keystore=keystore) for name, value in given.items()}
     with pytest.raises(NotSecured, match=complaint) as refused:
         secure([node()], security="true", **given)
-    assert "make_keystore DIR makes it" in str(refused.value)
+    assert "create it with ros2 run social_perception make_keystore DIR" in str(refused.value)
     assert not [name for name in os.environ if name.startswith("ROS_SECURITY_")]
 
 
@@ -122,7 +122,7 @@ def test_an_enclave_that_is_not_whole_is_refused(file, keystore) -> None:
     ],
 )
 def test_what_has_no_enclave_is_not_started_beside_the_others(stranger, keystore) -> None:
-    with pytest.raises(NotSecured, match="has no enclave here: start it by itself"):
+    with pytest.raises(NotSecured, match="has no enclave here: start it separately"):
         secure([node(), stranger], security="true", keystore=str(keystore))
 
 

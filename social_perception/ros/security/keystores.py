@@ -1,6 +1,6 @@
-"""A keystore of SROS2 with the enclaves of a policy; keys are made once and never written again.
+"""Creates an SROS2 keystore with the enclaves of a policy; existing keys are never overwritten.
 
-The cryptography is sros2's own; here stand only what it is asked for and who may read the result.
+sros2 does the cryptography; this module calls it and restricts access to the files.
 """
 
 from __future__ import annotations
@@ -23,29 +23,35 @@ from social_perception.core.errors import (
 from social_perception.ros.security.policies import grants
 
 _OWNER_ONLY = 0o077
-"""What is taken away from files and folders: all that is the group's and others'."""
+"""Permissions that are removed from files and folders: all those of group and others."""
 DOMAIN = "ROS_DOMAIN_ID"
-_WORDS = {"subscribe": "reads", "publish": "writes", "request": "calls"}
+_VERBS = {"subscribe": "subscribes to", "publish": "publishes", "request": "calls"}
 
 
 def make_keystore(folder: Path, policy: ET.Element, domain_id: int) -> Iterator[str]:
-    """Make what is missing of a keystore, and write all permissions anew; existing keys stay.
+    """Create the missing parts of a keystore and update all permissions; existing keys are kept.
 
     Args:
         folder: of the keystore.
-        policy: settled, with all enclaves.
-        domain_id: for which the permissions hold, and no other.
+        policy: with all enclaves and absolute names.
+        domain_id: the only domain for which the permissions are valid.
 
     Yields:
-        What was done, line by line.
+        A line for each change.
 
     Raises:
         MissingDependencyError: sros2 is not installed.
-        ConfigurationError: sros2 refuses the policy.
-        OutputError: the folder is another thing than a keystore with its CA, or cannot be written.
+        ConfigurationError: sros2 rejects the policy.
+        OutputError: the folder is not a complete keystore, or cannot be written.
     """
     keystore, check = _sros2()
-    with _as_owner(), _quiet(), _told(), tempfile.TemporaryDirectory() as scratch, _domain(domain_id):
+    with (
+        _as_owner(),
+        _quiet(),
+        _converted_errors(),
+        tempfile.TemporaryDirectory() as scratch,
+        _domain(domain_id),
+    ):
         whole = Path(scratch) / "policy.xml"
         whole.write_bytes(ET.tostring(policy, encoding="utf-8", xml_declaration=True))
         check(whole)
@@ -53,22 +59,22 @@ def make_keystore(folder: Path, policy: ET.Element, domain_id: int) -> Iterator[
         known = keystore.get_enclaves(folder)
         for name, allowed in grants(policy).items():
             if name not in known:
-                # Until its permissions are written it has sros2's, which allow everything.
+                # Until its permissions are written, those of sros2 allow everything.
                 with _removed_if_failed(folder / "enclaves" / name[1:] / "permissions.p7s"):
                     keystore.create_enclave(folder, name)
                     keystore.create_permission(folder, name, whole)
             else:
                 keystore.create_permission(folder, name, whole)
-            words = "; ".join(
-                f"{word} {', '.join(allowed[mode])}" for mode, word in _WORDS.items() if allowed[mode]
+            rules = "; ".join(
+                f"{verb} {', '.join(allowed[mode])}" for mode, verb in _VERBS.items() if allowed[mode]
             )
-            yield f"{'kept' if name in known else 'made'} {name}: {words}"
-        for path in _tightened(folder):
-            yield f"only the owner may now read {path}"
+            yield f"{'kept' if name in known else 'created'} {name}: {rules}"
+        for path in _restricted(folder):
+            yield f"restricted {path} to its owner"
 
 
 def _sros2() -> tuple[ModuleType, Callable[[Path], object]]:
-    """What of sros2 is used: its keystore, and its check of a policy."""
+    """The keystore module of sros2, and its check of a policy."""
     try:
         from sros2 import keystore
         from sros2.policy import load_policy as check
@@ -81,22 +87,22 @@ def _sros2() -> tuple[ModuleType, Callable[[Path], object]]:
 
 def _open_keystore(keystore: ModuleType, folder: Path, domain_id: int) -> str:
     if not keystore.is_valid_keystore(folder):
-        # sros2 would make a new CA over one of which a part is missing.
+        # sros2 would overwrite an incomplete CA with a new one.
         if folder.exists() and any(folder.iterdir()):
             raise OutputError(
-                f"{folder} is not empty and no whole keystore: take the one with the CA's keys in private, "
-                "or another folder"
+                f"{folder} is not empty and not a complete keystore: use the one with the keys of the CA in "
+                "private, or another folder"
             )
         keystore.create_keystore(folder)
-        return f"made the keystore {folder} for domain {domain_id}"
+        return f"created the keystore {folder} for domain {domain_id}"
     governance = ET.parse(folder / "enclaves" / "governance.xml")
     domains = {each.text for each in governance.iterfind(".//domains/id")}
     if domains != {str(domain_id)}:
         raise OutputError(
             f"the keystore {folder} is for domain {', '.join(sorted(map(str, domains)))}, not {domain_id}: "
-            f"set {DOMAIN} or --domain-id, or make another keystore"
+            f"set {DOMAIN} or --domain-id, or create another keystore"
         )
-    return f"the keystore {folder} is there already"
+    return f"the keystore {folder} exists"
 
 
 @contextlib.contextmanager
@@ -110,7 +116,7 @@ def _removed_if_failed(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _as_owner() -> Iterator[None]:
-    """Nobody else may read what is written, not even for a moment."""
+    """Create files that only their owner can read, from the start."""
     before = os.umask(_OWNER_ONLY)
     try:
         yield
@@ -120,7 +126,7 @@ def _as_owner() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    # sros2 uses what cryptography will give up.
+    # sros2 uses deprecated functions of cryptography.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="sros2")
         yield
@@ -128,7 +134,7 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _domain(domain_id: int) -> Iterator[None]:
-    """sros2 takes the domain from the environment."""
+    """Set the domain in the environment, where sros2 reads it."""
     before = os.environ.get(DOMAIN)
     os.environ[DOMAIN] = str(domain_id)
     try:
@@ -141,8 +147,8 @@ def _domain(domain_id: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """What sros2 raises, in our words; it has no error of its own for most."""
+def _converted_errors() -> Iterator[None]:
+    """Convert the exceptions of sros2 to our errors."""
     try:
         yield
     except SocialPerceptionError:
@@ -150,11 +156,11 @@ def _told() -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"the keystore cannot be written: {error}") from error
     except Exception as error:
-        raise ConfigurationError(f"sros2 cannot make it: {type(error).__name__}: {error}") from error
+        raise ConfigurationError(f"sros2 failed: {type(error).__name__}: {error}") from error
 
 
-def _tightened(folder: Path) -> Iterator[Path]:
-    """Take from others what sros2 alone would have left readable; the keys of an older keystore, too."""
+def _restricted(folder: Path) -> Iterator[Path]:
+    """Remove the permissions of group and others, also in an older keystore; yield the changed paths."""
     for path in (folder, *sorted(folder.rglob("*"))):
         if not path.is_symlink() and path.stat().st_mode & _OWNER_ONLY:
             path.chmod(path.stat().st_mode & ~_OWNER_ONLY)

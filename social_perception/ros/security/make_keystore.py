@@ -1,6 +1,6 @@
-"""Program make_keystore: keys and permissions for the programs of the package, made by sros2.
+"""Program make_keystore: creates keys and permissions for the programs of the package, with sros2.
 
-Run again, it keeps every key and brings the permissions up to date. See docs/security.md.
+If the keystore exists, all keys are kept and the permissions are updated. See docs/security.md.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from social_perception.ros.security.policies import (
     load_policy,
     merge,
     policies_folder,
-    settle,
+    resolve_names,
 )
 from social_perception.ros.support.camera_topics import CAMERA, beside
 from social_perception.ros.support.runner import exit_status
@@ -50,16 +50,16 @@ def _names(options: argparse.Namespace) -> Names:
         nodes=nodes,
         enclaves=absolute(options.enclaves, ""),
     )
-    # A star in a name would be a permission for many.
+    # A wildcard in a name would permit many names.
     _check([*topics.values(), *nodes.values(), names.humans], validate_topic_name)
     _check([names.namespace, names.enclaves], validate_namespace)
     return names
 
 
-def _renamed(option: str, given: Sequence[str]) -> dict[str, str]:
-    pairs = {name: other for name, sign, other in (each.partition(":=") for each in given) if sign and other}
-    if len(pairs) < len(given):
-        raise ConfigurationError(f"{option} must be NAME:=OTHER, each name once, got {', '.join(given)}")
+def _renamed(option: str, values: Sequence[str]) -> dict[str, str]:
+    pairs = {name: other for name, sign, other in (each.partition(":=") for each in values) if sign and other}
+    if len(pairs) < len(values):
+        raise ConfigurationError(f"{option} must be NAME:=OTHER, each name once, got {', '.join(values)}")
     return pairs
 
 
@@ -69,7 +69,7 @@ def _check(names: Iterable[str], validate: Callable[[str], object]) -> None:
             validate(name)
         except (InvalidTopicNameException, InvalidNamespaceException) as error:  # noqa: PERF203
             reason = str(error).splitlines()[0]
-            raise ConfigurationError(f"{name!r} cannot be a name in ROS: {reason}") from error
+            raise ConfigurationError(f"{name!r} is an invalid name in ROS: {reason}") from error
 
 
 def _paths(options: argparse.Namespace) -> list[Path]:
@@ -78,53 +78,55 @@ def _paths(options: argparse.Namespace) -> list[Path]:
     return [*own, *([folder / f"{PICTURE}.xml"] if options.picture else []), *options.policy]
 
 
-def _make(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> None:
     names = _names(options)
-    policy = merge(settle(load_policy(path), names) for path in _paths(options))
+    policy = merge(resolve_names(load_policy(path), names) for path in _paths(options))
     if options.show:
         ET.indent(policy)
         print(ET.tostring(policy, encoding="unicode"))
         return
     for line in make_keystore(options.folder, policy, options.domain_id):
         print(line)
-    print(f"keep {options.folder / 'private'} away from the robot: the robot needs enclaves and public alone")
+    print(f"keep {options.folder / 'private'} away from the robot: it needs only enclaves and public")
 
 
 def main(args: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(args)
-    return exit_status(lambda: _make(options))
+    return exit_status(lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make_keystore", description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the keystore, made where it is missing")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the keystore, created if it does not exist")
     for name, default, help_text in (
         ("image-topic", CAMERA, "as for group_smile.launch.py (default: %(default)s)"),
-        ("camera-info-topic", "", "by default that beside the images"),
-        ("depth-topic", "", "by default that of a RealSense, beside the images"),
+        ("camera-info-topic", "", "by default camera_info beside the images"),
+        ("depth-topic", "", "by default that of a RealSense"),
         ("namespace", "", "namespace of the nodes and their topics"),
         ("humans", "/humans", "base of the topics of ROS4HRI (default: %(default)s)"),
-        ("consumer", "consumer", "name of the planner's node, which only reads (default: %(default)s)"),
-        ("enclaves", OWN_ENCLAVES, "where the enclaves lie in the keystore (default: %(default)s)"),
+        ("consumer", "consumer", "name of the planner's node, which only subscribes (default: %(default)s)"),
+        ("enclaves", OWN_ENCLAVES, "path of the enclaves in the keystore (default: %(default)s)"),
     ):
         parser.add_argument(f"--{name}", default=default, metavar="NAME", help=help_text)
     parser.add_argument(
         "--domain-id",
         type=int,
         default=int(os.environ.get(DOMAIN) or 0),
-        help=f"the one domain that the permissions hold for (default: {DOMAIN}, %(default)s)",
+        help=f"the only domain for which the permissions are valid (default: {DOMAIN}, %(default)s)",
     )
     parser.add_argument(
-        "--remap", action="append", default=[], metavar="NAME:=OTHER", help="a topic that the nodes remap"
+        "--remap", action="append", default=[], metavar="NAME:=OTHER", help="a remapped topic of the nodes"
     )
     parser.add_argument(
-        "--node", action="append", default=[], metavar="NAME:=OTHER", help="a node that is called otherwise"
+        "--node", action="append", default=[], metavar="NAME:=OTHER", help="a node with another name"
     )
-    parser.add_argument("--picture", action="store_true", help="the web page may show the picture")
+    parser.add_argument("--picture", action="store_true", help="permit the web page to show the images")
     parser.add_argument(
-        "--policy", action="append", default=[], type=Path, metavar="FILE", help="another policy, of yours"
+        "--policy", action="append", default=[], type=Path, metavar="FILE", help="an additional policy"
     )
-    parser.add_argument("--show", action="store_true", help="print the policy instead, and make nothing")
+    parser.add_argument(
+        "--show", action="store_true", help="print the policy instead of creating the keystore"
+    )
     return parser
 
 

@@ -1,7 +1,7 @@
-"""What each program of the package may do under SROS2: its policies, in the names of one robot.
+"""The SROS2 policies of the package's programs, with the names of a robot.
 
-The files in config/security/policies name topics as the nodes do. Here they become one policy in which
-every name is absolute, as ROS makes names absolute: by the namespace and the remappings.
+The files in config/security/policies use the nodes' own topic names. This module merges them to one policy
+with absolute names, which are resolved as ROS does it: with the namespace and the remappings.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ament_index_python.packages import PackageNotFoundError, get_package_share_
 from social_perception.core.errors import ConfigurationError, MissingDependencyError
 
 OWN_ENCLAVES = "/social_perception"
-"""Where the enclaves lie in the keystore, unless asked for elsewhere."""
+"""Default path of the enclaves in the keystore."""
 CONSUMER = "consumer"
 PICTURE = "affect_dashboard.picture"
-"""Goes beside affect_dashboard, for who wants it."""
+"""Optional addition to the policy of affect_dashboard."""
 
 _INCLUDE = "{http://www.w3.org/2001/XInclude}include"
 _KINDS = {"topics": "topic", "services": "service"}
@@ -30,14 +30,14 @@ _MODES = ("subscribe", "publish", "reply", "request")
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """How the names of a robot differ from those of the policies.
+    """The names of a robot that differ from those in the policies.
 
     Attributes:
         namespace: of the nodes and their topics.
-        topics: other names by the nodes' own, as remappings give them.
+        topics: remapped names by the nodes' own names.
         humans: base of ROS4HRI's topics.
-        nodes: other full names by the nodes' names.
-        enclaves: where the enclaves lie in the keystore.
+        nodes: other full names by the nodes' own names.
+        enclaves: path of the enclaves in the keystore.
     """
 
     namespace: str = "/"
@@ -62,46 +62,46 @@ def policies_folder() -> Path:
 
 
 def load_policy(path: Path) -> ET.Element:
-    """Read a policy; what it includes stands in its place.
+    """Read a policy and its includes.
 
     Raises:
-        ConfigurationError: a file cannot be read or is no policy.
+        ConfigurationError: a file cannot be read or is not a policy.
     """
     policy = _read(path)
     if policy.tag != "policy" or policy.find("enclaves/enclave") is None:
-        raise ConfigurationError(f"{path} is no SROS2 policy: it must be <policy> with <enclaves>")
+        raise ConfigurationError(f"{path} is not an SROS2 policy: it must be <policy> with <enclaves>")
     return policy
 
 
-def settle(policy: ET.Element, names: Names) -> ET.Element:
-    """A copy of a policy with all names absolute, and its enclaves where the robot has them."""
-    settled = copy.deepcopy(policy)
-    for enclave in settled.iter("enclave"):
+def resolve_names(policy: ET.Element, names: Names) -> ET.Element:
+    """A copy of a policy with absolute names, and with the robot's path of the enclaves."""
+    resolved = copy.deepcopy(policy)
+    for enclave in resolved.iter("enclave"):
         path = enclave.get("path", "")
         if path.startswith(f"{OWN_ENCLAVES}/"):
             enclave.set("path", absolute(path[len(OWN_ENCLAVES) + 1 :], names.enclaves))
-    for profile in settled.iter("profile"):
+    for profile in resolved.iter("profile"):
         namespace = absolute(profile.get("ns", ""), names.namespace)
         own = profile.get("node", "")
         node = absolute(names.nodes.get(own, own), namespace)
         for kind, item in _KINDS.items():
             for name in profile.iterfind(f"{kind}/{item}"):
-                name.text = _settled_name((name.text or "").strip(), names, namespace, node)
+                name.text = _resolved_name((name.text or "").strip(), names, namespace, node)
         parent, _, last = node.rpartition("/")
         profile.set("ns", parent or "/")
         profile.set("node", last)
-    return settled
+    return resolved
 
 
 def absolute(name: str, namespace: str) -> str:
-    """A name in a namespace; an absolute name stays as it is."""
+    """A name resolved in a namespace; absolute names are unchanged."""
     if len(name) > 1 and name.startswith("/"):
         return name
     return "/" + "/".join(part for part in f"{namespace}/{name}".split("/") if part)
 
 
 def merge(policies: Iterable[ET.Element]) -> ET.Element:
-    """One policy of several; the profiles of enclaves of the same path are put together."""
+    """Merge policies to one; profiles of enclaves with the same path are combined."""
     merged = ET.Element("policy", version="0.2.0")
     enclaves = ET.SubElement(merged, "enclaves")
     known: dict[str, ET.Element] = {}
@@ -116,7 +116,7 @@ def merge(policies: Iterable[ET.Element]) -> ET.Element:
 
 
 def grants(policy: ET.Element) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
-    """What each enclave of a settled policy may subscribe, publish, reply and request: absolute names."""
+    """The names that each enclave of a policy may subscribe, publish, reply and request."""
     return {
         enclave.get("path", ""): {mode: tuple(sorted(set(_allowed(enclave, mode)))) for mode in _MODES}
         for enclave in policy.iter("enclave")
@@ -130,7 +130,7 @@ def _allowed(enclave: ET.Element, mode: str) -> Iterator[str]:
                 yield from (name.text or "" for name in rule.iterfind(item))
 
 
-def _settled_name(name: str, names: Names, namespace: str, node: str) -> str:
+def _resolved_name(name: str, names: Names, namespace: str, node: str) -> str:
     if name.startswith("~"):
         return node + name[1:]
     if name.startswith(_HUMANS):
@@ -139,10 +139,10 @@ def _settled_name(name: str, names: Names, namespace: str, node: str) -> str:
 
 
 def _only(found: Iterable[ET.Element], path: str) -> ET.Element:
-    several = list(found)
-    if len(several) != 1:
-        raise ConfigurationError(f"enclave {path} must have one <profiles>, got {len(several)}")
-    return several[0]
+    elements = list(found)
+    if len(elements) != 1:
+        raise ConfigurationError(f"enclave {path} must have one <profiles>, got {len(elements)}")
+    return elements[0]
 
 
 def _read(path: Path) -> ET.Element:
@@ -155,7 +155,7 @@ def _read(path: Path) -> ET.Element:
 
 
 def _include(element: ET.Element, path: Path) -> None:
-    """Put what is included in its place, as XInclude says; only the one form of xpointer that we use."""
+    """Replace the XInclude elements; supports only the form of xpointer that our policies use."""
     for child in list(element):
         if child.tag != _INCLUDE:
             _include(child, path)
@@ -171,5 +171,5 @@ def _pointed_at(root: ET.Element, pointer: str, path: Path) -> Sequence[ET.Eleme
     steps = pointer.removeprefix("xpointer(/").removesuffix(")").split("/", 1)
     found = root.findall(steps[1]) if len(steps) == 2 and steps[0] == root.tag else []
     if not found:
-        raise ConfigurationError(f"{path} includes {pointer!r}, which points at nothing in <{root.tag}>")
+        raise ConfigurationError(f"{path} includes {pointer!r}, which matches nothing in <{root.tag}>")
     return found

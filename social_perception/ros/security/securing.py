@@ -1,4 +1,4 @@
-"""Security (SROS2) for the launch files: each process with its enclave, or nothing at all."""
+"""Security (SROS2) for the launch files: every process has its enclave, or nothing is started."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from launch.actions import (
     OpaqueFunction,
     SetEnvironmentVariable,
 )
+from launch.launch_context import LaunchContext
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 
-from launch import LaunchContext
 from social_perception.ros.security.policies import OWN_ENCLAVES
 
 PACKAGE = "social_perception"
@@ -32,11 +32,11 @@ FILES = (
     "permissions.p7s",
     "permissions_ca.cert.pem",
 )
-"""What ROS wants of an enclave."""
+"""The files that ROS requires in an enclave."""
 
 
 class NotSecured(RuntimeError):  # noqa: N818
-    """Security was asked for and cannot be had; launch shows the text as its error."""
+    """Security is requested but not possible; launch shows the text as its error."""
 
 
 def security_arguments() -> list[DeclareLaunchArgument]:
@@ -46,40 +46,40 @@ def security_arguments() -> list[DeclareLaunchArgument]:
             "security",
             default_value="true" if os.environ.get(ENABLE) == "true" else "false",
             choices=["true", "false"],
-            description="SROS2: the nodes start with their enclaves and strategy Enforce, or not at all; by "
-            f"default what {ENABLE} says",
+            description="SROS2: the nodes start with their enclaves and the strategy Enforce, or not at all; "
+            f"default: the value of {ENABLE}",
         ),
         DeclareLaunchArgument(
             "keystore",
             default_value=EnvironmentVariable(KEYSTORE, default_value=""),
-            description="folder that make_keystore has made (security:=true)",
+            description="folder created by make_keystore (security:=true)",
         ),
         DeclareLaunchArgument(
             "enclaves",
             default_value=OWN_ENCLAVES,
-            description="where the enclaves lie in the keystore (security:=true)",
+            description="path of the enclaves in the keystore (security:=true)",
         ),
     ]
 
 
 def enclave(program: str) -> list[Any]:
-    """The ``ros_arguments`` of a program's node; without security ROS takes no notice of them."""
+    """The ``ros_arguments`` of a program's node; ROS ignores them without security."""
     return ["--enclave", [LaunchConfiguration("enclaves"), f"/{program}"]]
 
 
 def secured(*entities: Any) -> OpaqueFunction:
-    """An action that turns security on where it is asked for; to be put before all that is started.
+    """An action that enables security if it is requested; put it before everything that is started.
 
     Args:
-        entities: what is started after it: nodes, and groups of them.
+        entities: the nodes and groups that are started after it.
     """
 
     def secure(context: LaunchContext) -> list[SetEnvironmentVariable]:
-        given = context.launch_configurations
-        if given["security"] != "true":
+        arguments = context.launch_configurations
+        if arguments["security"] != "true":
             return [SetEnvironmentVariable(ENABLE, "false")] if ENABLE in os.environ else []
-        check_enclaves(given["keystore"], _wanted(entities, context, given["enclaves"]))
-        keystore = str(Path(given["keystore"]).expanduser().resolve())
+        check_enclaves(arguments["keystore"], _enclaves_of(entities, context, arguments["enclaves"]))
+        keystore = str(Path(arguments["keystore"]).expanduser().resolve())
         values = {ENABLE: "true", STRATEGY: "Enforce", KEYSTORE: keystore}
         return [SetEnvironmentVariable(name, value) for name, value in values.items()]
 
@@ -87,7 +87,7 @@ def secured(*entities: Any) -> OpaqueFunction:
 
 
 def check_enclaves(keystore: str, enclaves: Iterable[str]) -> None:
-    """Find all enclaves complete in a keystore.
+    """Check that all enclaves in a keystore are complete.
 
     Raises:
         NotSecured: the keystore or a file of an enclave is missing.
@@ -97,30 +97,30 @@ def check_enclaves(keystore: str, enclaves: Iterable[str]) -> None:
     root = Path(keystore).expanduser() / "enclaves"
     if not root.is_dir():
         raise NotSecured(
-            f"security:=true, but {keystore} is no keystore (it has no folder enclaves): {_REMEDY}"
+            f"security:=true, but {keystore} is not a keystore (it has no folder enclaves): {_REMEDY}"
         )
     for name in enclaves:
         missing = [file for file in FILES if not (root / name.lstrip("/") / file).is_file()]
         if missing:
-            whole = len(missing) == len(FILES)
-            what = f"has no enclave {name}" if whole else f"has no {', '.join(missing)} for {name}"
+            absent = len(missing) == len(FILES)
+            what = f"has no enclave {name}" if absent else f"has no {', '.join(missing)} for {name}"
             raise NotSecured(f"security:=true, but the keystore {keystore} {what}: {_REMEDY}")
 
 
-_REMEDY = "ros2 run social_perception make_keystore DIR makes it"
+_REMEDY = "create it with ros2 run social_perception make_keystore DIR"
 
 
-def _wanted(entities: Iterable[Any], context: LaunchContext, enclaves: str) -> list[str]:
-    """The enclaves of what will be started."""
+def _enclaves_of(entities: Iterable[Any], context: LaunchContext, enclaves: str) -> list[str]:
+    """The enclaves of the processes that will be started."""
     programs = []
     for entity in _started(entities, context):
         if not _has_enclave(entity):
             raise NotSecured(
-                f"security:=true, but {_spoken(entity)} has no enclave here: start it by itself, with one of "
-                "yours (docs/security.md)"
+                f"security:=true, but {_description(entity)} has no enclave here: start it separately, with "
+                "your own enclave (docs/security.md)"
             )
         programs.append(str(entity.node_executable))
-    # One for all, as ROS has it; a wish for that is respected.
+    # The user's override: one enclave for all processes.
     override = os.environ.get(OVERRIDE)
     return [override] if override else [f"{enclaves.rstrip('/')}/{program}" for program in programs]
 
@@ -141,7 +141,7 @@ def _has_enclave(entity: Any) -> bool:
     return any(getattr(word, "text", "") == "--enclave" for part in entity.cmd for word in part)
 
 
-def _spoken(entity: Any) -> str:
+def _description(entity: Any) -> str:
     if isinstance(entity, Node):
         return f"{entity.node_executable} of {entity.node_package}"
-    return "what is started here beside our nodes"
+    return "a process of another package"
