@@ -123,13 +123,13 @@ class Field:
         shown = format(value, self.display).replace("%", " %")
         return f"{shown} {self.unit}".rstrip()
 
-    def check(self, value: Any, where: str, *, may_be_unknown: bool = False) -> None:
+    def check(self, value: Any, where: str, *, must_be_known: bool = False) -> None:
         """Check a value that another program sent.
 
         Args:
             value: as the message has it; a sequence for tuples.
             where: whose value it is, for example ``of face 'anna'``.
-            may_be_unknown: whether a field that is otherwise known may be unknown here.
+            must_be_known: whether the value may not be unknown here.
 
         Raises:
             MessageError: the value is outside its range.
@@ -140,12 +140,12 @@ class Field:
             return
         if self.type is tuple and len(self.columns) > 1:
             for each in value:
-                self._check_number(float(each), where, may_be_unknown)
+                self._check_number(float(each), where, must_be_known)
         elif self.is_number:
-            self._check_number(value, where, may_be_unknown)
+            self._check_number(value, where, must_be_known)
 
-    def _check_number(self, value: float, where: str, may_be_unknown: bool) -> None:
-        if math.isnan(value) and (may_be_unknown or self.can_be_unknown):
+    def _check_number(self, value: float, where: str, must_be_known: bool) -> None:
+        if math.isnan(value) and self.can_be_unknown and not must_be_known:
             return
         low = -math.inf if self.low is None else self.low - ROUNDING
         high = math.inf if self.high is None else self.high + ROUNDING

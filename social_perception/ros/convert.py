@@ -273,8 +273,8 @@ def faces_of(message: Any) -> tuple[FaceAffect, ...]:
     faces = []
     for face in message.faces:
         for one in signals_of(Subject.FACE):
-            valid = not one.valid or bool(getattr(face, one.valid, False))
-            _check(one, face, f"of face {face.id!r}", may_be_unknown=not valid)
+            valid = bool(one.valid) and bool(getattr(face, one.valid, False))
+            _check(one, face, f"of face {face.id!r}", must_be_known=valid)
         signals = Signals(*(_decoded(one.kind, face) for one in signals_of(Subject.FACE) if _has(face, one)))
         faces.append(FaceAffect(_track(face, bool(face.visible)), signals))
     return tuple(faces)
@@ -314,10 +314,10 @@ def _has(message: Any, about: Signal) -> bool:
     return any(hasattr(message, each.message) for each in about.fields)
 
 
-def _check(about: Signal, message: Any, where: str, *, may_be_unknown: bool = False) -> None:
+def _check(about: Signal, message: Any, where: str, *, must_be_known: bool = False) -> None:
     for each in about.fields:
         if hasattr(message, each.message):
-            each.check(getattr(message, each.message), where, may_be_unknown=may_be_unknown)
+            each.check(getattr(message, each.message), where, must_be_known=must_be_known)
 
 
 def _track(face: Any, visible: bool) -> Track:
