@@ -205,7 +205,7 @@ def test_bad_depth_and_calibration_cost_the_position_alone(topic, bad, ros, unex
         probe.give("depth", depth)
         probe.give("camera_info", messages.camera_info())
         message.header.stamp = messages.header().stamp
-        probe.node._depth.forget()
+        probe.node._camera.forget()
         if topic == "camera_info":
             probe.give("depth", depth)
         probe.give(topic, message)
@@ -215,7 +215,7 @@ def test_bad_depth_and_calibration_cost_the_position_alone(topic, bad, ros, unex
         place = (face.position.x, face.position.y, face.position.z)
         assert all(map(math.isnan, place)) or all(map(math.isfinite, place)), what
         assert not unexpected, f"{what}: {unexpected[0]}"
-    probe.node._depth.forget()
+    probe.node._camera.forget()
     probe.give("depth", depth)
     probe.give("camera_info", messages.camera_info())
     answers.clear()
@@ -240,11 +240,11 @@ def test_the_greeter_lets_what_it_believes_grow_old(probe) -> None:
 def test_an_image_of_8k_is_taken_and_sizes_that_are_only_said_take_no_memory(probe) -> None:
     given = probe("face_tracker")
     published = []
-    given.node._publisher.publish = published.append
+    given.node._output.publish = lambda header, faces: published.append(faces)
     width, height = 7680, 4320
     large = messages.image(width=width, height=height, step=3 * width, data=messages.blob(3 * width * height))
     given.give("image", large)
-    assert (published[-1].image_width, published[-1].image_height) == (width, height)
+    assert (published[-1].width, published[-1].height) == (width, height)
     del large
     huge = [message for what, message in messages.bad_images() if what.startswith("huge")]
     before_mb = resident_mb()
@@ -253,4 +253,4 @@ def test_an_image_of_8k_is_taken_and_sizes_that_are_only_said_take_no_memory(pro
     assert given.node.health.totals.failed == len(huge) == 4
     assert before_mb is None or resident_mb() < before_mb + 20.0
     given.give("image", messages.image(header=messages.header(101)))
-    assert published[-1].image_width == messages.WIDTH
+    assert published[-1].width == messages.WIDTH
