@@ -1,7 +1,7 @@
-"""Between the core's value types and the package's messages, with the types of rclpy or of rosbags.
+"""Conversion between the core's value types and the package's messages, with the types of rclpy or rosbags.
 
-The fields of signals come from their declarations: a field of a signal is in a message where the
-.msg file has a field of its name. This module imports neither rclpy nor rosbags.
+The fields of signals are read from their declarations: a field of a signal is in a message if the .msg file
+has a field with its name. This module imports neither rclpy nor rosbags.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from social_perception.core.types import (
 
 PACKAGE = "social_perception"
 MAX_FACES = 1024
-"""More people than that are in no camera's image; it is also the most that smile_intensity scores."""
+"""Maximum number of faces in a message, and the maximum that smile_intensity can score."""
 MAX_ID_LENGTH = 256
 
 _CROP_SHAPE = (CROP_SIZE_PX, CROP_SIZE_PX, 3)
@@ -51,25 +51,25 @@ S = TypeVar("S")
 
 
 def seconds(stamp: Any) -> float:
-    """A builtin_interfaces/Time in s; exact to a quarter of a microsecond."""
+    """A builtin_interfaces/Time in s, with a precision of a quarter of a microsecond."""
     return float(stamp.sec + stamp.nanosec * 1e-9)
 
 
 def nanoseconds(stamp: Any) -> int:
-    """A builtin_interfaces/Time in ns; exact."""
+    """A builtin_interfaces/Time in ns, exactly."""
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def nanoseconds_of(stamp_s: float) -> int:
-    """A stamp in ns that gives the same number of s again; below zero, where ROS has no stamps, 0."""
+    """A stamp in s as ns, such that :func:`seconds` returns the same number; 0 for negative stamps."""
     whole = math.floor(stamp_s)
     return max(0, whole * 1_000_000_000 + round((stamp_s - whole) * 1e9))
 
 
 def blob(pixels: ImageArray) -> array.array[int]:
-    """The bytes of uint8 pixels of any shape as the content of a uint8[] field, copied once.
+    """The bytes of uint8 pixels of any shape for a uint8[] field, copied once.
 
-    rclpy accepts an array as it is; of anything else it checks every element, a second per image.
+    rclpy accepts an array.array as it is; it checks every element of other types, a second per image.
     """
     data = array.array("B")
     data.frombytes(np.ascontiguousarray(pixels).data)
@@ -77,7 +77,7 @@ def blob(pixels: ImageArray) -> array.array[int]:
 
 
 def in_image(faces: TrackedFaces) -> TrackedFaces:
-    """The faces whose box shows at least half a pixel of the image; others have no region of interest."""
+    """The faces of which at least half a pixel is in the image; others have no region of interest."""
     shown = [_edges(track.box, faces.width, faces.height) is not None for track in faces.tracks]
     if all(shown):
         return faces
@@ -95,7 +95,7 @@ class Messages:
     """Builds messages.
 
     Args:
-        type_of: gives the class of a message by its name, for example ``std_msgs/msg/Header``.
+        type_of: returns the class of a message by its name, for example ``std_msgs/msg/Header``.
     """
 
     def __init__(self, type_of: Callable[[str], Any]) -> None:
@@ -108,12 +108,12 @@ class Messages:
         return self._type("std_msgs/msg/Header")(stamp=stamp, frame_id=frame_id)
 
     def tracked_faces(self, header: Any, faces: TrackedFaces, *, crops: bool = False) -> Any:
-        """TrackedFaceArray: the followed faces of an image that show in it.
+        """TrackedFaceArray: the tracked faces that are visible in an image.
 
         Args:
             header: of the image.
             faces: of the tracking step.
-            crops: whether their crops are in the message.
+            crops: whether the message contains the crops.
         """
         faces = in_image(faces)
         return self._ours("TrackedFaceArray")(
@@ -125,7 +125,7 @@ class Messages:
         )
 
     def face_affects(self, header: Any, affect: FrameAffect) -> Any:
-        """FaceAffectArray: the faces that show in an image, with their signals."""
+        """FaceAffectArray: the faces that are visible in an image, with their signals."""
         width, height = affect.width, affect.height
         shown = [face for face in affect.faces if _edges(face.track.box, width, height) is not None]
         return self._ours("FaceAffectArray")(
@@ -140,12 +140,12 @@ class Messages:
         return self._tracked("FaceAffect", face.track, width, height, visible=face.track.visible, **values)
 
     def group_affect(self, header: Any, group: GroupAffect) -> Any:
-        """GroupAffect, with the group's further signals; header is that of the newest image in it."""
+        """GroupAffect with the group's further signals; the header is that of the newest image."""
         values = self._values("GroupAffect", Subject.GROUP, group)
         return self._ours("GroupAffect")(header=header, **values)
 
     def group_dynamics(self, header: Any, dynamics: GroupDynamics) -> Any:
-        """GroupDynamics; header is that of the newest image in it."""
+        """GroupDynamics; the header is that of the newest image."""
         pair_type, about = self._ours("PairDynamics"), declaration(PairDynamics)
         return self._ours("GroupDynamics")(
             header=header,
@@ -164,19 +164,19 @@ class Messages:
         edges = _edges(track.box, width, height)
         assert edges is not None
         left, top, right, bottom = edges
-        place = (math.nan,) * 3 if track.position is None else dataclasses.astuple(track.position)
+        xyz = (math.nan,) * 3 if track.position is None else dataclasses.astuple(track.position)
         return self._ours(name)(
             id=track.id,
             roi=self._type("sensor_msgs/msg/RegionOfInterest")(
                 x_offset=left, y_offset=top, width=right - left, height=bottom - top, do_rectify=False
             ),
             confidence=float(track.confidence) if track.visible else 0.0,
-            position=self._type("geometry_msgs/msg/Point")(**dict(zip("xyz", place))),
+            position=self._type("geometry_msgs/msg/Point")(**dict(zip("xyz", xyz))),
             **values,
         )
 
     def _values(self, name: str, subject: Subject, signals: FaceAffect | GroupAffect) -> dict[str, Any]:
-        """The signals' values that the message has a field for."""
+        """The values of the signals for which the message has a field."""
         known = field_names(self._ours(name))
         encoded = (_encoded(one, signals[one.kind]) for one in signals_of(subject))
         return {key: each for values in encoded for key, each in values if key in known}
@@ -184,7 +184,7 @@ class Messages:
 
 @functools.cache
 def field_names(message_type: Any) -> frozenset[str]:
-    """The names of a message's fields, of rclpy's and of rosbags' types."""
+    """The names of the fields of a message type of rclpy or rosbags."""
     if hasattr(message_type, "get_fields_and_field_types"):
         return frozenset(message_type.get_fields_and_field_types())
     return frozenset(each.name for each in dataclasses.fields(message_type))
@@ -202,19 +202,21 @@ def _encode(field: Field, value: Any) -> Any:
         return int(value)
     if field.type is int and field.high is not None:
         return min(int(value), int(field.high))
-    return field.type(value)
+    convert: Callable[[Any], Any] = field.type
+    return convert(value)
 
 
 def _decoded(kind: type[S], message: Any, **others: Any) -> S:
-    """A signal from the fields of a message; those that it lacks are unknown."""
-    values = {}
+    """A signal from the fields of a message; missing ones are unknown."""
+    values: dict[str, Any] = {}
     for each in declaration(kind).fields:
         value = getattr(message, each.message, each.unknown)
         if each.type is tuple:
             values[each.name] = tuple(float(one) if len(each.columns) > 1 else one for one in value)
         else:
             values[each.name] = each.type(value)
-    return kind(**others, **values)
+    make: Callable[..., S] = kind
+    return make(**others, **values)
 
 
 def tracks_of(message: Any) -> tuple[Track, ...]:
@@ -231,30 +233,30 @@ def crops_of(message: Any) -> ImageArray:
     """The crops of a TrackedFaceArray as (N, 96, 96, 3) uint8, RGB.
 
     Raises:
-        ImageError: the crops are missing or not as many as the faces.
+        ImageError: the crops are missing, or their number is not that of the faces.
     """
     faces = len(message.faces)
     needed = faces * math.prod(_CROP_SHAPE)
     if len(message.crops) == needed:
         return np.frombuffer(message.crops, np.uint8).reshape(faces, *_CROP_SHAPE)
     if not message.crops:
-        raise ImageError("tracked_faces comes without crops: set publish_crops of face_tracker to true")
+        raise ImageError("tracked_faces has no crops: set publish_crops of face_tracker to true")
     raise ImageError(f"crops of {faces} faces must be {needed} bytes, got {len(message.crops)}")
 
 
 def tracked_faces_of(message: Any) -> TrackedFaces:
-    """A TrackedFaceArray that carries its crops.
+    """The faces of a TrackedFaceArray that contains crops.
 
     Raises:
         MessageError: a value is outside its range.
-        ImageError: the crops are missing or not as many as the faces.
+        ImageError: the crops are missing, or their number is not that of the faces.
     """
     size = message.image_width, message.image_height
     return TrackedFaces(seconds(message.header.stamp), 0, *size, tracks_of(message), crops_of(message))
 
 
 def frame_affect_of(message: Any) -> FrameAffect:
-    """A FaceAffectArray; the group is not known yet.
+    """The faces of a FaceAffectArray, without the group.
 
     Raises:
         MessageError: a value is outside its range.
@@ -281,7 +283,7 @@ def faces_of(message: Any) -> tuple[FaceAffect, ...]:
 
 
 def group_of(message: Any) -> GroupAffect:
-    """The group's affect of a GroupAffect message, with the group's further signals.
+    """The group's affect of a GroupAffect, with the group's further signals.
 
     Raises:
         MessageError: a value is outside its range.
@@ -290,14 +292,14 @@ def group_of(message: Any) -> GroupAffect:
     for one in signals_of(Subject.GROUP):
         _check(one, message, "of the group")
     further = [one.kind for one in signals_of(Subject.GROUP) if one.kind is not GroupAffect]
-    decoded = [_decoded(kind, message) for kind in further if _has(message, declaration(kind))]
-    # A message has all fields; a signal without any known value was not estimated.
+    decoded: list[Any] = [_decoded(kind, message) for kind in further if _has(message, declaration(kind))]
+    # A message has all fields; a signal without a known value was not estimated.
     signals = Signals(*(each for each in decoded if declaration(type(each)).is_known(each)))
     return _decoded(GroupAffect, message, stamp_s=seconds(message.header.stamp), signals=signals)
 
 
 def dynamics_of(message: Any) -> GroupDynamics:
-    """Who smiles with whom, of a GroupDynamics message.
+    """The dynamics of a GroupDynamics message.
 
     Raises:
         MessageError: a value is outside its range.
@@ -329,11 +331,11 @@ def _track(face: Any, visible: bool) -> Track:
 
 
 def check_faces(message: Any) -> None:
-    """Check what TrackedFaceArray and FaceAffectArray have in common.
+    """Check the common fields of TrackedFaceArray and FaceAffectArray.
 
     Raises:
-        MessageError: there are too many faces, an id is missing or there twice, a confidence is not in
-            [0, 1], or a face lies beside the image.
+        MessageError: there are too many faces, an id is missing or duplicate, a confidence is not in [0, 1],
+            or a face is outside the image.
     """
     faces, width, height = message.faces, message.image_width, message.image_height
     if width < 1 or height < 1:
@@ -354,7 +356,7 @@ def check_ids(ids: Sequence[str]) -> None:
     """Check the ids of the people in one image.
 
     Raises:
-        MessageError: there are too many, or one is empty, too long or there twice.
+        MessageError: there are too many, or one is empty, too long or duplicate.
     """
     check_count(ids)
     for each in ids:
