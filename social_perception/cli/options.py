@@ -16,7 +16,7 @@ from social_perception.core.config import (
     SmileConfig,
     TrackingConfig,
     from_mapping,
-    joined,
+    merge_settings,
     settings_of,
 )
 from social_perception.core.errors import ConfigurationError
@@ -44,7 +44,7 @@ def add_settings(
     One that several kinds have sets all of them, each if it knows the choice.
     """
     group = parser.add_argument_group("settings")
-    for item in joined(kinds, leave_out).values():
+    for item in merge_settings(kinds, leave_out).values():
         _add(group, item, prefix)
 
 

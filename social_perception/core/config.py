@@ -1,7 +1,7 @@
-"""Configuration: each setting's default, range and description, in one place.
+"""Configuration: the default, range and description of each setting, in one place.
 
-A setting is a dataclass field made with :func:`setting`. ROS parameters, YAML files and
-command-line flags are derived from :func:`settings_of`; nothing repeats a default.
+A setting is a dataclass field created with :func:`setting`. ROS parameters, YAML files and command-line
+options are derived from :func:`settings_of`; no default is repeated.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Config = TypeVar("Config")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: what ROS calls a parameter with its descriptor.
+    """One setting, as a ROS parameter with its descriptor.
 
-    ``type`` is bool, int, float, str or tuple; a tuple holds texts.
+    ``type`` is bool, int, float, str or tuple (of strings).
     """
 
     name: str
@@ -35,32 +35,38 @@ class Setting:
     dynamic: bool = False
 
     def check(self, value: Any) -> None:
-        """Raise ConfigurationError, naming the setting, the value and the rule, if value is illegal."""
+        """Check a value.
+
+        Raises:
+            ConfigurationError: the value is invalid; the message has the setting, the value and the rule.
+        """
         if self.type is tuple:
             if not isinstance(value, (tuple, list)) or not all(isinstance(each, str) for each in value):
-                raise ConfigurationError(f"{self.name} must be a list of texts, got {shown(value)}")
+                raise ConfigurationError(f"{self.name} must be a list of texts, got {format_value(value)}")
             return
         allowed: Any = (int, float) if self.type is float else self.type
         if not isinstance(value, allowed) or (isinstance(value, bool) and self.type is not bool):
-            raise ConfigurationError(f"{self.name} must be of type {self.type.__name__}, got {shown(value)}")
+            raise ConfigurationError(
+                f"{self.name} must be of type {self.type.__name__}, got {format_value(value)}"
+            )
         if self.choices and value not in self.choices:
             raise ConfigurationError(
-                f"{self.name} must be one of {', '.join(self.choices)}, got {shown(value, str)}"
+                f"{self.name} must be one of {', '.join(self.choices)}, got {format_value(value, str)}"
             )
         if self.low is None or self.high is None:
             return
-        if not self.low <= value <= self.high:  # NaN is in no range
+        if not self.low <= value <= self.high:  # False for NaN
             raise ConfigurationError(
-                f"{self.name} must be in [{self.low:g}, {self.high:g}], got {shown(value)}"
+                f"{self.name} must be in [{self.low:g}, {self.high:g}], got {format_value(value)}"
             )
 
 
-def shown(value: Any, form: Callable[[Any], str] = repr) -> str:
-    """A value in an error's one line, cut where it is endless."""
+def format_value(value: Any, to_text: Callable[[Any], str] = repr) -> str:
+    """Format a value for an error message, in one line of limited length."""
     try:
-        text = " ".join(form(value).split())
-    except (ValueError, RecursionError):  # Python does not write out numbers of thousands of digits
-        return "what cannot be shown"
+        text = " ".join(to_text(value).split())
+    except (ValueError, RecursionError):  # Python does not format integers with thousands of digits
+        return "an unprintable value"
     return text if len(text) <= 100 else f"{text[:100]} ..."
 
 
@@ -73,13 +79,13 @@ def setting(
     choices: tuple[str, ...] = (),
     dynamic: bool = False,
 ) -> Any:
-    """A dataclass field that carries its own description and range; dynamic ones may change at run time."""
+    """Create a dataclass field with a description and a range; dynamic settings may change at run time."""
     extras = {"low": low, "high": high, "choices": choices, "dynamic": dynamic}
     return field(default=default, metadata={"description": description, **extras})
 
 
 def settings_of(config: type | object) -> tuple[Setting, ...]:
-    """The settings of a configuration dataclass (class or instance), in order."""
+    """Return the settings of a configuration dataclass (class or instance), in order."""
     return tuple(
         Setting(item.name, type(item.default), item.default, **item.metadata)
         for item in dataclasses.fields(config)  # type: ignore[arg-type]
@@ -87,10 +93,12 @@ def settings_of(config: type | object) -> tuple[Setting, ...]:
     )
 
 
-def joined(kinds: Iterable[type], leave_out: Collection[str] = ()) -> dict[str, Setting]:
-    """The settings of several kinds by name; those of one name become one, with the choices of all."""
+def merge_settings(kinds: Iterable[type], exclude: Collection[str] = ()) -> dict[str, Setting]:
+    """Merge the settings of several configurations by name; equal names become one setting with all
+    choices.
+    """
     known: dict[str, Setting] = {}
-    for item in (item for kind in kinds for item in settings_of(kind) if item.name not in leave_out):
+    for item in (item for kind in kinds for item in settings_of(kind) if item.name not in exclude):
         first = known.setdefault(item.name, item)
         if first is not item and first != item:
             choices = tuple(dict.fromkeys(first.choices + item.choices))
@@ -99,8 +107,8 @@ def joined(kinds: Iterable[type], leave_out: Collection[str] = ()) -> dict[str, 
     return known
 
 
-def values_for(config: type | object, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the values that a configuration takes: of a joined setting's choices it knows its own only."""
+def select_values(config: type | object, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Select the values that belong to a configuration; choices that only others have are dropped."""
     return {
         item.name: values[item.name]
         for item in settings_of(config)
@@ -109,20 +117,24 @@ def values_for(config: type | object, values: Mapping[str, Any]) -> dict[str, An
 
 
 def from_mapping(kind: type[Config], values: Mapping[str, Any]) -> Config:
-    """Build a configuration from the values given by name; unknown names raise ConfigurationError."""
+    """Create a configuration from values by name.
+
+    Raises:
+        ConfigurationError: a name is unknown or a value is invalid.
+    """
     known = {item.name for item in settings_of(kind)}
     unknown = sorted(set(values) - known)
     if unknown:
         raise ConfigurationError(
-            f"unknown setting {shown(unknown[0], str)}; known are {', '.join(sorted(known))}"
+            f"unknown setting {format_value(unknown[0], str)}; known are {', '.join(sorted(known))}"
         )
-    # What is read from files and parameters has lists where a frozen object has tuples.
+    # Files and parameters have lists where a frozen object has tuples.
     frozen = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     return kind(**frozen)
 
 
 class Checked:
-    """Base of the configurations: checks every setting when the object is made."""
+    """Base class of the configurations: checks every setting when an object is created."""
 
     __slots__ = ()
 
@@ -136,7 +148,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 @dataclass(frozen=True, slots=True)
 class DetectionConfig(Checked):
-    """Where faces are looked for, and how often."""
+    """Settings of the face detection."""
 
     backend: str = setting(
         "mmod-torch",
@@ -147,18 +159,18 @@ class DetectionConfig(Checked):
         10, "frames from one detection to the next", low=1, high=300, dynamic=True
     )
     detection_threshold: float = setting(
-        0.0, "detector score above which a face counts; lower finds more", low=-2.0, high=5.0, dynamic=True
+        0.0, "minimum detector score of a face; lower detects more", low=-2.0, high=5.0, dynamic=True
     )
     min_face_px: int = setting(
-        40, "width in px of the smallest face looked for (the image is enlarged for it)", low=20, high=1000
+        40, "width in px of the smallest face to detect (the image is upsampled for it)", low=20, high=1000
     )
     max_face_px: int = setting(
-        0, "width in px of the largest face looked for (mmod-torch only); 0: no limit", low=0, high=10000
+        0, "width in px of the largest face to detect (mmod-torch only); 0: no limit", low=0, high=10000
     )
     pyramid_divisor: int = setting(
         6,
-        "n, where each scale searched has (n - 1) / n of the size of the one before (mmod-torch only); "
-        "6 is dlib's, 4 and 3 are faster and miss more",
+        "n, where each pyramid scale has (n - 1) / n of the size of the previous one (mmod-torch only); "
+        "6 is dlib's, 4 and 3 are faster and miss more faces",
         low=2,
         high=20,
     )
@@ -170,50 +182,50 @@ class DetectionConfig(Checked):
     )
     boxes: str = setting(
         "voted",
-        "boxes of mmod-torch: steadied by the votes of their neighbours, or exactly dlib's",
+        "boxes of mmod-torch: averaged with their neighbors (box voting), or exactly dlib's",
         choices=("voted", "dlib"),
     )
-    device: str = setting("auto", "where the detector runs", choices=DEVICES)
+    device: str = setting("auto", "device of the detector", choices=DEVICES)
     precision: str = setting(
         "auto",
-        "arithmetic of mmod-torch; auto: dlib's own for stills, faster for video",
+        "numeric precision of mmod-torch; auto: float32 for stills, faster for video",
         choices=("auto", "float32", "bfloat16"),
     )
     reproducible: bool = setting(
         False,
-        "whether each image waits for the search that is due in it, so that the same images give the same "
-        "results in every run; false: a camera's images are searched in the background",
+        "whether detection is synchronous, so that the same images always give the same results; false: the "
+        "images of a camera are searched in the background",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class TrackingConfig(Checked):
-    """How faces are followed and when they are given up."""
+    """Settings of the face tracking."""
 
     max_lost_s: float = setting(
         2.0, "time in s for which a lost face keeps its id", low=0.0, high=60.0, dynamic=True
     )
     coast_s: float = setting(
         0.3,
-        "time in s for which a face just lost is still listed, as not visible",
+        "time in s for which a lost face is still published, as not visible",
         low=0.0,
         high=5.0,
         dynamic=True,
     )
     min_iou: float = setting(
         0.25,
-        "overlap with a detection from which a followed face is the same one",
+        "minimum intersection over union of a tracked face and its detection",
         low=0.01,
         high=1.0,
         dynamic=True,
     )
     confirm_detections: int = setting(
-        1, "detections that must agree before a new face gets an id", low=1, high=10, dynamic=True
+        1, "number of detections before a new face gets an id", low=1, high=10, dynamic=True
     )
     id_prefix: str = setting(
         "",
-        "up to 8 lower-case letters before the random letters of each id; one for each of several cameras "
-        "keeps their ids apart",
+        "prefix of up to 8 lower-case letters of all ids; different prefixes keep the ids of several cameras "
+        "apart",
     )
 
     def __post_init__(self) -> None:
@@ -228,26 +240,28 @@ class SmileConfig(Checked):
 
     model: str = setting("", "file with the network's weights (safetensors); empty: the shipped network")
     model_sha256: str = setting(
-        "", "SHA-256 that the file of model must have, in 64 hexadecimal digits; empty: any"
+        "", "expected SHA-256 of the file in model, 64 hexadecimal digits; empty: not checked"
     )
-    device: str = setting("auto", "where the smile network runs", choices=DEVICES)
+    device: str = setting("auto", "device of the smile network", choices=DEVICES)
     precision: str = setting(
         "auto",
-        "arithmetic of the smile network's convolutions; int8 on the CPU only; auto: bfloat16 where the CPU "
-        "multiplies it natively, else float32",
+        "numeric precision of the smile network's convolutions; int8 on the CPU only; auto: bfloat16 if the "
+        "CPU supports it natively, else float32",
         choices=("auto", "float32", "bfloat16", "int8"),
     )
     warmup_frames: int = setting(
-        5, "frames of a face before its smile counts as valid", low=1, high=300, dynamic=True
+        5, "frames of a face before its smile is valid", low=1, high=300, dynamic=True
     )
     max_gap_s: float = setting(
         2.0,
-        "time in s without a face after which its temporal state is forgotten",
+        "time in s without a face after which its temporal state is dropped",
         low=0.0,
         high=60.0,
         dynamic=True,
     )
-    max_faces: int = setting(64, "most faces scored per frame; the largest are taken", low=1, high=1024)
+    max_faces: int = setting(
+        64, "maximum number of faces scored per frame; the largest are scored", low=1, high=1024
+    )
 
     def __post_init__(self) -> None:
         Checked.__post_init__(self)
@@ -257,7 +271,7 @@ class SmileConfig(Checked):
 
 @dataclass(frozen=True, slots=True)
 class GroupConfig(Checked):
-    """How single smiles become the group's."""
+    """Settings of the aggregation over the group."""
 
     window_s: float = setting(
         5.0, "time in s over which trend and synchrony are computed", low=0.5, high=120.0, dynamic=True
@@ -272,14 +286,14 @@ class GroupConfig(Checked):
     )
     size_exponent: float = setting(
         1.0,
-        "power of the relative face size in a person's weight; 0: size does not count",
+        "exponent of the relative face size in a person's weight; 0: size has no effect",
         low=0.0,
         high=4.0,
         dynamic=True,
     )
     center_weight: float = setting(
         0.5,
-        "share of weight lost at the group's rim, relative to its centre; 0: place does not count",
+        "share of the weight lost at the edge of the group, relative to its center; 0: no effect",
         low=0.0,
         high=1.0,
         dynamic=True,
@@ -307,12 +321,12 @@ class HearingConfig(Checked):
 
 @dataclass(frozen=True, slots=True)
 class AnonymityConfig(Checked):
-    """What of a group may be told where nothing may be told of its people."""
+    """Settings of the anonymous mode."""
 
     min_group_size: int = setting(
         2,
-        "people with a valid smile from which the group's values are told where nothing is told of single "
-        "people; of fewer only how many there are, because one person's value is that person's",
+        "minimum number of people with a valid smile for publishing the group's values in anonymous mode; "
+        "of fewer people only their number is published, because the values would be those of single people",
         low=1,
         high=100,
     )
@@ -320,22 +334,22 @@ class AnonymityConfig(Checked):
 
 @dataclass(frozen=True, slots=True)
 class DynamicsConfig(Checked):
-    """How it is found out who smiles with whom."""
+    """Settings of the group dynamics: who smiles with whom."""
 
     dynamics_rate_hz: float = setting(1.0, "rate in Hz of GroupDynamics", low=0.01, high=10.0)
     dynamics_window_s: float = setting(
         30.0,
-        "time in s over which each two people's smiles are correlated",
+        "time in s over which the smiles of two people are correlated",
         low=2.0,
         high=300.0,
         dynamic=True,
     )
     max_lag_s: float = setting(
-        2.0, "longest lag in s looked for between two people's smiles", low=0.0, high=10.0, dynamic=True
+        2.0, "maximum lag in s between the smiles of two people", low=0.0, high=10.0, dynamic=True
     )
     min_overlap: float = setting(
         0.3,
-        "share of dynamics_window_s for which two people must have been seen together",
+        "share of dynamics_window_s for which both people must be visible",
         low=0.05,
         high=1.0,
         dynamic=True,
@@ -355,22 +369,20 @@ class SourceConfig(Checked):
         low=0.1,
         high=3600.0,
     )
-    folder_rate_hz: float = setting(
-        30.0, "images per second that a folder of images stands for", low=0.01, high=1000.0
-    )
+    folder_rate_hz: float = setting(30.0, "frame rate of a folder of images", low=0.01, high=1000.0)
     max_message_bytes: int = setting(
         16 * 1024 * 1024, "size in bytes of the largest TCP message accepted", low=1024, high=1 << 30
     )
     peer_timeout_s: float = setting(
         10.0,
-        "time in s in which a TCP peer must deliver a message before it is dropped",
+        "time in s in which a TCP peer must deliver a message before it is disconnected",
         low=0.1,
         high=3600.0,
     )
     tcp_token: str = setting(
         "",
-        "what a TCP peer must know, 12 letters, digits, - or _ at least, or @FILE that holds them; needed "
-        "where other machines can connect; empty: nothing",
+        "token that a TCP peer must send, at least 12 letters, digits, - or _, or @FILE with them; required "
+        "if other machines can connect; empty: none",
     )
     sample_people: int = setting(5, "people in the sample", low=1, high=16)
     sound_rate_hz: int = setting(
@@ -384,44 +396,44 @@ class SourceConfig(Checked):
 
 @dataclass(frozen=True, slots=True)
 class ReportConfig(Checked):
-    """What a report counts as a smile, and as a moment of shared smiling."""
+    """Settings of the report: what counts as a smile, and as shared smiling."""
 
     smiling_level: int = setting(
-        2, "level from which somebody counts as smiling (1 Low, 2 Medium, 3 High)", low=1, high=3
+        2, "level from which a person counts as smiling (1 Low, 2 Medium, 3 High)", low=1, high=3
     )
-    shared_people: int = setting(2, "people who must smile at once to share it", low=2, high=100)
+    shared_people: int = setting(2, "minimum number of people of a shared smile", low=2, high=100)
     shared_fraction: float = setting(
-        0.5, "share of the people with a known smile who must smile to share it", low=0.0, high=1.0
+        0.5, "minimum share of the people with a known smile who smile in a shared smile", low=0.0, high=1.0
     )
     min_smile_s: float = setting(
-        0.5, "time in s that a smile, or a shared one, lasts at least", low=0.0, high=60.0
+        0.5, "minimum duration in s of a smile, or a shared smile", low=0.0, high=60.0
     )
     max_pause_s: float = setting(
-        0.3, "time in s of the longest pause that does not end a smile, or a shared one", low=0.0, high=60.0
+        0.3, "maximum pause in s within a smile, or a shared smile", low=0.0, high=60.0
     )
 
 
 @dataclass(frozen=True, slots=True)
 class WebConfig(Checked):
-    """The live web page: where it is served, to whom, and what it shows."""
+    """Settings of the live web page."""
 
-    port: int = setting(8080, "port of the web page; 0: any that is free", low=0, high=65535)
+    port: int = setting(8080, "port of the web page; 0: any free port", low=0, high=65535)
     address: str = setting(
         "127.0.0.1",
-        "address that the web page is served on; 127.0.0.1: to this machine only; 0.0.0.0: on all addresses, "
-        "to those who know the token",
+        "address that the web page listens on; 127.0.0.1: this machine only; 0.0.0.0: all addresses, with "
+        "the token",
     )
     token: str = setting(
         "",
-        "what a browser must know to see the page, 12 letters, digits, - or _ at least, or @FILE that holds "
-        "them; empty: nothing on 127.0.0.1, a new one with every start on other addresses",
+        "token that a browser must send, at least 12 letters, digits, - or _, or @FILE; empty: none "
+        "on 127.0.0.1, a new random token with every start on other addresses",
     )
     picture: bool = setting(
-        False, "whether browsers may ask for the live picture; everybody in it is shown to all of them"
+        False, "whether browsers may request the live image; it shows everybody in it to all of them"
     )
-    picture_px: int = setting(960, "longer side in px of the picture shown at most", low=64, high=8192)
-    rate_hz: float = setting(15.0, "most states per second that a browser is sent", low=0.5, high=60.0)
-    max_clients: int = setting(256, "most browsers at once", low=1, high=4096)
+    picture_px: int = setting(960, "maximum longer side in px of the live image", low=64, high=8192)
+    rate_hz: float = setting(15.0, "maximum states per second sent to a browser", low=0.5, high=60.0)
+    max_clients: int = setting(256, "maximum number of connected browsers", low=1, high=4096)
 
     def __post_init__(self) -> None:
         Checked.__post_init__(self)
@@ -430,7 +442,7 @@ class WebConfig(Checked):
 
 @dataclass(frozen=True, slots=True)
 class PipelineConfig:
-    """All settings of the way of one frame."""
+    """All settings of the pipeline."""
 
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)

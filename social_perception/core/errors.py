@@ -1,12 +1,11 @@
 """The errors of the package: every failure a caller can act on derives from SocialPerceptionError.
 
-The core and the rooms raise these; the edge (a node, a command) turns them into a log line or an
-exit status.
+The library raises these; nodes and commands turn them into a log line or an exit status.
 """
 
 
 class SocialPerceptionError(Exception):
-    """Base class; its text is one line that a user can act on."""
+    """Base class; its message is one line that a user can act on."""
 
 
 class ConfigurationError(SocialPerceptionError, ValueError):
@@ -22,18 +21,18 @@ class SoundError(SocialPerceptionError, ValueError):
 
 
 class MessageError(SocialPerceptionError, ValueError):
-    """What another program says of faces or groups cannot be."""
+    """A message about faces or groups has invalid values."""
 
 
 class CalibrationError(SocialPerceptionError, ValueError):
-    """What is said of a camera's geometry cannot be used."""
+    """A camera's calibration is invalid."""
 
 
 class SourceError(SocialPerceptionError):
     """A camera, video, folder or stream cannot be opened or read."""
 
 
-class SourceTimeout(SourceError):  # noqa: N818 (as in queue.Empty: the name says it)
+class SourceTimeout(SourceError):  # noqa: N818 (as queue.Empty)
     """A live source is open but has delivered no frame for too long."""
 
 
@@ -46,7 +45,7 @@ class WebError(SocialPerceptionError):
 
 
 class ModelError(SocialPerceptionError):
-    """Network weights are missing, damaged or of another kind."""
+    """Network weights are missing, damaged or of another architecture."""
 
 
 class DetectionError(SocialPerceptionError):
@@ -54,4 +53,4 @@ class DetectionError(SocialPerceptionError):
 
 
 class MissingDependencyError(SocialPerceptionError):
-    """An optional package is needed for what was asked and is not installed."""
+    """An optional package is required for the request and is not installed."""

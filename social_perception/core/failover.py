@@ -1,8 +1,7 @@
-"""What is done when a GPU fails in the middle of a run: the work goes on, on the CPU.
+"""Failover: if a GPU fails at run time, a network continues on the CPU.
 
-Another program takes the GPU's memory, its driver dies, it is unplugged: a robot that stands before
-people is better served slowly than not at all. Torch is not needed here, so that every network can
-share this.
+A GPU can run out of memory, lose its driver or be unplugged; slow results are better than none for a robot in
+front of people. This module does not import torch, so that all networks can share it.
 """
 
 from __future__ import annotations
@@ -16,118 +15,118 @@ from social_perception.core.errors import ConfigurationError
 
 _logger = logging.getLogger(__name__)
 
-Made = TypeVar("Made")
+Owner = TypeVar("Owner")
 Result = TypeVar("Result")
 
 CPU = "cpu"
 
-# torch has the second one from 2.8 on; before, and for its libraries, only the text tells.
-_KINDS = frozenset({"OutOfMemoryError", "AcceleratorError"})
+# torch has AcceleratorError since 2.8; before that, and for its libraries, only the message tells.
+_DEVICE_ERRORS = frozenset({"OutOfMemoryError", "AcceleratorError"})
 _LIBRARIES = re.compile(r"cuda|cudnn|cublas|cusolver|nvrtc|nvml|\bhip\b|miopen|rocblas", re.IGNORECASE)
 _MEMORY = re.compile(r"out of memory|ALLOC_FAILED", re.IGNORECASE)
 
 
 def is_device_failure(error: BaseException) -> bool:
-    """Tell whether it is the GPU that failed, and not what was asked of it."""
-    if type(error).__name__ in _KINDS:
+    """Return whether an error was caused by the GPU rather than by the request."""
+    if type(error).__name__ in _DEVICE_ERRORS:
         return True
     return isinstance(error, RuntimeError) and _LIBRARIES.search(str(error)) is not None
 
 
-def reason_of(error: BaseException) -> str:
-    """What a failed GPU says, in one line: torch's texts are long."""
+def error_summary(error: BaseException) -> str:
+    """Return the first line of an error's message; those of torch are long."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
-def make_on_device(what: str, asked: str, has_gpu: bool, make: Callable[[str], Made]) -> Made:
-    """Make a network's owner where a ``device`` setting wants it: auto takes the GPU if that works.
+def make_on_device(name: str, requested: str, has_gpu: bool, make: Callable[[str], Owner]) -> Owner:
+    """Create an object on the device of a ``device`` setting; auto uses the GPU if it works.
 
     Args:
-        what: is made, in words for people.
-        asked: auto, cpu or cuda.
-        has_gpu: whether torch finds one.
-        make: makes it on the device it is given.
+        name: name of the object for messages, for example ``smile network``.
+        requested: auto, cpu or cuda.
+        has_gpu: whether torch finds a GPU.
+        make: creates the object on the given device.
 
     Raises:
-        ConfigurationError: cuda is asked for, and is not there or cannot be used.
+        ConfigurationError: cuda is requested, but is not available or does not work.
     """
-    if asked == "cuda" and not has_gpu:
+    if requested == "cuda" and not has_gpu:
         raise ConfigurationError("device is cuda, but torch finds no CUDA device; use cpu or auto")
-    if asked == CPU or not has_gpu:
+    if requested == CPU or not has_gpu:
         return make(CPU)
     try:
         return make("cuda")
     except RuntimeError as error:
         if not is_device_failure(error):
             raise
-        reason = reason_of(error)
-        if asked == "cuda":
+        reason = error_summary(error)
+        if requested == "cuda":
             raise ConfigurationError(
                 f"device is cuda, but it cannot be used ({reason}); use cpu or auto"
             ) from error
-    _logger.warning("%s: cuda cannot be used (%s); it runs on the CPU", what, reason)
+    _logger.warning("%s: cuda cannot be used (%s); it runs on the CPU", name, reason)
     return make(CPU)
 
 
 class Failover:
-    """Does a network's work where it can be done.
+    """Runs the work of a network, with a fallback to the CPU.
 
-    If the GPU has too little memory, what can be spared is given back and the work is tried once more.
-    If that fails too, or the GPU fails in another way, the network goes to the CPU, for good: a device
-    that comes and goes would be a fault with every frame. One warning is logged.
+    If the GPU runs out of memory, unused memory is freed and the work is retried once. If that fails as
+    well, or the GPU fails in another way, the network moves to the CPU permanently: a device with
+    intermittent failures would fail again for every frame. One warning is logged.
 
     Args:
-        what: is computed, in words for people, for example ``smile network``.
-        device: torch's name of where it is computed first.
-        to_cpu: moves the network to the CPU; nothing on the device can be relied upon.
+        name: name of the network for messages, for example ``smile network``.
+        device: torch name of the initial device.
+        to_cpu: moves the network to the CPU; data on the device may be lost.
 
     Attributes:
-        device: where it is computed now.
-        trouble: why that is the CPU though it began elsewhere, in one line; empty: nothing happened.
+        device: the current device.
+        failure: why the network fell back to the CPU, in one line; empty: it did not.
     """
 
-    def __init__(self, what: str, device: str, to_cpu: Callable[[], None]) -> None:
+    def __init__(self, name: str, device: str, to_cpu: Callable[[], None]) -> None:
         self.device = device
-        self.trouble = ""
-        self._what, self._to_cpu = what, to_cpu
+        self.failure = ""
+        self._name, self._to_cpu = name, to_cpu
 
-    def run(self, work: Callable[[], Result], relieve: Callable[[], None]) -> Result:
-        """Do the work.
+    def run(self, work: Callable[[], Result], free_memory: Callable[[], None]) -> Result:
+        """Run the work and return its result.
 
         Args:
-            work: is begun up to three times, so that it must change nothing before it is done.
-            relieve: gives back what memory of the device can be spared, and lets the work take less.
+            work: started up to three times, so it must not change state before it has succeeded.
+            free_memory: frees unused device memory and makes the work use less.
 
         Raises:
-            RuntimeError: it failed on the CPU, or for another reason than the device.
+            RuntimeError: the work failed on the CPU, or for another reason than the device.
         """
         try:
             return work()
         except RuntimeError as error:
-            if not self._is_to_blame(error):
+            if not self._is_device_failure(error):
                 raise
-            reason, wants_memory = reason_of(error), _wants_memory(error)
-        # Not in the except block: the error keeps the arrays of the failed attempt in memory.
-        if wants_memory:
+            reason, out_of_memory = error_summary(error), _out_of_memory(error)
+        # Not in the except block, where the error keeps the tensors of the failed attempt alive.
+        if out_of_memory:
             try:
-                relieve()
+                free_memory()
                 return work()
             except RuntimeError as error:
-                if not self._is_to_blame(error):
+                if not self._is_device_failure(error):
                     raise
-                reason = reason_of(error)
-        self._give_up(reason)
+                reason = error_summary(error)
+        self._fall_back(reason)
         return work()
 
-    def _is_to_blame(self, error: RuntimeError) -> bool:
+    def _is_device_failure(self, error: RuntimeError) -> bool:
         return self.device != CPU and is_device_failure(error)
 
-    def _give_up(self, reason: str) -> None:
-        self.trouble = f"{self._what}: {self.device} failed ({reason}); it runs on the CPU from now on"
+    def _fall_back(self, reason: str) -> None:
+        self.failure = f"{self._name}: {self.device} failed ({reason}); it runs on the CPU from now on"
         self.device = CPU
         self._to_cpu()
-        _logger.warning("%s", self.trouble)
+        _logger.warning("%s", self.failure)
 
 
-def _wants_memory(error: RuntimeError) -> bool:
+def _out_of_memory(error: RuntimeError) -> bool:
     return type(error).__name__ == "OutOfMemoryError" or _MEMORY.search(str(error)) is not None

@@ -1,7 +1,7 @@
-"""Files that somebody gives us are read up to a limit, and only where they are files.
+"""Reads user-supplied files up to a size limit, and regular files only.
 
-A path may name anything: a device that never ends, a pipe that nobody writes to, a disk image. Who reads
-it says how large what is expected can be.
+A path may name anything: an endless device, a pipe without a writer, a disk image. The caller passes the
+maximum size.
 """
 
 from __future__ import annotations
@@ -17,74 +17,74 @@ from social_perception.core.errors import ModelError
 _BLOCK_BYTES = 1 << 20
 
 
-def read_limited(path: str | Path, most_bytes: int) -> bytes:
-    """The content of a file.
+def read_limited(path: str | Path, max_bytes: int) -> bytes:
+    """Read a file.
 
     Args:
-        path: of the file.
-        most_bytes: that are read; a larger file is refused.
+        path: path of the file.
+        max_bytes: maximum size; a larger file is rejected.
 
     Raises:
-        OSError: the file cannot be read, is no regular file, or is larger; ``strerror`` tells it.
+        OSError: the file cannot be read, is not a regular file, or is larger; ``strerror`` has the reason.
     """
     with open(path, "rb", opener=_open) as file:
-        size = _checked(os.fstat(file.fileno()), most_bytes)
+        size = _check(os.fstat(file.fileno()), max_bytes)
         blocks = [file.read(size + 1)]
         total = len(blocks[0])
-        # Longer than it said: it grows, or it is one of those of /proc that have no size.
+        # Longer than its size: the file grows, or is one without a size, as in /proc.
         while total > size and (block := file.read(_BLOCK_BYTES)):
             blocks.append(block)
             total += len(block)
-            if total > most_bytes:
-                raise _too_large(most_bytes)
-    if total > most_bytes:
-        raise _too_large(most_bytes)
+            if total > max_bytes:
+                raise _too_large(max_bytes)
+    if total > max_bytes:
+        raise _too_large(max_bytes)
     return b"".join(blocks)
 
 
-def read_weights(path: str | Path, most_bytes: int, sha256: str = "") -> bytes:
-    """The content of a file of weights, which is known by its hash where one is given.
+def read_weights(path: str | Path, max_bytes: int, sha256: str = "") -> bytes:
+    """Read a file of weights and check its hash.
 
     Args:
-        path: of the file.
-        most_bytes: that are read; a larger file is refused.
-        sha256: of the content, in 64 hexadecimal digits; empty: any content will do.
+        path: path of the file.
+        max_bytes: maximum size; a larger file is rejected.
+        sha256: expected SHA-256, 64 hexadecimal digits; empty: not checked.
 
     Raises:
         OSError: as :func:`read_limited`.
-        ModelError: the file holds something else.
+        ModelError: the file has another hash.
     """
-    content = read_limited(path, most_bytes)
-    found, wanted = hashlib.sha256(content).hexdigest(), sha256.lower()
-    if wanted and found != wanted:
-        raise ModelError(f"{path} is not the file that is expected: its SHA-256 is {found}, not {wanted}")
+    content = read_limited(path, max_bytes)
+    actual, expected = hashlib.sha256(content).hexdigest(), sha256.lower()
+    if expected and actual != expected:
+        raise ModelError(f"{path} is not the expected file: its SHA-256 is {actual}, not {expected}")
     return content
 
 
-def check_file(path: str | Path, most_bytes: int) -> None:
-    """Refuse what another library is about to read as a file.
+def check_file(path: str | Path, max_bytes: int) -> None:
+    """Check a file before another library reads it.
 
     Raises:
-        OSError: it is not there, is no regular file, or is larger; ``strerror`` tells it.
+        OSError: the file does not exist, is not a regular file, or is larger; ``strerror`` has the reason.
     """
-    _checked(os.stat(path), most_bytes)
+    _check(os.stat(path), max_bytes)
 
 
 def _open(path: str, flags: int) -> int:
-    # Opening a named pipe waits for somebody who writes; opening some devices waits, too.
+    # Opening a named pipe blocks until a writer opens it; opening some devices blocks, too.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _checked(status: os.stat_result, most_bytes: int) -> int:
+def _check(status: os.stat_result, max_bytes: int) -> int:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file")
-    if status.st_size > most_bytes:
-        raise _too_large(most_bytes)
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    if status.st_size > max_bytes:
+        raise _too_large(max_bytes)
     return status.st_size
 
 
-def _too_large(most_bytes: int) -> OSError:
-    limit = f"{most_bytes / 2**20:g} MB" if most_bytes >= 2**20 else f"{most_bytes / 2**10:g} kB"
+def _too_large(max_bytes: int) -> OSError:
+    limit = f"{max_bytes / 2**20:g} MB" if max_bytes >= 2**20 else f"{max_bytes / 2**10:g} kB"
     return OSError(errno.EFBIG, f"it is larger than {limit}")

@@ -1,7 +1,7 @@
-"""Tokens that others must know: given as they are, or by the file that holds them.
+"""Access tokens, passed as a value or as the name of a file.
 
-What stands on a command line is seen by everybody on the machine (``ps``), and a ROS parameter by
-everybody on the graph. ``@FILE`` names the file instead.
+A command line is visible to all users of the machine (``ps``), and a ROS parameter to the whole ROS graph.
+``@FILE`` names a file instead.
 """
 
 from __future__ import annotations
@@ -12,32 +12,33 @@ from pathlib import Path
 from social_perception.core.errors import ConfigurationError
 from social_perception.core.files import read_limited
 
-RULE = "12 letters, digits, - or _ at least"
+RULE = "at least 12 letters, digits, - or _"
 _TOKEN = re.compile("[A-Za-z0-9_-]{12,1024}")
-_MOST_BYTES = 4096
+_MAX_BYTES = 4096
 
 
 def check_secret(name: str, value: str) -> None:
-    """Refuse a setting that is neither empty, nor a token, nor ``@FILE``. The value is not repeated.
+    """Check that a setting is empty, a token or ``@FILE``.
 
     Raises:
-        ConfigurationError: it is something else.
+        ConfigurationError: it is not; the message does not contain the value.
     """
     if value and not _TOKEN.fullmatch(value) and not (value[0] == "@" and len(value) > 1):
-        raise ConfigurationError(f"{name} must be {RULE}, or @ and the name of a file that holds them")
+        raise ConfigurationError(f"{name} must be {RULE}, or @ and the name of a file with them")
 
 
 def read_secret(name: str, value: str) -> str:
-    """The token that a setting gives: the value, or what stands in the file that ``@FILE`` names.
+    """Return the token of a setting: its value, or the content of the file of ``@FILE``.
 
     Raises:
-        ConfigurationError: the file cannot be read or holds something else; its content is not repeated.
+        ConfigurationError: the file cannot be read or holds no token; the message does not contain its
+            content.
     """
     if not value.startswith("@"):
         return value
     path = Path(value[1:]).expanduser()
     try:
-        token = read_limited(path, _MOST_BYTES).decode("ascii").strip()
+        token = read_limited(path, _MAX_BYTES).decode("ascii").strip()
     except OSError as error:
         raise ConfigurationError(f"the {name} in {path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError:
@@ -48,5 +49,5 @@ def read_secret(name: str, value: str) -> str:
 
 
 def is_plain(value: str) -> bool:
-    """Whether the setting itself is the secret, for others to see."""
+    """Return whether the setting contains the token itself, visible to others."""
     return bool(value) and not value.startswith("@")

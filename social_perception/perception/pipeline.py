@@ -32,7 +32,7 @@ from social_perception.perception.tracking.tracker import Tracker
 
 
 class FaceTracking:
-    """Detect, track and crop: a frame in, its followed faces out."""
+    """Detect, track and crop: a frame in, its tracked faces out."""
 
     def __init__(self, detection: DetectionSchedule, tracker: Tracker) -> None:
         self.detection = detection

@@ -35,7 +35,7 @@ import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from social_perception.core.config import shown
+from social_perception.core.config import format_value
 from social_perception.core.errors import SourceError
 from social_perception.core.types import MAX_STAMP_S
 
@@ -80,12 +80,12 @@ def parse_address(spec: str) -> Address:
     Raises:
         SourceError: the address has another form.
     """
-    name = shown(spec, str)
+    name = format_value(spec, str)
     try:
         parts = urlsplit(spec)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise SourceError(f"{name} is not an address: {shown(error, str)}") from error
+        raise SourceError(f"{name} is not an address: {format_value(error, str)}") from error
     if parts.scheme != "tcp" or port is None or parts.path not in ("", "/"):
         raise SourceError(f"{name} is not an address of the form tcp://HOST:PORT")
     return Address(host or "127.0.0.1", port)

@@ -58,7 +58,7 @@ def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 @pytest.mark.usefixtures("changed")
 def test_a_shipped_file_that_was_changed_is_refused_in_one_line(make) -> None:
-    with pytest.raises(ModelError, match="is not the file that is expected: its SHA-256 is") as caught:
+    with pytest.raises(ModelError, match="is not the expected file: its SHA-256 is") as caught:
         make()
     assert "\n" not in str(caught.value)
 
@@ -71,7 +71,7 @@ def test_a_users_own_weights_need_no_hash_and_may_have_one(tmp_path: Path) -> No
     own = hashlib.sha256(path.read_bytes()).hexdigest()
     for sha256 in ("", own, own.upper()):
         make_scorer(SmileConfig(model=str(path), model_sha256=sha256, device="cpu"))
-    with pytest.raises(ModelError, match="is not the file that is expected"):
+    with pytest.raises(ModelError, match="is not the expected file"):
         make_scorer(SmileConfig(model=str(path), model_sha256=weights.SHIPPED_SHA256, device="cpu"))
 
 

@@ -46,7 +46,9 @@ def places(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("place", ["pipe", "pipe.mp4", "endless"])
 @pytest.mark.parametrize("reader", READERS)
 def test_what_never_ends_is_refused(places: Path, reader: str, place: str) -> None:
-    with pytest.raises(SocialPerceptionError, match=r"no regular file|neither a file nor a folder") as caught:
+    with pytest.raises(
+        SocialPerceptionError, match=r"not a regular file|neither a file nor a folder"
+    ) as caught:
         READERS[reader](places / place)
     assert "\n" not in str(caught.value)
 
@@ -60,7 +62,7 @@ def test_what_is_too_large_is_refused(places: Path, reader: str) -> None:
 
 def test_a_table_of_photos_that_never_ends_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "boxes.csv")
-    with pytest.raises(SourceError, match="no regular file"):
+    with pytest.raises(SourceError, match="not a regular file"):
         next(photo_examples(tmp_path))
 
 

@@ -25,7 +25,7 @@ def test_pixel_and_depth_give_a_position_and_back(pixel, depth_m: float, positio
 
 
 def test_field_of_view_reaches_to_the_edge() -> None:
-    camera = Intrinsics.of_field_of_view(1280, 720, 90.0)
+    camera = Intrinsics.from_field_of_view(1280, 720, 90.0)
     edge = camera.position(1280.0, 360.0, 1.0)
     assert math.degrees(math.atan2(edge.x, edge.z)) == pytest.approx(45.0)
     assert edge.y == pytest.approx(0.0)
@@ -37,7 +37,7 @@ def test_field_of_view_reaches_to_the_edge() -> None:
         lambda: Intrinsics(0.0, 600.0, 1.0, 1.0),
         lambda: Intrinsics(600.0, math.nan, 1.0, 1.0),
         lambda: Intrinsics(600.0, 600.0, math.inf, 1.0),
-        lambda: Intrinsics.of_field_of_view(640, 480, 180.0),
+        lambda: Intrinsics.from_field_of_view(640, 480, 180.0),
     ],
 )
 def test_impossible_camera_is_refused(make) -> None:

@@ -274,15 +274,15 @@ def test_the_time_of_several_cameras(received, expected) -> None:
 
 def test_a_device_that_was_given_up_is_reported_on_diagnostics(ros, scorer) -> None:
     scorer.device, scorer.precision = "cuda", "float32"
-    scorer.trouble = ""
+    scorer.failure = ""
     node = start(ros, scorer, {"diagnostics_period_s": 0.1})
     found = ros.statuses(node)
     ros.until(lambda: found and found[-1].hardware_id.startswith("cuda"), "a report")
-    scorer.device, scorer.trouble = "cpu", "smile network: cuda failed (out of memory)"
+    scorer.device, scorer.failure = "cpu", "smile network: cuda failed (out of memory)"
     ros.until(lambda: found[-1].hardware_id == "cpu", "another device")
     values = {pair.key: pair.value for pair in found[-1].values}
     assert (values["device"], found[-1].level) == ("cpu", DiagnosticStatus.WARN)
-    assert scorer.trouble in found[-1].message
+    assert scorer.failure in found[-1].message
 
 
 def test_what_the_library_logs_is_a_line_of_the_node_on_rosout(ros) -> None:

@@ -1,1 +1,1 @@
-"""Face detectors behind one small protocol, and their schedule beside the frame rate."""
+"""Face detectors with a common protocol, and the schedule of their searches."""

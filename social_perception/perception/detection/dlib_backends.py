@@ -1,4 +1,4 @@
-"""dlib's own detectors: the CNN for comparison, HOG as the light alternative."""
+"""dlib's detectors: the CNN for comparison, and HOG as the light alternative."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def _dlib() -> ModuleType:
 
 
 def upsamplings(config: DetectionConfig, native_face_px: float) -> int:
-    """How often the image must be doubled so that the smallest face reaches the native size."""
+    """Return how often the image must be doubled so that the smallest face has the native size."""
     if config.upsample >= 0:
         return config.upsample
-    times = 0
-    while native_face_px / 2**times > config.min_face_px and times < MAX_UPSAMPLINGS:
-        times += 1
-    return times
+    count = 0
+    while native_face_px / 2**count > config.min_face_px and count < MAX_UPSAMPLINGS:
+        count += 1
+    return count
 
 
 class MmodDlibDetector:
@@ -39,7 +39,7 @@ class MmodDlibDetector:
     def __init__(self, weights: Path, config: DetectionConfig, sha256: str = "") -> None:
         dlib = _dlib()
         try:
-            # dlib reads the file itself, a moment later.
+            # Checks the hash; dlib reads the file again.
             read_weights(weights, MAX_FILE_BYTES, sha256)
             self._model = dlib.cnn_face_detection_model_v1(str(weights))
         except OSError as error:
@@ -50,9 +50,9 @@ class MmodDlibDetector:
         self.threshold = config.detection_threshold
 
     def detect(self, image: ImageArray) -> tuple[Face, ...]:
-        """Return the faces of an RGB image (H, W, 3) uint8, surest first."""
+        """Return the faces of an RGB image (H, W, 3) uint8, sorted by decreasing confidence."""
         try:
-            found = self._model(_checked(image), self._upsamplings)
+            found = self._model(_check_image(image), self._upsamplings)
         except RuntimeError as error:
             raise DetectionError(f"dlib's CNN detector failed: {error}") from error
         faces = (Face(_box(item.rect), float(item.confidence)) for item in found)
@@ -60,7 +60,7 @@ class MmodDlibDetector:
 
 
 class HogDetector:
-    """dlib's HOG detector for frontal faces of 80 px and more, or less by enlarging the image.
+    """dlib's HOG detector for frontal faces of 80 px and more; smaller ones by upsampling the image.
 
     Source: N. Dalal, B. Triggs, "Histograms of Oriented Gradients for Human Detection", CVPR 2005,
     trained as in arXiv:1502.00046.
@@ -72,9 +72,9 @@ class HogDetector:
         self.threshold = config.detection_threshold
 
     def detect(self, image: ImageArray) -> tuple[Face, ...]:
-        """Return the faces of an RGB image (H, W, 3) uint8, surest first."""
+        """Return the faces of an RGB image (H, W, 3) uint8, sorted by decreasing confidence."""
         try:
-            rects, scores, _ = self._detector.run(_checked(image), self._upsamplings, self.threshold)
+            rects, scores, _ = self._detector.run(_check_image(image), self._upsamplings, self.threshold)
         except RuntimeError as error:
             raise DetectionError(f"dlib's HOG detector failed: {error}") from error
         faces = [Face(_box(rect), float(score)) for rect, score in zip(rects, scores)]
@@ -85,7 +85,7 @@ def _box(rect: Any) -> Box:
     return Box(rect.left(), rect.top(), rect.width(), rect.height())
 
 
-def _checked(image: ImageArray) -> ImageArray:
+def _check_image(image: ImageArray) -> ImageArray:
     if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise ImageError(f"image must have shape (H, W, 3), got {image.shape}")
     return image

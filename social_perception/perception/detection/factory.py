@@ -1,4 +1,4 @@
-"""Builds the detector that the configuration names."""
+"""Creates the configured face detector."""
 
 from __future__ import annotations
 
@@ -18,21 +18,25 @@ WEIGHTS_SHA256 = "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87f
 
 
 def weights_path() -> Path:
-    """The detector's weights in the package: dlib's own file, in the public domain (CC0)."""
+    """Return the path of the shipped weights: dlib's file, in the public domain (CC0)."""
     return Path(str(resources.files("social_perception.perception.detection") / "weights" / WEIGHTS))
 
 
 def make_detector(config: DetectionConfig, *, video: bool = False) -> Detector:
-    """Build the detector; one for video may trade the last digits for speed (``precision`` auto).
+    """Create the detector.
+
+    Args:
+        config: settings of the detector.
+        video: whether speed matters more than the last digits of the scores (``precision`` auto).
 
     Raises:
-        ModelError: the weights cannot be read, or are not the shipped ones any more.
-        ConfigurationError: a device was asked for that is not there.
+        ModelError: the weights cannot be read or were modified.
+        ConfigurationError: the requested device is not available.
         MissingDependencyError: the backend's package is not installed.
     """
     if config.backend == "mmod-torch":
         return _make_torch(config, video=video)
-    # Imported here, so that one backend works without the other's package.
+    # Imported here, so that each backend works without the package of the other.
     from social_perception.perception.detection.dlib_backends import HogDetector, MmodDlibDetector
 
     if config.backend == "mmod-dlib":
@@ -82,7 +86,7 @@ def _prefers_bfloat16(config: DetectionConfig, device: str, *, video: bool) -> b
 
 
 def _cpu_has_bfloat16() -> bool:
-    """Whether the CPU multiplies bfloat16 matrices natively (AMX or AVX-512 BF16)."""
+    """Return whether the CPU supports bfloat16 matrix products natively (AMX or AVX-512 BF16)."""
     import torch
 
     supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)

@@ -1,12 +1,12 @@
-"""Reads ``mmod_human_face_detector.dat``, dlib's serialisation of its CNN face detector.
+"""Reads ``mmod_human_face_detector.dat``, a CNN face detector serialized by dlib.
 
 Source of the format: dlib's ``serialize.h`` (integers: a control byte with the sign in its top bit
 and the number of little-endian bytes in its low four; reals: mantissa and exponent as integers),
 ``cuda/tensor.h``, ``dnn/layers.h``, ``dnn/loss.h`` and ``dnn/core.h``. The network (D. E. King,
 "Max-Margin Object Detection", arXiv:1502.00046, and dlib's ``dnn_mmod_face_detection_ex.cpp``) is a
-chain of convolutions, each followed by batch normalisation and a ReLU but for the last.
+chain of convolutions, each followed by batch normalization and a ReLU, except the last.
 
-Nothing in the file is executed. Every length is checked against what the file still holds.
+Nothing in the file is executed. Every length is checked against the remaining bytes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Convolution:
-    """One convolution with the normalisation behind it folded in; weight (out, in, rows, columns)."""
+    """One convolution with its batch normalization folded in; weight (out, in, rows, columns)."""
 
     weight: FloatArray
     bias: FloatArray
@@ -47,7 +47,7 @@ class BoxOverlap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MmodModel:
-    """All that is needed to detect as dlib does."""
+    """The weights and parameters of the detector."""
 
     convolutions: tuple[Convolution, ...]
     window_width: int
@@ -59,7 +59,11 @@ class MmodModel:
 
 
 def read_mmod(path: Path, sha256: str = "") -> MmodModel:
-    """Read the detector from a file, which must have the SHA-256 where one is given.
+    """Read the detector from a file.
+
+    Args:
+        path: path of the file.
+        sha256: expected SHA-256, 64 hexadecimal digits; empty: not checked.
 
     Raises:
         ModelError: the file is missing, too large, truncated or not an mmod face detector.
@@ -83,7 +87,7 @@ class _RawConvolution:
 
 
 class _Reader:
-    """A cursor over the file; ValueError where it does not hold what is expected."""
+    """A cursor over the file; raises ValueError for unexpected content."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -102,9 +106,9 @@ class _Reader:
     def _bytes(self, count: int) -> bytes:
         if count < 0 or self._at + count > len(self._content):
             raise ValueError("the file ends early")
-        taken = self._content[self._at : self._at + count]
+        content = self._content[self._at : self._at + count]
         self._at += count
-        return taken
+        return content
 
     def _int(self) -> int:
         control = self._bytes(1)[0]
@@ -123,7 +127,7 @@ class _Reader:
     def _bool(self) -> bool:
         value = self._bytes(1)
         if value not in (b"0", b"1"):
-            raise ValueError(f"no truth value at byte {self._at - 1}")
+            raise ValueError(f"no boolean at byte {self._at - 1}")
         return value == b"1"
 
     def _text(self) -> str:
@@ -151,11 +155,11 @@ class _Reader:
         for _ in ("loss per false alarm", "loss per missed target", "truth match threshold"):
             self._real()
         overlap = BoxOverlap(self._real(), self._real())
-        BoxOverlap(self._real(), self._real())  # of boxes to ignore in training
+        BoxOverlap(self._real(), self._real())  # for boxes ignored in training
         return window, overlap
 
     def _nesting(self) -> int:
-        # dlib writes each layer's version (2, at the bottom 3) before the layer below it.
+        # dlib writes the version of each layer (2, or 3 for the bottom) before the layer below it.
         for depth in range(1, 1000):
             if self._int() == 3:
                 return depth
@@ -164,7 +168,7 @@ class _Reader:
     def _input_layer(self) -> tuple[tuple[float, float, float], int, int]:
         self._expect(self._text(), "input_rgb_image_pyramid", "the input layer")
         mean = (self._real(), self._real(), self._real())
-        return mean, 10, 11  # dlib's paddings of this version of the input layer
+        return mean, 10, 11  # dlib's paddings for this version of the input layer
 
     def _layers(self, depth: int) -> tuple[Convolution, ...]:
         pending: _RawConvolution | None = None
@@ -175,7 +179,7 @@ class _Reader:
             if version == "con_4":
                 pending = self._convolution()
             elif version == "bn_con2" and pending is not None:
-                gamma, beta = self._batch_normalisation()
+                gamma, beta = self._batch_normalization()
                 done.append(_fold(pending, channels, gamma, beta))
                 channels, pending = pending.filters, None
             elif version != "relu_":
@@ -211,12 +215,12 @@ class _Reader:
             self._real()
         return _RawConvolution(params, filters, rows, columns, stride, padding)
 
-    def _batch_normalisation(self) -> tuple[FloatArray, FloatArray]:
+    def _batch_normalization(self) -> tuple[FloatArray, FloatArray]:
         params = self._tensor().ravel()
         self._alias_tensor()
         self._alias_tensor()
-        self._tensor()  # the last batch's means
-        self._tensor()  # the last batch's inverse deviations
+        self._tensor()  # means of the last batch
+        self._tensor()  # inverse deviations of the last batch
         mean, variance = self._tensor().ravel(), self._tensor().ravel()
         for _ in ("updates", "size of the running window"):
             self._int()
@@ -224,7 +228,7 @@ class _Reader:
             self._real()
         epsilon = self._real()
         gain, offset = np.split(params, 2)
-        with np.errstate(all="ignore"):  # what is not finite is refused with the convolution
+        with np.errstate(all="ignore"):  # values that are not finite are rejected with the convolution
             gamma = (gain / np.sqrt(variance + epsilon)).astype(np.float32)
             return gamma, (offset - gamma * mean).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""The network of dlib's CNN face detector: seven convolutions, as torch computes them fastest."""
+"""The network of dlib's CNN face detector: seven convolutions, optimized for torch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import nn
 from social_perception.perception.detection.mmod_file import MmodModel
 
 BAND_ROWS = 24
-"""Output rows of the first layers computed at a time: what lies between them stays in the cache."""
+"""Output rows of the first layers per step, so that intermediate results stay in the CPU cache."""
 
 
 class MmodNetwork(nn.Module):
     """Seven convolutions: (N, 3, H, W) RGB in [0, 255] -> (N, 1, about H/8, W/8) float32 face scores.
 
-    dlib's normalisation, (value - mean) / 256, is folded into the first convolution.
+    dlib's normalization, (value - mean) / 256, is folded into the first convolution.
     """
 
     def __init__(self, model: MmodModel, dtype: torch.dtype = torch.float32) -> None:
@@ -30,15 +30,15 @@ class MmodNetwork(nn.Module):
             filters, channels, rows, columns = source.weight.shape
             layer = nn.Conv2d(channels, filters, (rows, columns), source.stride, source.padding)
             layer.weight.data = torch.from_numpy(np.ascontiguousarray(source.weight)).to(dtype)
-            # A copy: the normalisation is folded into it, and the model stays what it is.
+            # A copy: folding the normalization must not change the model.
             layer.bias.data = torch.tensor(source.bias)  # type: ignore[union-attr]
             convolutions.append(layer)
-        _fold_normalisation(convolutions[0], model.mean_rgb)
+        _fold_normalization(convolutions[0], model.mean_rgb)
         self.layers = nn.ModuleList(convolutions)
         self.to(dtype)
-        self.score = _OneFilter(last.weight, last.bias, last.padding)
+        self.score = _SingleFilter(last.weight, last.bias, last.padding)
         self.requires_grad_(False)
-        # The unpadded layers at the bottom can be computed band by band.
+        # The unpadded first layers can be computed band by band.
         self.stem = next(index for index, source in enumerate(hidden) if source.padding > 0)
         self.stride, self.reach = 1, 1
         for source in hidden[: self.stem]:
@@ -46,8 +46,8 @@ class MmodNetwork(nn.Module):
             self.stride *= source.stride
 
     @property
-    def place(self) -> torch.device:
-        """The device that its weights are on."""
+    def device(self) -> torch.device:
+        """The device of the weights."""
         return self.score.bias.device
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -68,7 +68,7 @@ class MmodNetwork(nn.Module):
         return image
 
     def to_input(self, row: int, column: int) -> tuple[float, float]:
-        """Centre (x, y) in the input picture of what an output cell looks at."""
+        """Return the center (x, y) in the input of the receptive field of an output cell."""
         x, y = float(column), float(row)
         for side, stride, padding in reversed(self._geometry):
             shift = side // 2 - padding
@@ -76,12 +76,12 @@ class MmodNetwork(nn.Module):
         return x, y
 
 
-class _OneFilter(nn.Module):
+class _SingleFilter(nn.Module):
     """A convolution with a single filter, in float32.
 
-    Hardware computes sixteen or more filters at the price of one. So the filter's columns are taken
-    for filters of their own, and their results are added, each moved by its place. The sum is the
-    same up to the order of its terms.
+    Hardware computes sixteen or more filters at the cost of one. The columns of the filter are therefore
+    used as separate filters, and their shifted results are added. The sum is the same except for the order
+    of its terms.
     """
 
     def __init__(self, weight: np.ndarray, bias: np.ndarray, padding: int) -> None:
@@ -104,10 +104,10 @@ class _OneFilter(nn.Module):
         return total
 
 
-def _fold_normalisation(layer: nn.Conv2d, mean_rgb: tuple[float, float, float]) -> None:
+def _fold_normalization(layer: nn.Conv2d, mean_rgb: tuple[float, float, float]) -> None:
     weight = layer.weight.data / 256.0
     mean = torch.tensor(mean_rgb).view(1, 3, 1, 1)
-    # From the weights as they are rounded, so that the mean colour still gives zero.
+    # Computed from the rounded weights, so that the mean color still results in zero.
     assert layer.bias is not None
     layer.bias.data -= (weight.float() * mean).sum(dim=(1, 2, 3))
     layer.weight.data = weight

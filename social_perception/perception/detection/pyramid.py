@@ -1,8 +1,8 @@
-"""dlib's tiled image pyramid: all scales of an image side by side in one picture.
+"""dlib's tiled image pyramid: all scales of an image side by side in one image.
 
-The network sees every scale in one pass. The places of the tiles are dlib's own
-(``compute_tiled_image_pyramid_details`` in ``image_transforms/image_pyramid.h``), because the
-network's grid of 8 px falls differently on a tile that stands elsewhere, and scores would change.
+The network processes all scales in one pass. The tiles have the positions of dlib
+(``compute_tiled_image_pyramid_details`` in ``image_transforms/image_pyramid.h``), because the scores depend
+on the position of a tile relative to the network's grid of 8 px.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from social_perception.core.types import ImageArray
 
 RATE = 5 / 6
-"""dlib's own size of a scale, over that of the next finer one."""
+"""dlib's size of a scale relative to the next finer one."""
 
 MIN_HEIGHT_PX = 5
 MIN_SEPARATE_PIXELS = 200_000
@@ -27,7 +27,7 @@ MIN_SEPARATE_PIXELS = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Where one scale stands in the tiled picture, in px."""
+    """Position of one scale in the tiled image, in px."""
 
     left: int
     top: int
@@ -36,7 +36,7 @@ class Tile:
 
     @property
     def right(self) -> int:
-        """The last column inside, as dlib counts."""
+        """The last column inside, as in dlib."""
         return self.left + self.width - 1
 
     @property
@@ -44,7 +44,7 @@ class Tile:
         return self.top + self.height - 1
 
     def distance(self, x: float, y: float) -> float:
-        """Distance in px from a point to the tile; 0 inside."""
+        """Return the distance in px from a point to the tile; 0 inside."""
         dx = max(self.left - x, 0.0, x - self.right)
         dy = max(self.top - y, 0.0, y - self.bottom)
         return float((dx * dx + dy * dy) ** 0.5)
@@ -61,11 +61,11 @@ class TiledPyramid:
     first_level: int = 0
 
     def tile_at(self, x: float, y: float) -> int:
-        """The tile that holds, or is nearest to, a point of the tiled picture."""
+        """Return the index of the tile that contains, or is nearest to, a point of the tiled image."""
         return min(range(len(self.tiles)), key=lambda tile: self.tiles[tile].distance(x, y))
 
     def to_image(self, x: float, y: float, tile: int) -> tuple[float, float]:
-        """Map a point of the tiled picture to the image (dlib's ``point_up``, level times)."""
+        """Map a point of the tiled image to the image (dlib's ``point_up``, level times)."""
         x, y = x - self.tiles[tile].left, y - self.tiles[tile].top
         for _ in range(self.first_level + tile):
             x, y = x / self.rate + 0.3, y / self.rate + 0.3
@@ -76,7 +76,16 @@ class TiledPyramid:
 def layout(
     width: int, height: int, padding: int, outer_padding: int, rate: float = RATE, levels: int = 0
 ) -> TiledPyramid:
-    """Place the scales of a width x height image as dlib does; only the finest if levels are given."""
+    """Lay out the scales of a width x height image as dlib does.
+
+    Args:
+        width: width of the image in px.
+        height: height of the image in px.
+        padding: distance of the tiles in px.
+        outer_padding: margin around the tiles in px.
+        rate: size of a scale relative to the next finer one.
+        levels: number of scales, from the finest; 0: all.
+    """
     sizes = _sizes(width, height, rate)
     sizes = sizes[:levels] if levels else sizes
     column = _first_column(sizes, padding)
@@ -90,7 +99,7 @@ def layout(
     bottom = top - padding - 1
     for size in sizes[column:]:
         tile = Tile(outer_padding + width - size[0], bottom - size[1] + 1, *size)
-        if _meets(tiles[0], tile):
+        if _intersect(tiles[0], tile):
             break
         tiles.append(tile)
         bottom -= size[1] + padding
@@ -98,31 +107,32 @@ def layout(
 
 
 @lru_cache(maxsize=16)
-def separate(
+def layout_separately(
     width: int, height: int, padding: int, outer_padding: int, rate: float = RATE, levels: int = 0
 ) -> tuple[TiledPyramid, ...]:
-    """Give each large scale a picture of its own, and the small ones one together.
+    """Lay out each large scale in its own image, and the small scales together in one.
 
-    dlib's single picture has up to a third of empty space, which would be searched too.
+    dlib's single image has up to a third of empty space, which would be searched, too. For the arguments see
+    :func:`layout`.
     """
-    pictures = []
+    pyramids = []
     sizes = _sizes(width, height, rate)
     sizes = sizes[:levels] if levels else sizes
     for level, size in enumerate(sizes):
         if size[0] * size[1] < MIN_SEPARATE_PIXELS:
             rest = layout(*size, padding, outer_padding, rate, len(sizes) - level)
-            pictures.append(replace(rest, first_level=level))
+            pyramids.append(replace(rest, first_level=level))
             break
         tile = Tile(outer_padding, outer_padding, *size)
         outer = size[0] + 2 * outer_padding, size[1] + 2 * outer_padding
-        pictures.append(TiledPyramid(*outer, (tile,), rate, level))
-    return tuple(pictures)
+        pyramids.append(TiledPyramid(*outer, (tile,), rate, level))
+    return tuple(pyramids)
 
 
 def _sizes(width: int, height: int, rate: float) -> list[tuple[int, int]]:
     sizes = [(width, height)]
     while True:
-        # The nearest double of 5/6 times the side, floored, is what dlib computes.
+        # dlib computes the floor of the side times the double nearest to 5/6.
         width, height = int(rate * width), int(rate * height)
         if width * height == 0 or height < MIN_HEIGHT_PX:
             return sizes
@@ -130,7 +140,7 @@ def _sizes(width: int, height: int, rate: float) -> list[tuple[int, int]]:
 
 
 def _first_column(sizes: Sequence[tuple[int, int]], padding: int) -> int:
-    """How many scales stand below each other before the second column begins."""
+    """Return the number of scales in the first column."""
     full_width, full_height = sizes[0]
     total = sum(size[1] + padding for size in sizes) - 2 * padding
     height, previous_width = 0, 0
@@ -143,12 +153,12 @@ def _first_column(sizes: Sequence[tuple[int, int]], padding: int) -> int:
     return len(sizes)
 
 
-def _meets(a: Tile, b: Tile) -> bool:
+def _intersect(a: Tile, b: Tile) -> bool:
     return max(a.left, b.left) <= min(a.right, b.right) and max(a.top, b.top) <= min(a.bottom, b.bottom)
 
 
-def fill(image: torch.Tensor, pyramid: TiledPyramid, background: Sequence[float]) -> torch.Tensor:
-    """Draw all scales of an image of shape (N, 3, H, W) into one picture (N, 3, height, width)."""
+def draw(image: torch.Tensor, pyramid: TiledPyramid, background: Sequence[float]) -> torch.Tensor:
+    """Draw all scales of images (N, 3, H, W) into tiled images (N, 3, height, width)."""
     tiled = image.new_tensor(background).view(1, 3, 1, 1).repeat(len(image), 1, pyramid.height, pyramid.width)
     level = image
     for tile in pyramid.tiles:
@@ -158,30 +168,30 @@ def fill(image: torch.Tensor, pyramid: TiledPyramid, background: Sequence[float]
     return tiled
 
 
-def blank(pyramid: TiledPyramid, background: Sequence[float]) -> ImageArray:
-    """A picture (H, W, 3) uint8 for :func:`fill_bytes`, of the background's colour."""
+def new_canvas(pyramid: TiledPyramid, background: Sequence[float]) -> ImageArray:
+    """Return a canvas (H, W, 3) uint8 for :func:`draw_bytes`, filled with the background color."""
     tiled = np.empty((pyramid.height, pyramid.width, 3), np.uint8)
     tiled[:] = np.round(background)
     return tiled
 
 
-def fill_bytes(image: ImageArray, pyramid: TiledPyramid, tiled: ImageArray) -> ImageArray:
-    """Like fill, but faster and rounded; into a picture that may have been filled before.
+def draw_bytes(image: ImageArray, pyramid: TiledPyramid, tiled: ImageArray) -> ImageArray:
+    """Like :func:`draw` for one image, but faster and rounded to bytes.
 
     Args:
         image: (H, W, 3) uint8; resized to the first scale, if it is of another size.
         pyramid: the layout.
-        tiled: the picture, from :func:`blank`.
+        tiled: the canvas, from :func:`new_canvas`; it may have been drawn to before.
 
     Returns:
-        The last scale drawn, for the next picture: (H, W, 3) uint8.
+        The last scale, (H, W, 3) uint8, the input of the next pyramid.
     """
     level = image
     for tile in pyramid.tiles:
-        place = tiled[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
+        region = tiled[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
         if level.shape[:2] == (tile.height, tile.width):
-            place[:] = level
+            region[:] = level
         else:
-            cv2.resize(level, (tile.width, tile.height), dst=place, interpolation=cv2.INTER_LINEAR)
-        level = place
+            cv2.resize(level, (tile.width, tile.height), dst=region, interpolation=cv2.INTER_LINEAR)
+        level = region
     return level

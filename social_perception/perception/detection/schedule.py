@@ -1,33 +1,37 @@
-"""When to look for faces: every n-th frame, in the background or in line.
+"""The detection schedule: search every n-th frame, in the background or synchronously.
 
-A camera must not wait for the detector, so :class:`BackgroundDetection` runs it in a thread and
-hands over each result with the index of the frame it belongs to, however late. Recorded video has
-no clock to keep, so :class:`InlineDetection` gives the same answer on every run.
+A camera must not wait for the detector, so :class:`BackgroundDetection` runs it in a thread and returns each
+result, however late, with the index of its frame. Recorded video has no real-time constraint, so
+:class:`InlineDetection` searches synchronously, with reproducible results.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from social_perception.core.types import Face, Frame, ImageArray, Scope
-from social_perception.perception.detection.background import give_way
-from social_perception.perception.detection.parts import SearchPart
+from social_perception.perception.detection.search_split import SearchPart
+
+NICENESS = 2
+"""Added to the niceness of the detection thread; a higher value would starve it on a busy machine."""
 
 
 class Detector(Protocol):
-    """Finds the faces of one image.
+    """Detects the faces of one image.
 
     Attributes:
-        threshold: score above which a face counts; may be changed between two images.
+        threshold: minimum score of a face; may be changed between two images.
     """
 
     threshold: float
 
     def detect(self, image: ImageArray) -> tuple[Face, ...]:
-        """Return the faces of an RGB image of shape (H, W, 3), surest first; none is a legal answer.
+        """Return the faces of an RGB image (H, W, 3) uint8, sorted by decreasing confidence; may be empty.
 
         Raises:
             DetectionError: the detector failed on this image.
@@ -36,18 +40,18 @@ class Detector(Protocol):
 
 @runtime_checkable
 class PartwiseDetector(Detector, Protocol):
-    """A detector that can share out a search over several frames."""
+    """A detector that can split a search over several frames."""
 
     def parts(self, width: int, height: int) -> tuple[SearchPart, ...]:
-        """The parts of a whole search of images of this size; none if they are best searched at once."""
+        """Return the parts of a search of images of this size; empty if the search is not split."""
 
     def detect_part(self, image: ImageArray, part: SearchPart) -> tuple[Face, ...]:
-        """Like detect, for one part."""
+        """Return the faces of one part, as :meth:`detect` does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """The faces found in the frame of the given index, and which faces were looked for; None: all."""
+    """The faces detected in a frame; ``scope``: the faces that were searched for, None: all."""
 
     frame_index: int
     faces: tuple[Face, ...]
@@ -55,37 +59,36 @@ class Detection:
 
 
 class DetectionSchedule(Protocol):
-    """Decides which frames are searched and hands over what was found.
+    """Decides which frames are searched and returns the detections.
 
     Attributes:
-        detector: looks for the faces.
-        interval: frames from one detection to the next; may be changed between two frames. Where
-            the search is shared out, those from one search for near faces to the next.
+        detector: the face detector.
+        interval: frames from one detection to the next; may be changed between two frames. If the search is
+            split, frames from one search for near faces to the next.
     """
 
     detector: Detector
     interval: int
 
     def update(self, frame: Frame) -> tuple[Detection, ...]:
-        """Take notice of a frame; return the detections that became ready, oldest first.
+        """Process a frame; return the detections that have become available, oldest first.
 
         Raises:
             DetectionError: the detector failed on this or an earlier frame.
         """
 
     def restart(self) -> None:
-        """Begin anew: the next frame is searched for everything, and no earlier one is heard of again."""
+        """Restart: search the next frame completely and discard pending detections."""
 
     def close(self) -> None:
         """Wait for a running detection and release the detector's thread."""
 
 
-class _Turns:
-    """Says which frames are searched, and for what.
+class _SearchPlan:
+    """Selects the frames to search, and the part of the search.
 
-    A detector that shares out its search begins with all parts, one directly after the other. From
-    then on the first part, for near faces, has its turn every ``interval`` frames, and one of the
-    others halfway between.
+    A detector that splits its search starts with all parts in immediate succession. After that, the first
+    part, for near faces, runs every ``interval`` frames, and one of the others halfway in between.
     """
 
     def __init__(self, detector: Detector) -> None:
@@ -96,26 +99,26 @@ class _Turns:
         self._step = 0
         self._parts: tuple[SearchPart, ...] = ()
 
-    def take(self, frame: Frame, interval: int) -> _Search | None:
-        """The search that is due in this frame, if one is."""
+    def next_search(self, frame: Frame, interval: int) -> _Search | None:
+        """Return the search that is due in this frame, if any."""
         if (frame.width, frame.height) != self._size or frame.index < self._last_index:
-            self._begin(frame)
+            self._start(frame)
         if frame.index < self._next_index:
             return None
-        if self._parts != self._parts_of(frame):  # the detector has left a GPU that failed
-            self._begin(frame)
+        if self._parts != self._parts_of(frame):  # the detector fell back to the CPU
+            self._start(frame)
         step, count = self._step, len(self._parts)
         self._step, self._last_index = step + 1, frame.index
         if count == 0:
             self._next_index = frame.index + interval
             return _Search(self._detector, frame, None)
-        turn = step if step < count else _turn(step - count, count)
+        part = step if step < count else _part_index(step - count, count)
         if step + 1 >= count:
             halfway = interval // 2
-            self._next_index = frame.index + max(1, halfway if turn == 0 else interval - halfway)
-        return _Search(self._detector, frame, self._parts[turn])
+            self._next_index = frame.index + max(1, halfway if part == 0 else interval - halfway)
+        return _Search(self._detector, frame, self._parts[part])
 
-    def _begin(self, frame: Frame) -> None:
+    def _start(self, frame: Frame) -> None:
         self._size = (frame.width, frame.height)
         self._next_index, self._step, self._parts = frame.index, 0, self._parts_of(frame)
 
@@ -125,8 +128,8 @@ class _Turns:
         return self._detector.parts(frame.width, frame.height)
 
 
-def _turn(step: int, count: int) -> int:
-    """0, 1, 0, 2, 0, 3 and so on, up to count - 1."""
+def _part_index(step: int, count: int) -> int:
+    """Return the sequence 0, 1, 0, 2, 0, 3 ... up to count - 1."""
     return 0 if step % 2 == 0 else 1 + step // 2 % (count - 1)
 
 
@@ -144,42 +147,42 @@ class _Search:
 
 
 class InlineDetection:
-    """Searches every n-th frame at once; the caller waits."""
+    """Searches every n-th frame synchronously."""
 
     def __init__(self, detector: Detector, interval: int) -> None:
         self.detector = detector
         self.interval = interval
-        self._turns = _Turns(detector)
+        self._plan = _SearchPlan(detector)
 
     def update(self, frame: Frame) -> tuple[Detection, ...]:
-        found = []
-        while (search := self._turns.take(frame, self.interval)) is not None:
-            found.append(search.run())
-        return tuple(found)
+        detections = []
+        while (search := self._plan.next_search(frame, self.interval)) is not None:
+            detections.append(search.run())
+        return tuple(detections)
 
     def restart(self) -> None:
-        self._turns = _Turns(self.detector)
+        self._plan = _SearchPlan(self.detector)
 
     def close(self) -> None:
-        """Nothing runs between calls."""
+        """Do nothing: no search runs between calls."""
 
 
 class BackgroundDetection:
-    """Searches every n-th frame in a thread, one at a time and always the newest; nobody waits."""
+    """Searches every n-th frame in a thread, one frame at a time and always the newest."""
 
     def __init__(self, detector: Detector, interval: int) -> None:
         self.detector = detector
         self.interval = interval
-        self._turns = _Turns(detector)
+        self._plan = _SearchPlan(detector)
         self._running: Future[Detection] | None = None
         self._outdated = False
-        self._executor = ThreadPoolExecutor(1, "face-detection", initializer=give_way)
+        self._executor = ThreadPoolExecutor(1, "face-detection", initializer=lower_priority)
         self._closed = threading.Event()
 
     def update(self, frame: Frame) -> tuple[Detection, ...]:
         ready = self._collect()
         if self._running is None and not self._closed.is_set():
-            search = self._turns.take(frame, self.interval)
+            search = self._plan.next_search(frame, self.interval)
             self._running = self._executor.submit(search.run) if search is not None else None
         return ready
 
@@ -191,9 +194,30 @@ class BackgroundDetection:
         return () if outdated else (finished.result(),)
 
     def restart(self) -> None:
-        self._turns = _Turns(self.detector)
+        self._plan = _SearchPlan(self.detector)
         self._outdated = self._running is not None
 
     def close(self) -> None:
         self._closed.set()
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def lower_priority() -> None:
+    """Lower the priority of this thread and of its torch threads.
+
+    It gets a higher niceness (on Linux, where threads have their own) and half of torch's threads: with as
+    many threads as cores, each layer of the network would wait for the thread whose core is busy with
+    tracking.
+    """
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // 2))
+    # The call affects this thread and all threads started later; restore the value for the latter.
+    other = threading.Thread(target=torch.set_num_threads, args=(threads,))
+    other.start()
+    other.join()

@@ -1,4 +1,4 @@
-"""Which of many overlapping rectangles are faces, and where exactly these are."""
+"""Non-maximum suppression and box voting over the candidates of the detector."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from social_perception.perception.detection.mmod_file import BoxOverlap
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A rectangle with both corners inside, in px of the searched image, as dlib keeps it."""
+    """A rectangle with inclusive corners, in px of the searched image, as in dlib."""
 
     left: float
     top: float
@@ -26,9 +26,9 @@ class Candidate:
 
 
 def suppress(candidates: Sequence[Candidate], overlap: BoxOverlap) -> list[Candidate]:
-    """dlib's greedy non-maximum suppression over candidates sorted by falling score.
+    """Apply dlib's greedy non-maximum suppression to candidates sorted by decreasing score.
 
-    The intersection is compared with the smallest rectangle around both, not with the union.
+    The intersection is compared with the bounding rectangle of both candidates, not with their union.
     """
     kept: list[Candidate] = []
     for candidate in candidates:
@@ -42,10 +42,10 @@ def vote_boxes(
 ) -> list[Candidate]:
     """Replace each kept box by the mean of all candidates that overlap it, weighted by squared score.
 
-    The scores of neighbouring cells and scales are nearly equal, so the best one jumps by an eighth
-    of the face from frame to frame and knows sizes only in steps of 6/5; the mean does not. Source:
-    box voting, S. Gidaris, N. Komodakis, "Object Detection via a Multi-region and Semantic
-    Segmentation-aware CNN Model", ICCV 2015, section 5.
+    The scores of neighboring cells and scales are nearly equal, so the best candidate jumps by an eighth of
+    the face from frame to frame and has sizes in steps of 6/5 only; the mean does not. Source: box voting,
+    S. Gidaris, N. Komodakis, "Object Detection via a Multi-region and Semantic Segmentation-aware CNN
+    Model", ICCV 2015, section 5.
     """
     voted = []
     for best in kept:

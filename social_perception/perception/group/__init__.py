@@ -1,1 +1,1 @@
-"""Aggregates single smiles over the people and over time."""
+"""Aggregates the smiles of the people over the group and over time."""

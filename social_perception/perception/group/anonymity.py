@@ -1,4 +1,4 @@
-"""The group without its people: no ids, and no values of so few that they are somebody's."""
+"""Anonymizes the group: no ids, and no values of fewer people than a minimum."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from social_perception.perception.group.aggregator import NOTHING_SEEN
 
 
 def frame_without_people(affect: FrameAffect, min_group_size: int) -> FrameAffect:
-    """What may be told of a frame: :func:`without_people` of its group, and none of its faces."""
+    """Anonymize a frame: :func:`without_people` of its group, and no faces."""
     group = None if affect.group is None else without_people(affect.group, min_group_size)
     return dataclasses.replace(affect, faces=(), group=group)
 
 
 def without_people(group: GroupAffect, min_group_size: int) -> GroupAffect:
-    """What may be told of a group where nothing may be told of single people.
+    """Remove everything about single people from a group.
 
-    How many there are is told in any case. The values are, where they rest on at least ``min_group_size``
-    people, so that no value belongs to fewer: k-anonymity (Sweeney 2002) of the published message. Who
-    sees messages one after the other, or knows who smiles alike, may still conclude more.
+    The group size is always kept. The values are kept if they are based on at least ``min_group_size``
+    people: k-anonymity (Sweeney 2002) of the published message. A sequence of messages, or other knowledge,
+    may still allow conclusions about single people.
 
     Args:
-        group: of the aggregator.
-        min_group_size: k, 1 or more; 1 withholds nothing but the ids.
+        group: result of the aggregator.
+        min_group_size: k >= 1; 1 removes only the ids.
     """
     if group.valid_faces >= min_group_size:
         return dataclasses.replace(group, face_ids=())

@@ -1,4 +1,4 @@
-"""Correlation of every person with every other, over the samples in which both were seen."""
+"""Correlation of all pairs of people over their common samples."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ MIN_DEVIATION = 0.01
 
 
 def correlation_matrix(first: FloatArray, second: FloatArray, min_samples: int) -> FloatArray:
-    """Pearson's r of each column of one table with each column of another, shape (N, M).
+    """Return Pearson's r of each column of one table with each column of another, (N, M).
 
     Args:
-        first: (T, N) values; NaN where a person was not seen.
-        second: (T, M) values, row by row of the same times as ``first``.
-        min_samples: rows that two columns must both have.
+        first: (T, N) values; NaN where a person is not visible.
+        second: (T, M) values, at the same times as ``first``.
+        min_samples: minimum number of common rows.
 
     Returns:
-        r in [-1, 1]. NaN where there are fewer rows in common, or where a column hardly varies
-        (standard deviation up to ``MIN_DEVIATION``) over the rows in common.
+        r in [-1, 1]. NaN with fewer common rows, or if a column is constant (standard deviation up to
+        ``MIN_DEVIATION``) over the common rows.
     """
     mask_a, mask_b = ~np.isnan(first), ~np.isnan(second)
     a, b = np.where(mask_a, first, 0.0), np.where(mask_b, second, 0.0)
     mask_a, mask_b = mask_a.astype(float), mask_b.astype(float)
-    # One product gives, for each pair, a's rows in common, their sum and the sum of their squares.
+    # One product yields, for each pair, the number of common rows, their sum and the sum of their squares.
     count, total_a, square_a = np.split(np.hstack([mask_a, a, a * a]).T @ mask_b, 3)
     total_b, square_b = np.split(mask_a.T @ np.hstack([b, b * b]), 2, axis=1)
     safe = np.maximum(count, 1.0)

@@ -1,4 +1,4 @@
-"""Who smiles with whom: lagged correlation of each two people over a sliding window.
+"""Who smiles with whom: lagged correlation of all pairs of people over a sliding window.
 
 Source: S. M. Boker, M. Xu, J. L. Rotondo, K. King, "Windowed cross-correlation and peak picking for
 the analysis of variability in the association between behavioral time series", Psychological
@@ -6,17 +6,16 @@ Methods 7(3), 2002. For the lag tau the intensities x of one person and y of ano
 
     r(tau) = mean((x(t) - mx) (y(t + tau) - my)) / (sx sy)
 
-over all t of the window for which x(t) and y(t + tau) are both known; mx, my, sx, sy are the means
-and standard deviations over just these t. A positive lag says that the second follows the first.
-As in the source, the pair's lag is that of a peak of r(tau), a value above both its neighbours, and
-a pair whose r only rises or falls has none. Boker et al. take the peak nearest to lag 0; here it is
-the highest, because noise gives the curve of a short window small peaks anywhere.
+over all t of the window for which x(t) and y(t + tau) are both known; mx, my, sx, sy are the means and
+standard deviations over just these t. With a positive lag the second person follows the first. As in the
+source, the pair's lag is that of a peak of r(tau), a value above both neighbors; a pair with monotonic r has
+none. Boker et al. use the peak nearest to lag 0; here it is the highest, because noise causes small peaks
+anywhere in the curve of a short window.
 
-Two people who have nothing to do with each other reach a high peak, too: it is the best of many
-lags, and a smile that lasts for seconds makes the samples of a window depend on each other. Of
-independent random curves (noise smoothed by a Gaussian of 1 s, about the pace of smiles) every
-twentieth pair has a peak above 0.94 over a window of 10 s, 0.74 over 20 s, 0.61 over 30 s and 0.46
-over 60 s. One window is a hint; what lasts over several is a finding.
+Independent people reach high peaks, too: the peak is the maximum over many lags, and the samples of a window
+are correlated, because smiles last for seconds. Of independent random curves (noise smoothed by a Gaussian
+of 1 s, about the rate of smiles) 5 % of the pairs have a peak above 0.94 over a window of 10 s, 0.74 over 20
+s, 0.61 over 30 s and 0.46 over 60 s. A single window is a hint; only repeated peaks are a finding.
 """
 
 from __future__ import annotations
@@ -33,30 +32,30 @@ from social_perception.perception.group.correlation import FloatArray, correlati
 from social_perception.perception.group.history import History
 
 GRID_STEP_S = 0.1
-"""Distance of the samples that are correlated; lags are whole multiples of it."""
+"""Interval of the correlated samples; lags are integer multiples of it."""
 
 MAX_GAP_S = 0.5
-"""Frames farther apart than this are not connected: what was between them is unknown."""
+"""Intensities are not interpolated between frames farther apart than this."""
 
 MAX_PEOPLE = 300
-"""Of more people no pairs are computed: for 300 they take a third of a second, for 1024 five seconds."""
+"""Maximum number of people for pairs: 300 take a third of a second, 1024 would take five seconds."""
 
 
 class DynamicsEstimator:
-    """Keeps the people's intensities and correlates them on demand; it reads no clock."""
+    """Stores the people's intensities and correlates them on demand; it reads no clock."""
 
     def __init__(self, config: DynamicsConfig) -> None:
         self.config = config
         self.reset()
 
     def reset(self) -> None:
-        """Forget the history, as if no frame had ever come."""
+        """Clear the history."""
         self._history = History()
         self._present: tuple[str, ...] = ()
         self._epoch = 0
 
     def add(self, faces: Sequence[FaceAffect], stamp_s: float, epoch: int = 0) -> None:
-        """Add the faces of one frame; only valid smiles count, and a new epoch starts with no history."""
+        """Add the faces of one frame; only valid smiles are used. A new epoch clears the history."""
         if epoch != self._epoch:
             self.reset()
             self._epoch = epoch
@@ -73,11 +72,12 @@ class DynamicsEstimator:
         return copied
 
     def estimate(self) -> GroupDynamics:
-        """The dynamics of the people in the newest frame, over the window; stale before the first frame.
+        """Return the dynamics of the people in the newest frame over the window; stale before the first
+        frame.
 
-        ``synchrony`` is the mean of r(0) over all pairs that have one: what
-        :class:`GroupAffect` calls synchrony, over a longer window and with equally spaced samples. Of more
-        than ``MAX_PEOPLE`` there are no pairs, and no synchrony.
+        ``synchrony`` is the mean of r(0) over all pairs where it is known, as in :class:`GroupAffect`, over a
+        longer window and with equally spaced samples. With more than ``MAX_PEOPLE`` there are no pairs and no
+        synchrony.
         """
         if len(self._present) > MAX_PEOPLE:
             return self._dynamics((), math.nan)
@@ -103,7 +103,7 @@ class DynamicsEstimator:
         )
 
     def _resampled(self) -> FloatArray:
-        """The intensities of the people present on the even grid, shape (T, N)."""
+        """Return the intensities of the present people on the regular grid, (T, N)."""
         column = {name: index for index, name in enumerate(self._history.ids)}
         table = np.full((len(self._history.stamps_s), len(self._present)), math.nan)
         for index, name in enumerate(self._present):
@@ -119,7 +119,7 @@ class DynamicsEstimator:
         lags_s: FloatArray,
         together: FloatArray,
     ) -> tuple[PairDynamics, ...]:
-        order = np.argsort(-peaks, kind="stable")  # NaN comes last
+        order = np.argsort(-peaks, kind="stable")  # NaN last
         names = self._present
         return tuple(
             PairDynamics(names[row], names[column], peak, lag_s, now)
@@ -152,14 +152,14 @@ class PeriodicDynamics:
 
 
 def resample(stamps_s: FloatArray, people: FloatArray, step_s: float) -> FloatArray:
-    """Mean intensity of each person in each interval of an even grid that ends at the newest stamp.
+    """Return each person's mean intensity in each interval of a regular grid that ends at the newest stamp.
 
-    Between two frames the intensity is the mean of the two; it is unknown where a person is missing
-    in either or where they are more than ``MAX_GAP_S`` apart. An interval needs half its length known.
+    Between two frames the intensity is the mean of the two; it is unknown if a person is missing
+    in either, or if they are more than ``MAX_GAP_S`` apart. At least half of an interval must be known.
 
     Args:
-        stamps_s: (F,) times of the frames in s, rising, evenly or not.
-        people: (F, N) intensities; NaN where a person was not seen.
+        stamps_s: (F,) increasing times of the frames in s.
+        people: (F, N) intensities; NaN where a person is not visible.
         step_s: length of an interval in s.
 
     Returns:
@@ -186,14 +186,14 @@ def resample(stamps_s: FloatArray, people: FloatArray, step_s: float) -> FloatAr
 def lagged_correlations(
     people: FloatArray, step_s: float, max_lag_s: float, min_overlap_s: float
 ) -> tuple[FloatArray, FloatArray]:
-    """r(tau) of each two people.
+    """Return r(tau) of all pairs of people.
 
     Args:
-        people: (T, N) intensities at equal distances; NaN where unknown.
-        step_s: that distance in s.
-        max_lag_s: longest lag in s. One lag more is computed to either side, so that the longest
-            can be told to be a peak.
-        min_overlap_s: time in s that two people must have in common at a lag.
+        people: (T, N) intensities at equal intervals; NaN where unknown.
+        step_s: the interval in s.
+        max_lag_s: longest lag in s. One more lag is computed on either side, so that the longest
+            can be a peak.
+        min_overlap_s: minimum common time in s of two people at a lag.
 
     Returns:
         The lags in s, shape (L,), from negative to positive, and r, shape (L, N, N) in [-1, 1]:
@@ -211,7 +211,7 @@ def lagged_correlations(
 
 
 def highest_peaks(curves: FloatArray, lags_s: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The highest value above both its neighbours, and its lag; of equal ones that nearest to lag 0.
+    """Return the highest value above both neighbors, and its lag; of equal ones that nearest to lag 0.
 
     Args:
         curves: (L, P) one curve per column; NaN where unknown.

@@ -1,4 +1,4 @@
-"""The group's recent past: trend and synchrony over a sliding window."""
+"""Sliding window of intensities, with trend and synchrony of the group."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 from social_perception.perception.group.correlation import FloatArray, correlation_matrix
 
 MIN_SPAN_S = 0.5
-"""A shorter history says nothing about change."""
+"""Minimum duration of the window for a trend."""
 
 MIN_COMMON_SAMPLES = 8
-"""Two people must both have been seen this often for their correlation to count."""
+"""Minimum number of common frames for the correlation of two people."""
 
 
 class History:
     """Intensities of each person and of the group over the last seconds.
 
-    Rows are frames, columns people; NaN where a person was not there. People who have left the
-    window leave the table.
+    Rows are frames, columns people; NaN where a person is not visible. People without a value in the window
+    are removed.
     """
 
     def __init__(self) -> None:
@@ -32,36 +32,36 @@ class History:
     def add(
         self, stamp_s: float, ids: Sequence[str], intensities: FloatArray, group: float, window_s: float
     ) -> None:
-        """Append a frame and forget what is older than the window.
+        """Append a frame and drop frames older than the window.
 
-        A stamp that repeats replaces its frame.
+        A repeated stamp replaces its frame.
         """
         first = np.searchsorted(self._stamps, stamp_s - window_s)
         last = np.searchsorted(self._stamps, stamp_s)
-        self._admit(ids)
+        self._add_people(ids)
         row = np.full(len(self._ids), math.nan)
         row[[self._ids.index(name) for name in ids]] = intensities
         self._stamps = np.append(self._stamps[first:last], stamp_s)
         self._group = np.append(self._group[first:last], group)
         self._people = np.vstack([self._people[first:last], row])
-        self._dismiss()
+        self._remove_absent_people()
 
-    def _admit(self, ids: Sequence[str]) -> None:
+    def _add_people(self, ids: Sequence[str]) -> None:
         new = [name for name in ids if name not in self._ids]
         if new:
             unseen = np.full((len(self._stamps), len(new)), math.nan)
             self._people = np.hstack([self._people, unseen])
             self._ids = [*self._ids, *new]
 
-    def _dismiss(self) -> None:
+    def _remove_absent_people(self) -> None:
         seen = np.asarray(~np.isnan(self._people).all(axis=0))
         if not seen.all():
             self._people = self._people[:, seen]
-            self._ids = [name for name, there in zip(self._ids, seen) if there]
+            self._ids = [name for name, present in zip(self._ids, seen) if present]
 
     @property
     def stamps_s(self) -> FloatArray:
-        """Times of the frames in s, shape (F,), rising."""
+        """Times of the frames in s, (F,), increasing."""
         return self._stamps
 
     @property
@@ -71,7 +71,7 @@ class History:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The people seen in the window."""
+        """The people visible in the window."""
         return tuple(self._ids)
 
     @property
@@ -85,7 +85,7 @@ class History:
         return float(self._stamps[-1] - self._stamps[0]) if len(self._stamps) else 0.0
 
     def trend(self) -> float:
-        """Least-squares slope of the group's intensity in 1/s; NaN for too short a history."""
+        """Return the least-squares slope of the group's intensity in 1/s; NaN if the history is too short."""
         known = ~np.isnan(self._group)
         times, values = self._stamps[known], self._group[known]
         if len(times) < 3 or times[-1] - times[0] < MIN_SPAN_S:
@@ -94,9 +94,9 @@ class History:
         return float((times * values).sum() / (times * times).sum())
 
     def synchrony(self) -> float:
-        """Mean Pearson correlation over all pairs of people, in [-1, 1]; NaN if no pair has one.
+        """Return the mean Pearson correlation over all pairs of people, in [-1, 1]; NaN if no pair has one.
 
-        Each pair is compared over the frames in which both were there.
+        Each pair is correlated over its common frames.
         """
         pairs = np.triu_indices(len(self._ids), k=1)
         correlations = correlation_matrix(self._people, self._people, MIN_COMMON_SAMPLES)[pairs]

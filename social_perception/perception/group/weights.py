@@ -1,15 +1,15 @@
-"""How much each person counts in the group.
+"""The weight of each person in the group.
 
 Source: A. Dhall, R. Goecke, T. Gedeon, "Automatic Group Happiness Intensity Analysis", IEEE
 Transactions on Affective Computing 6(1), 2015, weighted group expression model (GEM_w): a face
 counts in proportion to its size relative to the group's mean, reduced by its distance from the
 group's centroid. Here the distance is relative to the farthest person, and the weights are
-normalised, so that the result stays in the range of the single intensities.
+normalized, so that the result is in the range of the single intensities.
 
 With depth, distance replaces size: a child in front counts more than an adult behind, though the child's
-face may be the smaller one in the image. Depth fails for single people, who are hidden, at the image's
-rim or before a window. Their distance is then estimated from the size of their face, measured by those
-whose distance and size are both known; nobody's weight changes for want of another's depth.
+face may be the smaller one in the image. Depth can be missing for single people, who are hidden, at the edge
+of the image or in front of a window. Their distance is then estimated from the size of their face, using
+people with known distance and size; missing depth does not affect the weights of others.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ import numpy.typing as npt
 from social_perception.core.types import FaceAffect, Track
 
 NEAREST_M, FARTHEST_M = 0.01, 1000.0
-"""A position outside this range is none: another program may say anything."""
+"""Positions outside this range are ignored: they come from other programs."""
 
 FloatArray = npt.NDArray[np.float64]
 NpBools = npt.NDArray[np.bool_]
 
 
 def person_weights(faces: Sequence[FaceAffect], size_exponent: float, center_weight: float) -> FloatArray:
-    """Weights of N people, shape (N,), summing to 1 (empty for nobody).
+    """Return the weights of N people, (N,), with sum 1 (empty for N = 0).
 
     Args:
         faces: the people. Where 3-D positions are known, distance replaces the size in the image.
-        size_exponent: power of the relative size; 0 makes sizes irrelevant.
+        size_exponent: exponent of the relative size; 0: size has no effect.
         center_weight: share of weight lost by the person farthest from the centroid, in [0, 1].
     """
     if not faces:
@@ -44,13 +44,13 @@ def person_weights(faces: Sequence[FaceAffect], size_exponent: float, center_wei
     distances = np.linalg.norm(places - places.mean(axis=0), axis=1)
     if distances.max() > 0:
         weights = weights * (1.0 - center_weight * distances / distances.max())
-    if weights.sum() <= 0:  # two people at the rim with center_weight 1: neither is nearer
+    if weights.sum() <= 0:  # two people with center_weight 1 are equally far from the centroid
         weights = np.ones(len(faces))
     return np.asarray(weights / weights.sum())
 
 
 def _geometry(tracks: Sequence[Track]) -> tuple[FloatArray, FloatArray]:
-    """Places (N, 2 or 3) and sizes (N,): in metres as far as positions are known, else in px."""
+    """Return positions (N, 2 or 3) and sizes (N,), in meters if positions are known, else in px."""
     centers = np.array([track.box.center for track in tracks])
     areas = np.array([track.box.area for track in tracks])
     positions = np.array([_known_position(track) for track in tracks])
@@ -69,7 +69,7 @@ def _geometry(tracks: Sequence[Track]) -> tuple[FloatArray, FloatArray]:
 
 
 def _completed(distances: FloatArray, areas: FloatArray) -> FloatArray:
-    """Distances (N,), with those that are NaN estimated from the areas of the faces."""
+    """Replace unknown (NaN) distances (N,) by estimates from the areas of the faces."""
     # The width of a face in the image falls with its distance; people's faces differ little.
     widths = np.sqrt(areas)
     return np.where(np.isnan(distances), np.nanmedian(distances * widths) / widths, distances)
@@ -79,16 +79,16 @@ def _known_position(track: Track) -> tuple[float, float, float]:
     position = track.position
     if position is None or not NEAREST_M <= position.z <= FARTHEST_M:
         return (np.nan, np.nan, np.nan)
-    # What is so far aside that no camera sees it makes sums overflow.
+    # Implausible lateral positions would make sums overflow.
     if not abs(position.x) + abs(position.y) <= 10.0 * FARTHEST_M:
         return (np.nan, np.nan, np.nan)
     return position.x, position.y, position.z
 
 
 def _rays(centers: FloatArray, positions: FloatArray, known: NpBools) -> FloatArray | None:
-    """Where each face's centre would lie at a depth of 1 m, (N, 3), from what is known of others.
+    """Return the position of each face's center at a depth of 1 m, (N, 3), from the known positions.
 
-    The camera's matrix is not known here, but two people with a pixel and a position give it:
+    The camera matrix is not known here, but two people with a pixel and a position determine it:
     x / z = scale * u + offset, and likewise for y with the same scale, by least squares. None for fewer.
     """
     pixels, middle = centers[known], centers[known].mean(axis=0)

@@ -1,1 +1,1 @@
-"""The smile networks and the streaming scorer: face crops in, smiles out."""
+"""The smile networks and the streaming scorer, from face crops to smiles."""

@@ -1,7 +1,7 @@
-"""Cuts the face crops that the smile network sees.
+"""Crops the faces for the smile network.
 
-The framing is part of what the network was trained on: training, evaluation and the live pipeline
-all cut with :func:`crop_faces`.
+The network depends on the framing of its training crops: training, evaluation and the live pipeline all use
+:func:`crop_faces`.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ import numpy.typing as npt
 from social_perception.core.types import CROP_SIZE_PX, Box, ImageArray
 
 CROP_MARGIN = 1.25
-"""Side of the square that is cut, as a multiple of the detector's box."""
+"""Side of the square crop relative to the detector's box."""
 
 
 MAX_BORDER_PX = 2048
-"""Px beyond the picture's edge that are made up before the crop is made small, and not after."""
+"""Maximum padding in px that is added before resizing; larger crops are sampled coarsely."""
 
 
 def crop_faces(image: ImageArray, boxes: Sequence[Box], margin: float = CROP_MARGIN) -> ImageArray:
-    """Cut a square around each box and resize it to the network's input.
+    """Crop a square around each box and resize it to the network's input size.
 
     Args:
         image: (H, W, 3) uint8, RGB.
-        boxes: N boxes in px of the image; they may reach over its edge, which is then repeated.
+        boxes: N boxes in px of the image; they may exceed the image, whose border is then replicated.
         margin: side of the square as a multiple of the box's longer side.
 
     Returns:
         (N, 96, 96, 3) uint8, RGB; N may be 0.
     """
     crops = np.empty((len(boxes), CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8)
-    # One cv2.remap over all faces, grid_sample and gathering in numpy were tried: they do not average
-    # over the pixels of a large face, and but for large faces they take longer than this loop.
+    # A single cv2.remap, grid_sample or numpy indexing over all faces does not average over the pixels of
+    # large faces, and takes longer than this loop for small ones.
     for crop, box in zip(crops, boxes):
-        _cut(image, box, margin, crop)
+        _crop(image, box, margin, crop)
     return crops
 
 
-def _cut(image: ImageArray, box: Box, margin: float, crop: ImageArray) -> None:
+def _crop(image: ImageArray, box: Box, margin: float, crop: ImageArray) -> None:
     """Fill a crop with the square around a box."""
     side = margin * max(box.width, box.height)
     center_x, center_y = box.center
@@ -57,8 +57,8 @@ def _cut(image: ImageArray, box: Box, margin: float, crop: ImageArray) -> None:
     part = image[inner_y0:inner_y1, inner_x0:inner_x1]
     borders = (inner_y0 - y0, y1 - inner_y1, inner_x0 - x0, x1 - inner_x1)
     if max(borders) > MAX_BORDER_PX:
-        # A square that dwarfs the picture, and would take the memory of a picture of its own size.
-        _cut_coarsely(part, borders, crop)
+        # Padding such a large square would need too much memory.
+        _crop_coarsely(part, borders, crop)
         return
     if any(borders):
         part = cv2.copyMakeBorder(part, *borders, borderType=cv2.BORDER_REPLICATE)
@@ -67,8 +67,8 @@ def _cut(image: ImageArray, box: Box, margin: float, crop: ImageArray) -> None:
     cv2.resize(part, (CROP_SIZE_PX, CROP_SIZE_PX), dst=crop, interpolation=method)
 
 
-def _cut_coarsely(part: ImageArray, borders: tuple[int, int, int, int], crop: ImageArray) -> None:
-    """Fill a crop with a part and its borders (above, below, left, right), of which few px are looked at."""
+def _crop_coarsely(part: ImageArray, borders: tuple[int, int, int, int], crop: ImageArray) -> None:
+    """Fill a crop from a part and its borders (above, below, left, right), sampling few pixels."""
     above, below, left, right = borders
     scale = CROP_SIZE_PX / max(part.shape[0] + above + below, part.shape[1] + left + right)
     rows = _places(part.shape[0], above, scale)
@@ -77,6 +77,6 @@ def _cut_coarsely(part: ImageArray, borders: tuple[int, int, int, int], crop: Im
 
 
 def _places(length: int, before: int, scale: float) -> npt.NDArray[np.intp]:
-    """For each px along the crop's side the nearest px of a part that begins so many px after it."""
+    """Return the nearest pixel of a part, with ``before`` px of border, for each pixel of the crop."""
     places = ((np.arange(CROP_SIZE_PX) + 0.5) / scale - before).astype(np.intp)
     return np.clip(places, 0, length - 1)

@@ -1,4 +1,4 @@
-"""Builds the scorer that the configuration names."""
+"""Creates the configured smile scorer."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 def make_scorer(config: SmileConfig) -> StreamingScorer:
-    """Build the streaming scorer with the configured weights, or with the shipped ones.
+    """Create the streaming scorer with the configured or the shipped weights.
 
     Raises:
-        ModelError: the weights are missing, damaged, changed or of another kind.
-        ConfigurationError: a device was asked for that is not there, or a precision that is not.
+        ModelError: the weights are missing, damaged, modified or of another architecture.
+        ConfigurationError: the requested device or precision is not available.
     """
-    # Imported here: torch takes seconds to load, and only who scores needs it.
+    # Imported here, because torch takes seconds to load.
     import torch
 
-    from social_perception.perception.smile.precision import chosen_precision, in_precision
+    from social_perception.perception.smile.precision import prepare_network, resolve_precision
     from social_perception.perception.smile.streaming import StreamingScorer
     from social_perception.perception.smile.weights import SHIPPED_SHA256, load_network, shipped_path
 
@@ -32,9 +32,9 @@ def make_scorer(config: SmileConfig) -> StreamingScorer:
 
     def make(device: str) -> StreamingScorer:
         network = load_network(path, sha256)
-        precision = chosen_precision(config.precision, network, device)
-        return StreamingScorer(in_precision(network, precision, device), config, device, precision)
+        precision = resolve_precision(config.precision, network, device)
+        return StreamingScorer(prepare_network(network, precision, device), config, device, precision)
 
-    # Whole numbers are for the CPU alone.
-    asked = "cpu" if config.device == "auto" and config.precision == "int8" else config.device
-    return make_on_device("smile network", asked, torch.cuda.is_available(), make)
+    # int8 runs on the CPU only.
+    device = "cpu" if config.device == "auto" and config.precision == "int8" else config.device
+    return make_on_device("smile network", device, torch.cuda.is_available(), make)

@@ -1,15 +1,14 @@
-"""The smile network: a small CNN looks at each face crop, a GRU remembers, an ordinal head answers.
+"""The smile network: a small CNN per face crop, a GRU over time and an ordinal head.
 
 Shapes: N faces, T frames, F features, H hidden units, K = 3 thresholds between the four levels.
 
-The head is ordinal: a score per face and frame is compared with three rising thresholds, so
-P(level > 0) >= P(level > 1) >= P(level > 2) holds by construction (rank-consistent logits after
-W. Cao, V. Mirjalili and S. Raschka, "Rank consistent ordinal regression for neural networks", 2020).
-How far the thresholds lie apart may differ from face to face: whether a smile is wide or widest
-shows elsewhere in the face than whether it is one.
+The head is ordinal: a score per face and frame is compared with three increasing thresholds, so P(level > 0)
+>= P(level > 1) >= P(level > 2) holds by construction (rank-consistent logits after W. Cao, V. Mirjalili and
+S. Raschka, "Rank consistent ordinal regression for neural networks", 2020). The distances of the thresholds
+may differ from face to face, because the intensity of a smile shows elsewhere in the face than its presence.
 
-The scores are sums of what the frame alone says and what the memory adds, so that a face's first
-frame is already scored well and later frames refine it.
+The scores are the sum of a single-frame score and a contribution of the memory, so that the first frame of a
+face is already scored well and later frames refine the score.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ THRESHOLDS = 3
 """Thresholds between Neutral, Low, Medium and High."""
 
 LUMA = (0.299, 0.587, 0.114)
-"""Weights of R, G and B in brightness, ITU-R BT.601."""
+"""Weights of R, G and B in the luma, ITU-R BT.601."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def intensity(logits: Tensor) -> Tensor:
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions around which the input is carried: (N, C, h, w) -> the same."""
+    """Two 3x3 convolutions with a skip connection: (N, C, h, w) -> (N, C, h, w)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -66,7 +65,7 @@ class Residual(nn.Module):
 
 
 class Convolution(nn.Module):
-    """3x3 convolution, normalisation, ReLU: (N, C_in, h, w) -> (N, C_out, h / stride, w / stride)."""
+    """3x3 convolution, batch normalization, ReLU: (N, C_in, h, w) -> (N, C_out, h / stride, w / stride)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
@@ -74,12 +73,12 @@ class Convolution(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        # In place: half as many large arrays, which a C library asks the system for each time.
+        # In place: halves the number of large allocations.
         return functional.relu(self.norm(self.convolution(x)), inplace=True)
 
 
 class FaceEncoder(nn.Module):
-    """One face crop, (N, 3, 96, 96) in [-1, 1], to features (N, F)."""
+    """Encodes face crops (N, 3, 96, 96) in [-1, 1] to features (N, F)."""
 
     luma: Tensor
 
@@ -95,32 +94,32 @@ class FaceEncoder(nn.Module):
             Residual(c),  #                                              6.0 M
             Convolution(c, d, 2),  # -> (N, d, 6, 6)                     2.0 M
             Residual(d),  #                                             10.6 M
-            nn.AvgPool2d(2),  # -> (N, d, 3, 3): the mouth's place in the crop still counts
+            nn.AvgPool2d(2),  # -> (N, d, 3, 3): keeps the position of the mouth
             nn.Flatten(),
         )
         self.project = nn.Linear(9 * d, config.features)
 
     def forward(self, crops: Tensor) -> Tensor:
-        return functional.relu(self.project(self.layers(self.normalised(crops))))
+        return functional.relu(self.project(self.layers(self.normalize(crops))))
 
-    def normalised(self, crops: Tensor) -> Tensor:
-        """Brightness with the crop's own mean and contrast removed: (N, 3, 96, 96) -> (N, 1, 96, 96).
+    def normalize(self, crops: Tensor) -> Tensor:
+        """Convert to luma, normalized per crop: (N, 3, 96, 96) -> (N, 1, 96, 96).
 
-        A smile is a shape: colour and light only tell cameras apart.
+        A smile is a shape: color and lighting only depend on the camera.
         """
         gray = torch.tensordot(crops, self.luma.flatten(), dims=([1], [0])).unsqueeze(1)
         gray = gray - gray.mean(dim=(1, 2, 3), keepdim=True)
-        # What torch.std_mean gives, in an eighth of its time.
+        # Equals torch.std_mean, in an eighth of its time.
         squares = gray.square().sum(dim=(1, 2, 3), keepdim=True)
         deviation = (squares / (gray.shape[2] * gray.shape[3] - 1)).sqrt()
         return gray / (deviation + 0.05)
 
 
 class OrdinalHead(nn.Module):
-    """Scores (..., 3) to logits (..., 3) of P(level > k), never rising in k.
+    """Converts scores (..., 3) to logits (..., 3) of P(level > k), non-increasing in k.
 
-    The first score stands against the first threshold; the other two widen or narrow the steps from
-    there to the second and third, which stay above zero.
+    The first score is compared with the first threshold; the other two change the distances to the second and
+    third threshold, which stay positive.
     """
 
     def __init__(self) -> None:
@@ -135,7 +134,7 @@ class OrdinalHead(nn.Module):
 
 
 class SmileNetwork(nn.Module):
-    """Face crops over time to logits of P(level > k); streaming and windowed use agree."""
+    """Maps face crops over time to logits of P(level > k); streaming and windowed use agree."""
 
     def __init__(self, config: NetworkConfig | None = None) -> None:
         super().__init__()
@@ -144,10 +143,10 @@ class SmileNetwork(nn.Module):
         self.memory = nn.GRU(config.features, config.hidden, batch_first=True)
         self.score_now = nn.Linear(config.features, THRESHOLDS)
         self.score_memory = nn.Linear(config.hidden, THRESHOLDS, bias=False)
-        with torch.no_grad():  # the steps between the levels begin alike for all faces
+        with torch.no_grad():  # the distances of the thresholds are initially equal for all faces
             self.score_now.weight[1:] = 0.0
             self.score_now.bias[1:] = 0.0
-        nn.init.zeros_(self.score_memory.weight)  # before its training the memory says nothing
+        nn.init.zeros_(self.score_memory.weight)  # before its training the memory has no effect
         self.head = OrdinalHead()
 
     def forward(self, crops: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -155,7 +154,7 @@ class SmileNetwork(nn.Module):
 
         Args:
             crops: (N, T, 3, 96, 96) in [-1, 1]; see :func:`to_input`.
-            state: (N, H), from the window before; None for faces never seen.
+            state: (N, H), from the previous window; None for new faces.
 
         Returns:
             Logits (N, T, 3) and the new state (N, H).
@@ -170,15 +169,15 @@ class SmileNetwork(nn.Module):
 
     def over_time(self, features: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Score features (N, T, F): logits (N, T, 3) and the new state (N, H)."""
-        remembered, last = self.memory(features, None if state is None else state.unsqueeze(0))  # (N, T, H)
-        scores = self.score_now(features) + self.score_memory(remembered)  # (N, T, 3)
+        output, last = self.memory(features, None if state is None else state.unsqueeze(0))  # (N, T, H)
+        scores = self.score_now(features) + self.score_memory(output)  # (N, T, 3)
         return self.head(scores), last[0]
 
     def still(self, crops: Tensor) -> Tensor:
-        """Score single pictures (N, 3, 96, 96) without memory of before: logits (N, 3)."""
+        """Score single images (N, 3, 96, 96) without previous state: logits (N, 3)."""
         features = self.encoder(crops)
         return self.over_time(features.unsqueeze(1))[0][:, 0]
 
     def initial_state(self, faces: int) -> Tensor:
-        """The state (N, H) of faces never seen."""
+        """Return the state (N, H) of new faces."""
         return self.score_now.weight.new_zeros(faces, self.config.hidden)

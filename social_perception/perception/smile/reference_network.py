@@ -1,4 +1,4 @@
-"""The reference network: VGG-16 looks at each face crop, two GRU layers remember, a softmax answers.
+"""The reference network: VGG-16 per face crop, two GRU layers over time and a softmax.
 
 After V. Witzig, J. Kennedy and C. Segalin, "Smile Intensity Detection in Multiparty Interaction using
 Deep Learning" (2019); the convolutions are those of VGG-Face (O. M. Parkhi, A. Vedaldi and
@@ -6,8 +6,8 @@ A. Zisserman, "Deep Face Recognition", 2015), whose weights :mod:`.vgg_face` loa
 
 Shapes: N faces, T frames, C = 4 levels, L = 2 GRU layers, H = 128 hidden units each.
 
-Its answers are given as logits of P(level > k) too, so that it stands wherever a
-:class:`~social_perception.perception.smile.networks.SmileNetwork` does.
+It also outputs logits of P(level > k), so that it can replace a
+:class:`~social_perception.perception.smile.networks.SmileNetwork`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ReferenceConfig:
 
 
 class ReferenceNetwork(nn.Module):
-    """Face crops over time to the probabilities of four levels; streaming and windowed use agree."""
+    """Maps face crops over time to the probabilities of four levels; streaming and windowed use agree."""
 
     def __init__(self, config: ReferenceConfig | None = None) -> None:
         super().__init__()
@@ -53,22 +53,22 @@ class ReferenceNetwork(nn.Module):
         self.apply(glorot_uniform)
 
     def level_logits(self, crops: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """What the softmax is taken of.
+        """Compute the inputs of the softmax.
 
         Args:
             crops: (N, T, 3, 96, 96) in [-1, 1]; see :func:`.networks.to_input`.
-            state: (N, L, H), from the window before; None for faces never seen.
+            state: (N, L, H), from the previous window; None for new faces.
 
         Returns:
             Logits of the levels (N, T, 4) and the new state (N, L, H).
         """
         features = self.encode(crops.flatten(0, 1)).unflatten(0, crops.shape[:2])  # (N, T, 4096)
-        before = None if state is None else state.transpose(0, 1).contiguous()  # torch wants (L, N, H)
-        remembered, last = self.memory(features, before)  # (N, T, H)
-        return self.levels(remembered), last.transpose(0, 1)
+        before = None if state is None else state.transpose(0, 1).contiguous()  # torch expects (L, N, H)
+        output, last = self.memory(features, before)  # (N, T, H)
+        return self.levels(output), last.transpose(0, 1)
 
     def encode(self, crops: Tensor) -> Tensor:
-        """One frame each, (N, 3, 96, 96) in [-1, 1], to the first fully connected layer's output."""
+        """Encode single frames (N, 3, 96, 96) in [-1, 1] to the output of the first fully connected layer."""
         return functional.relu(self.fc6(self.convolutions(crops).flatten(1)))
 
     def forward(self, crops: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -82,16 +82,16 @@ class ReferenceNetwork(nn.Module):
         return logits[:, 0], state
 
     def still(self, crops: Tensor) -> Tensor:
-        """Score single pictures (N, 3, 96, 96) without memory of before: logits (N, 3)."""
+        """Score single images (N, 3, 96, 96) without previous state: logits (N, 3)."""
         return self(crops.unsqueeze(1))[0][:, 0]
 
     def initial_state(self, faces: int) -> Tensor:
-        """The state (N, L, H) of faces never seen."""
+        """Return the state (N, L, H) of new faces."""
         return self.levels.weight.new_zeros(faces, self.config.layers, self.config.hidden)
 
 
 def above_logits(level_logits: Tensor) -> Tensor:
-    """Logits of the four levels (..., 4) -> logits of P(level > k), (..., 3); never rising in k."""
+    """Logits of the four levels (..., 4) -> logits of P(level > k), (..., 3); non-increasing in k."""
     parts = [
         level_logits[..., k:].logsumexp(dim=-1) - level_logits[..., :k].logsumexp(dim=-1)
         for k in range(1, LEVELS)
@@ -100,7 +100,7 @@ def above_logits(level_logits: Tensor) -> Tensor:
 
 
 def glorot_uniform(module: nn.Module) -> None:
-    """Initialise one layer after X. Glorot and Y. Bengio (2010), in place; biases are 0."""
+    """Initialize one layer after X. Glorot and Y. Bengio (2010), in place; biases are 0."""
     if isinstance(module, (nn.Conv2d, nn.Linear, nn.GRU)):
         for parameter in module.parameters(recurse=False):
             if parameter.ndim > 1:
@@ -110,7 +110,7 @@ def glorot_uniform(module: nn.Module) -> None:
 
 
 def _block(inputs: int, outputs: int, convolutions: int) -> list[nn.Module]:
-    """3x3 convolutions with ReLU, then a pooling that halves the sides."""
+    """Return 3x3 convolutions with ReLU and a pooling that halves the sides."""
     layers: list[nn.Module] = []
     for number in range(convolutions):
         layers += [nn.Conv2d(outputs if number else inputs, outputs, 3, padding=1), nn.ReLU(inplace=True)]

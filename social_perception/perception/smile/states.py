@@ -1,4 +1,4 @@
-"""Which track has which row of the state tensor, and when it is forgotten."""
+"""Assigns the rows of the state tensor to tracks, and drops expired tracks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from social_perception.core.types import Smile
 
 @dataclass(slots=True)
 class TrackState:
-    """What is kept of one track; ``slot`` is its row in the state tensor."""
+    """The state of one track; ``slot`` is its row in the state tensor."""
 
     slot: int
     last_seen_s: float
@@ -18,15 +18,17 @@ class TrackState:
     smile: Smile | None = None
 
 
-_MOST_KEPT = 16
-"""Tracks kept at most, in frames full of faces: stamps that stand still would let nobody be forgotten."""
+_MAX_TRACKS_FACTOR = 16
+"""Maximum number of tracks, as a multiple of the faces per frame: with constant stamps no track would
+expire.
+"""
 
 
 class TrackStates:
-    """Hands out slots to track ids; the number of slots grows when it must, by doubling, to a limit."""
+    """Allocates slots to track ids; the number of slots doubles when required, up to a limit."""
 
     def __init__(self, slots: int) -> None:
-        self._most = _MOST_KEPT * slots
+        self._most = _MAX_TRACKS_FACTOR * slots
         self._states: dict[str, TrackState] = {}
         self._free = list(range(slots - 1, -1, -1))
         self.capacity = slots
@@ -38,18 +40,18 @@ class TrackStates:
         return iter(self._states)
 
     def get(self, track_id: str) -> TrackState | None:
-        """The state of a track, if it has one."""
+        """Return the state of a track, if it has one."""
         return self._states.get(track_id)
 
-    def claim(self, track_id: str, stamp_s: float) -> TrackState:
-        """The state of a track, made if there is none.
+    def acquire(self, track_id: str, stamp_s: float) -> TrackState:
+        """Return the state of a track, created if missing.
 
-        While no frame of it was observed its row holds what was there before. Where there are too many
-        tracks the one that was claimed the longest ago is forgotten.
+        Until its first frame is observed, its row has the content of a previous track. If there are too many
+        tracks, the least recently acquired one is dropped.
         """
         state = self._states.pop(track_id, None)
         if state is not None:
-            self._states[track_id] = state  # now the last in order
+            self._states[track_id] = state  # now the most recent
             return state
         if len(self._states) >= self._most:
             self._drop(next(iter(self._states)))
@@ -59,8 +61,8 @@ class TrackStates:
         state = self._states[track_id] = TrackState(self._free.pop(), stamp_s)
         return state
 
-    def forget(self, stamp_s: float, max_gap_s: float) -> None:
-        """Drop the tracks not seen for longer than max_gap_s, also when time has jumped back."""
+    def expire(self, stamp_s: float, max_gap_s: float) -> None:
+        """Drop the tracks not seen for longer than max_gap_s, also after a jump back in time."""
         for track_id, state in list(self._states.items()):
             if abs(stamp_s - state.last_seen_s) > max_gap_s:
                 self._drop(track_id)
@@ -68,12 +70,12 @@ class TrackStates:
     def _drop(self, track_id: str) -> None:
         self._free.append(self._states.pop(track_id).slot)
 
-    def start_over(self) -> None:
-        """Note that the rows are lost: every track warms up anew, its last smile stays known."""
+    def restart_warm_up(self) -> None:
+        """Restart the warm-up of all tracks after the rows were lost; their last smiles are kept."""
         for state in self._states.values():
             state.observed_frames = 0
 
     def clear(self) -> None:
-        """Forget every track."""
+        """Drop all tracks."""
         self._free += [state.slot for state in self._states.values()]
         self._states.clear()

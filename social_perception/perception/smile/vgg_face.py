@@ -1,11 +1,11 @@
-"""Loads VGG-Face weights, which a user supplies, into the reference network.
+"""Loads user-supplied VGG-Face weights into the reference network.
 
-Two layouts of keys are known: ``features.0.weight`` of torchvision's VGG-16 and ``conv1_1.weight`` of
-the VGG-Face ports. VGG-Face sees 224x224 pictures, so its first fully connected layer has 25088
-inputs where a 96x96 crop gives 4608; such a layer does not fit and is left as initialised.
+Two layouts of keys are supported: ``features.0.weight`` of torchvision's VGG-16 and ``conv1_1.weight`` of
+the VGG-Face ports. VGG-Face uses 224x224 images, so its first fully connected layer has 25088 inputs
+instead of the 4608 of a 96x96 crop; such a layer is not loaded.
 
-Only numbers are read: from safetensors, or from a .pth that is known by its hash, with ``weights_only``,
-because a .pth is a pickle, which can hold more than numbers.
+Only tensors are read: from safetensors, or with ``weights_only`` from a .pth with a known hash, because a
+.pth is a pickle, which can contain other objects.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PORT_NAMES = (
 FC6_NAMES = ("fc6", "classifier.0")
 
 MEAN_RGB = (129.1863, 104.7624, 93.5940)
-"""The mean colour that VGG-Face's authors take off its input."""
+"""The mean color that is subtracted from the input of VGG-Face."""
 
 INPUTS = ("pixels", "unit")
 
@@ -43,7 +43,7 @@ MAX_FILE_BYTES = 2**30
 
 @dataclass(frozen=True, slots=True)
 class VggFaceReport:
-    """What was taken over: how many convolutions, and whether the first fully connected layer fitted."""
+    """What was loaded: the number of convolutions, and whether the first fully connected layer fits."""
 
     convolutions: int
     fc6_loaded: bool
@@ -54,8 +54,8 @@ class VggFaceReport:
             return f"VGG-Face: {self.convolutions} convolutions and fc6 loaded"
         reason = "it is not in the file"
         if self.fc6_inputs is not None:
-            reason = f"the file's has {self.fc6_inputs} inputs, for pictures of another size than 96x96"
-        return f"VGG-Face: {self.convolutions} convolutions loaded; fc6 is initialised anew ({reason})"
+            reason = f"that of the file has {self.fc6_inputs} inputs, for images of another size than 96x96"
+        return f"VGG-Face: {self.convolutions} convolutions loaded; fc6 is initialized randomly ({reason})"
 
 
 def load_vgg_face(
@@ -66,14 +66,14 @@ def load_vgg_face(
     Args:
         network: changed in place.
         path: a state dict as .safetensors, or as torch saves it.
-        sha256: of the file, in 64 hexadecimal digits; needed for what is no .safetensors.
-        trained_on: what the weights' first layer expects. ``pixels``: RGB from 0 to 255 less the mean
-            colour, as VGG-Face does; it is rescaled to give the same answers from [-1, 1] (but for
-            the picture's rim, where the padding is gray). ``unit``: [-1, 1], taken as it is.
+        sha256: expected SHA-256 of the file, 64 hexadecimal digits; required unless it is .safetensors.
+        trained_on: what the weights' first layer expects. ``pixels``: RGB from 0 to 255 minus the mean
+            color, as VGG-Face; it is rescaled for inputs in [-1, 1] (exact except at the image border, where
+            the padding is gray). ``unit``: [-1, 1].
 
     Raises:
-        ConfigurationError: ``trained_on`` is another word.
-        ModelError: the file is missing, damaged, another one, or holds no VGG-16 of the network's sizes.
+        ConfigurationError: ``trained_on`` is invalid.
+        ModelError: the file is missing, damaged, has another hash, or is not a VGG-16 of the network's sizes.
     """
     if trained_on not in INPUTS:
         raise ConfigurationError(f"trained_on must be one of {', '.join(INPUTS)}, got {trained_on}")
@@ -148,7 +148,7 @@ def _copy(tensors: dict[str, Tensor], name: str, layer: nn.Conv2d | nn.Linear, p
 
 @torch.no_grad()
 def _rescale(first: nn.Conv2d) -> None:
-    """Weights for pixels less the mean to weights for [-1, 1]: pixel = 127.5 * x + 127.5."""
+    """Convert weights for pixels minus the mean to weights for [-1, 1]: pixel = 127.5 * x + 127.5."""
     offset = 127.5 - torch.tensor(MEAN_RGB, dtype=first.weight.dtype)
     first.bias.add_(torch.einsum("oihw,i->o", first.weight, offset))  # type: ignore[union-attr]
     first.weight.mul_(127.5)

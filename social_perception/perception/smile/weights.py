@@ -1,7 +1,7 @@
 """Reads and writes the smile networks' weights: safetensors with the architecture in the metadata.
 
-Safetensors hold numbers only, so a file from anywhere can be opened without running what is in it. What it
-says of the network's sizes is believed only where its tensors have them.
+Safetensors contain tensors only, so an untrusted file cannot execute code. The sizes of the network in the
+metadata are checked against the tensors.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Network = SmileNetwork | ReferenceNetwork
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A kind of network: its name in the files, and what builds it."""
+    """A network architecture: its name in the files, and its classes."""
 
     name: str
     config: type[NetworkConfig] | type[ReferenceConfig]
@@ -41,7 +41,7 @@ ARCHITECTURES = (
 VERSION = 1
 SHIPPED = "smile_small.safetensors"
 SHIPPED_SHA256 = "9970fff901a136d38dce137f180c99eea4ac727dfc08721a243ad26541841765"
-"""Of the shipped weights; a test says what it must be after they were made anew."""
+"""SHA-256 of the shipped weights; a test prints it after they changed."""
 
 MAX_FILE_BYTES = 2**30
 """The reference network has 0.14 GB in single precision."""
@@ -50,13 +50,13 @@ _MAX_SIZE = 1 << 14
 
 
 def shipped_path() -> Path:
-    """The weights that come with the package."""
+    """Return the path of the shipped weights."""
     return Path(str(resources.files("social_perception.perception.smile") / "weights" / SHIPPED))
 
 
 def save_network(network: Network, path: Path, training: Mapping[str, object]) -> None:
-    """Write the weights in half precision, with the sizes of the network and how it was trained."""
-    tensors = {name: _halved(value.detach().cpu()) for name, value in network.state_dict().items()}
+    """Write the weights in half precision, with the network's sizes and training settings as metadata."""
+    tensors = {name: _to_half(value.detach().cpu()) for name, value in network.state_dict().items()}
     metadata = {
         "architecture": next(each.name for each in ARCHITECTURES if isinstance(network, each.network)),
         "version": str(VERSION),
@@ -68,14 +68,14 @@ def save_network(network: Network, path: Path, training: Mapping[str, object]) -
 
 
 def load_network(path: Path, sha256: str = "") -> Network:
-    """Build the network that a file describes, in float32 on the CPU, ready for inference.
+    """Load a network, in float32 on the CPU and evaluation mode.
 
     Args:
-        path: of the file.
-        sha256: that it must have; empty: any.
+        path: path of the file.
+        sha256: expected SHA-256; empty: not checked.
 
     Raises:
-        ModelError: the file is missing, damaged, or holds something else.
+        ModelError: the file is missing, damaged or not a smile network.
     """
     metadata, tensors = _read(path, sha256)
     kind = next((each for each in ARCHITECTURES if each.name == metadata.get("architecture")), None)
@@ -90,7 +90,7 @@ def load_network(path: Path, sha256: str = "") -> Network:
         network = kind.network(config)  # type: ignore[arg-type]
         network.load_state_dict(tensors)  # copies into the network's own float32
         if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
-            raise ValueError("it has numbers that are not finite")
+            raise ValueError("it has values that are not finite")
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         reason = (str(error) or repr(error)).splitlines()[0]
         raise ModelError(f"the weights in {path} do not fit the network they describe: {reason}") from error
@@ -98,7 +98,7 @@ def load_network(path: Path, sha256: str = "") -> Network:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata of a weights file.
+    """Return the metadata of a weights file.
 
     Raises:
         ModelError: the file is missing or is not a safetensors file.
@@ -107,7 +107,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def _read(path: Path, sha256: str = "") -> tuple[dict[str, str], dict[str, torch.Tensor]]:
-    """Metadata and tensors; what is parsed is what was hashed."""
+    """Return metadata and tensors, parsed from the bytes that were hashed."""
     try:
         content = read_weights(path, MAX_FILE_BYTES, sha256)
         tensors = load(content)
@@ -124,24 +124,24 @@ def _read(path: Path, sha256: str = "") -> tuple[dict[str, str], dict[str, torch
 def _check_sizes(
     kind: Architecture, config: NetworkConfig | ReferenceConfig, tensors: Mapping[str, torch.Tensor]
 ) -> None:
-    """Refuse sizes that the tensors do not have, before memory is taken for them."""
+    """Check the sizes against the tensors, before memory is allocated."""
     for size in (*config.channels, *dataclasses.astuple(config)[1:]):
         if type(size) is not int or not 1 <= size <= _MAX_SIZE:
             raise ValueError(f"a size of {size!r}")
     with torch.device("meta"):
         described = kind.network(config).state_dict()  # type: ignore[arg-type]
     for name in sorted(described.keys() | tensors.keys()):
-        wanted, found = (tuple(each[name].shape) if name in each else None for each in (described, tensors))
-        if wanted != found:
-            raise ValueError(f"{name} has shape {found}, expected {wanted}")
+        expected, found = (tuple(each[name].shape) if name in each else None for each in (described, tensors))
+        if expected != found:
+            raise ValueError(f"{name} has shape {found}, expected {expected}")
 
 
-def _halved(value: torch.Tensor) -> torch.Tensor:
+def _to_half(value: torch.Tensor) -> torch.Tensor:
     return (value.half() if value.is_floating_point() else value).contiguous()
 
 
-def fused(network: Network) -> Network:
-    """Fold each normalisation into the convolution before it: the same numbers, with less work."""
+def fuse_batch_norm(network: Network) -> Network:
+    """Fold each batch normalization into its convolution; the outputs stay equal."""
     for module in list(network.modules()):
         for convolution, norm in (("convolution", "norm"), ("second", "norm")):
             if isinstance(getattr(module, convolution, None), torch.nn.Conv2d):

@@ -1,1 +1,1 @@
-"""Follows faces from frame to frame and keeps their ids stable."""
+"""Tracks faces from frame to frame and keeps their ids stable."""

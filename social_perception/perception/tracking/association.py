@@ -1,4 +1,4 @@
-"""Decides which found face is which known one."""
+"""Associates detected faces with known faces."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from scipy.optimize import linear_sum_assignment
 from social_perception.perception.tracking.appearance import similarities
 from social_perception.perception.tracking.geometry import BoolArray, FloatArray, overlaps
 
-NEAR_LOOK = 0.65
-"""Similarity from which a face near a lost one's predicted place is taken for it."""
+NEAR_SIMILARITY = 0.65
+"""Minimum similarity of a lost face and a detection near its predicted position."""
 
-FAR_LOOK = 0.82
-"""Similarity from which a face anywhere is taken for a lost one; two people seldom reach 0.8."""
+FAR_SIMILARITY = 0.82
+"""Minimum similarity of a lost face and a detection anywhere; two people rarely reach 0.8."""
 
 MAX_SIZE_RATIO = 1.7
-SLIPPED_DISTANCE = 0.75
-"""Distance, in box sides, within which a face found beside its followed box is still the same."""
+DRIFTED_DISTANCE = 0.75
+"""Distance, in box sides, within which a detection beside a tracked box is still the same face."""
 
-LOOK_COST = 2.0
-SLIPPED_COST = 0.8
+APPEARANCE_COST = 2.0
+DRIFTED_COST = 0.8
 LOST_COST = 0.3
 REACH_COST = 0.5
 FAR_COST = 0.6
 UNMATCHED_COST = 4.0
-"""More than any allowed pair costs, so that only forbidden pairs are left unmatched."""
+"""Higher than the cost of any allowed pair, so that only forbidden pairs stay unmatched."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,62 +35,62 @@ class KnownFaces:
 
     Attributes:
         rows: (M, 4) boxes, in px.
-        looks: (M, LOOK_SIZE) what they looked like when last confirmed.
-        visible: (M,) whether they were followed in that frame, or lost and their boxes predicted.
-        doubtful: (M,) whether they were followed, but their boxes showed something else.
-        reach: (M,) how far in px a lost face can be from its predicted place.
+        descriptors: (M, DESCRIPTOR_SIZE) appearance when last confirmed.
+        visible: (M,) whether they were tracked in that frame, or lost with a predicted box.
+        doubtful: (M,) whether they were tracked, but the appearance in their boxes had changed.
+        reach: (M,) maximum distance in px of a lost face from its predicted position.
     """
 
     rows: FloatArray
-    looks: FloatArray
+    descriptors: FloatArray
     visible: BoolArray
     doubtful: BoolArray
     reach: FloatArray
 
 
 def associate(
-    known: KnownFaces, rows: FloatArray, looks: FloatArray, min_iou: float
+    known: KnownFaces, rows: FloatArray, descriptors: FloatArray, min_iou: float
 ) -> list[tuple[int, int]]:
-    """Match known faces with N found ones so that the sum of the pairs' costs is least.
+    """Match M known faces with N detections at minimum total cost.
 
-    A followed face is matched by overlap, a lost one by distance from its predicted place, and
-    either by appearance. Pairs outside the gates are never matched.
+    A tracked face is matched by overlap, a lost one by distance from its predicted position, and both by
+    appearance. Pairs outside the gates are never matched.
 
     Args:
         known: the M known faces; M may be 0.
-        rows: (N, 4) the found boxes, in px; N may be 0.
-        looks: (N, LOOK_SIZE) the found faces' looks.
-        min_iou: overlap from which a followed face can be the found one.
+        rows: (N, 4) boxes of the detections, in px; N may be 0.
+        descriptors: (N, DESCRIPTOR_SIZE) descriptors of the detections.
+        min_iou: minimum intersection over union of a tracked face and its detection.
 
     Returns:
-        Pairs (known, found) of indices.
+        Pairs of indices (known, detected).
     """
     if len(known.rows) == 0 or len(rows) == 0:
         return []
-    alike = similarities(known.looks, looks)
-    followed = _followed_costs(known, rows, alike, min_iou)
-    lost = _lost_costs(known, rows, alike)
-    followed[~known.visible] = np.inf
+    similarity = similarities(known.descriptors, descriptors)
+    tracked = _tracked_costs(known, rows, similarity, min_iou)
+    lost = _lost_costs(known, rows, similarity)
+    tracked[~known.visible] = np.inf
     lost[known.visible & ~known.doubtful] = np.inf
-    costs = np.minimum(followed, lost) + LOOK_COST * (1.0 - alike)
+    costs = np.minimum(tracked, lost) + APPEARANCE_COST * (1.0 - similarity)
     costs = np.minimum(costs, UNMATCHED_COST)
     lines, columns = linear_sum_assignment(costs)
     return [(int(i), int(j)) for i, j in zip(lines, columns) if costs[i, j] < UNMATCHED_COST]
 
 
-def _followed_costs(known: KnownFaces, rows: FloatArray, alike: FloatArray, min_iou: float) -> FloatArray:
+def _tracked_costs(known: KnownFaces, rows: FloatArray, similarity: FloatArray, min_iou: float) -> FloatArray:
     overlap = overlaps(known.rows, rows)
-    near = _distances(known.rows, rows) <= SLIPPED_DISTANCE * np.sqrt(known.rows[:, 2:].prod(axis=1))[:, None]
-    slipped = near & (alike >= NEAR_LOOK) & (_size_ratios(known.rows, rows) <= MAX_SIZE_RATIO)
-    costs = np.where(slipped, SLIPPED_COST + 1.0 - overlap, np.inf)
+    near = _distances(known.rows, rows) <= DRIFTED_DISTANCE * np.sqrt(known.rows[:, 2:].prod(axis=1))[:, None]
+    drifted = near & (similarity >= NEAR_SIMILARITY) & (_size_ratios(known.rows, rows) <= MAX_SIZE_RATIO)
+    costs = np.where(drifted, DRIFTED_COST + 1.0 - overlap, np.inf)
     return np.where(overlap >= min_iou, 1.0 - overlap, costs)
 
 
-def _lost_costs(known: KnownFaces, rows: FloatArray, alike: FloatArray) -> FloatArray:
+def _lost_costs(known: KnownFaces, rows: FloatArray, similarity: FloatArray) -> FloatArray:
     reached = _distances(known.rows, rows) / known.reach[:, None]
     sized = _size_ratios(known.rows, rows) <= MAX_SIZE_RATIO
-    near = sized & (reached <= 1.0) & (alike >= NEAR_LOOK)
-    far = sized & (alike >= FAR_LOOK)
+    near = sized & (reached <= 1.0) & (similarity >= NEAR_SIMILARITY)
+    far = sized & (similarity >= FAR_SIMILARITY)
     costs = np.where(far, LOST_COST + REACH_COST + FAR_COST, np.inf)
     return np.where(near, LOST_COST + REACH_COST * reached, costs)
 

@@ -1,7 +1,7 @@
-"""Takes a detection in: confirms and corrects known faces, notes the missed, welcomes the new.
+"""Applies a detection to the tracks: confirms and corrects them, counts misses, and starts new tracks.
 
-The detection may be of an earlier frame. Everything is compared as it was in that frame, and then
-brought to the newest one.
+The detection may belong to an earlier frame. Everything is compared as of that frame and then propagated to
+the newest one.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ import numpy as np
 
 from social_perception.core.config import TrackingConfig
 from social_perception.core.types import Face, Scope
-from social_perception.perception.tracking import contact
-from social_perception.perception.tracking.appearance import looks_of, patches_in, row_similarities
+from social_perception.perception.tracking import occlusion
+from social_perception.perception.tracking.appearance import (
+    compute_descriptors,
+    patches_from,
+    row_similarities,
+)
 from social_perception.perception.tracking.association import KnownFaces, associate
-from social_perception.perception.tracking.face import FollowedFace
+from social_perception.perception.tracking.face import FaceTrack
 from social_perception.perception.tracking.geometry import (
     MIN_VISIBLE,
     FloatArray,
@@ -27,20 +31,20 @@ from social_perception.perception.tracking.geometry import (
 from social_perception.perception.tracking.history import History, SlotArray
 from social_perception.perception.tracking.snapshot import Snapshot
 
-SAME_LOOK = 0.6
-"""Similarity to its last confirmed look under which a box shows something else than its face."""
+SAME_FACE_SIMILARITY = 0.6
+"""Minimum similarity to the last confirmed descriptor for which a box still shows its face."""
 
 VELOCITY_FRAMES = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lookback:
-    """The L frames from a detection's own to the newest one.
+    """The L frames from that of a detection to the newest one.
 
     Attributes:
-        history: where they are kept.
-        slots: (L,) their slots, at least one.
-        clock_s: the tracker's clock now.
+        history: the stored frames.
+        slots: (L,) slots of the frames, at least one.
+        clock_s: current tracker clock.
     """
 
     history: History
@@ -65,124 +69,137 @@ class Lookback:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """N faces found by a detector: boxes (N, 4), looks (N, LOOK_SIZE), scores (N,); and what was sought."""
+class DetectedFaces:
+    """N detected faces: boxes (N, 4), descriptors (N, DESCRIPTOR_SIZE), scores (N,), and the scope of the
+    search.
+    """
 
     rows: FloatArray
-    looks: FloatArray
+    descriptors: FloatArray
     scores: FloatArray
     scope: Scope | None = None
 
     @classmethod
-    def of(cls, faces: Sequence[Face], snapshot: Snapshot, scope: Scope | None = None) -> Found:
-        """Look at the found faces in their frame; those mostly outside the picture are left out."""
+    def from_faces(
+        cls, faces: Sequence[Face], snapshot: Snapshot, scope: Scope | None = None
+    ) -> DetectedFaces:
+        """Compute the descriptors of the faces in their frame; faces mostly outside the image are dropped."""
         rows = to_rows(face.box for face in faces)
         scores = np.array([face.confidence for face in faces], np.float64)
         inside = visible_fractions(rows, snapshot.width, snapshot.height) >= MIN_VISIBLE
-        return cls(rows[inside], looks_of(snapshot, rows[inside]), scores[inside], scope)
+        return cls(rows[inside], compute_descriptors(snapshot, rows[inside]), scores[inside], scope)
 
-    def was_sought(self, row: FloatArray) -> bool:
-        """Tell whether a face at this box (4,) would have been found."""
+    def in_scope(self, row: FloatArray) -> bool:
+        """Return whether a face at this box (4,) would have been detected."""
         return self.scope is None or self.scope.holds(row[0], row[1], row[2])
 
 
-def take_in(
-    found: Found, faces: Sequence[FollowedFace], back: Lookback, config: TrackingConfig
-) -> list[FollowedFace]:
-    """Bring the faces up to date with a detection; return the new ones."""
-    known = [face for face in faces if _was_known(face, back, config.max_lost_s)]
-    lookout = _as_known(known, back)
-    owners = {j: i for i, j in associate(lookout, found.rows, found.looks, config.min_iou)}
-    overlap = overlaps(lookout.rows, found.rows)
-    sure = lookout.visible[:, None] & ~(lookout.doubtful[:, None] & (overlap < config.min_iou))
-    # A face that was followed then and lost since stays lost: its loss is the newer news.
-    followed = {j: known[i] for j, i in owners.items() if sure[i, j]}
-    confirmed = {j: face for j, face in followed.items() if face.visible}
+def apply_detection(
+    found: DetectedFaces, faces: Sequence[FaceTrack], back: Lookback, config: TrackingConfig
+) -> list[FaceTrack]:
+    """Apply a detection to the tracks; return the new tracks."""
+    known = [face for face in faces if _existed_then(face, back, config.max_lost_s)]
+    candidates = _to_known_faces(known, back)
+    owners = {j: i for i, j in associate(candidates, found.rows, found.descriptors, config.min_iou)}
+    overlap = overlaps(candidates.rows, found.rows)
+    sure = candidates.visible[:, None] & ~(candidates.doubtful[:, None] & (overlap < config.min_iou))
+    # A face that was tracked then and lost since stays lost: the loss is more recent.
+    tracked = {j: known[i] for j, i in owners.items() if sure[i, j]}
+    confirmed = {j: face for j, face in tracked.items() if face.visible}
     _confirm(confirmed, found, back)
     present = [face for face in known if face.visible and face.seen[back.slot]]
     _check(present, confirmed, found, back)
-    searched = [j for j in range(len(found.rows)) if j not in followed]
-    return _carry(searched, {j: known[i] for j, i in owners.items()}, found, faces, back)
+    searched = [j for j in range(len(found.rows)) if j not in tracked]
+    return _propagate_new(searched, {j: known[i] for j, i in owners.items()}, found, faces, back)
 
 
-def _was_known(face: FollowedFace, back: Lookback, max_lost_s: float) -> bool:
+def _existed_then(face: FaceTrack, back: Lookback, max_lost_s: float) -> bool:
     return not np.isnan(face.path[back.slot, 0]) and face.lost_s(back.clock_then_s) <= max_lost_s
 
 
-def _as_known(faces: Sequence[FollowedFace], back: Lookback) -> KnownFaces:
+def _to_known_faces(faces: Sequence[FaceTrack], back: Lookback) -> KnownFaces:
     rows = np.array([face.path[back.slot] for face in faces]).reshape(-1, 4)
-    seen_looks = looks_of(back.then, rows)
-    looks = np.array([face.look for face in faces]).reshape(seen_looks.shape)
+    current_descriptors = compute_descriptors(back.then, rows)
+    descriptors = np.array([face.descriptor for face in faces]).reshape(current_descriptors.shape)
     visible = np.array([face.seen[back.slot] for face in faces], np.bool_)
-    doubtful = visible & (row_similarities(looks, seen_looks) < SAME_LOOK)
-    reach = np.array([face.reach_px(back.clock_then_s) for face in faces])
-    return KnownFaces(rows, looks, visible, doubtful, reach)
+    doubtful = visible & (row_similarities(descriptors, current_descriptors) < SAME_FACE_SIMILARITY)
+    reach = np.array([face.search_radius_px(back.clock_then_s) for face in faces])
+    return KnownFaces(rows, descriptors, visible, doubtful, reach)
 
 
-def _confirm(owners: dict[int, FollowedFace], found: Found, back: Lookback) -> None:
-    """Correct the faces that were followed then and are now, by index of what was found."""
+def _confirm(owners: dict[int, FaceTrack], found: DetectedFaces, back: Lookback) -> None:
+    """Correct the faces that were tracked then and still are, by index of their detection."""
     if not owners:
         return
     for j, face in owners.items():
         face.confirm(found.rows[j], float(found.scores[j]), back.slots)
     rows = np.stack([face.path[back.slot] for face in owners.values()])
-    looks, touched = looks_of(back.then, rows), contact.touched(rows)
-    for face, look, covered in zip(owners.values(), looks, touched):
-        face.learn_look(look, covered=bool(covered))
+    descriptors, overlapped = compute_descriptors(back.then, rows), occlusion.overlapped(rows)
+    for face, descriptor, covered in zip(owners.values(), descriptors, overlapped):
+        face.update_descriptor(descriptor, covered=bool(covered))
 
 
 def _check(
-    faces: Sequence[FollowedFace], confirmed: dict[int, FollowedFace], found: Found, back: Lookback
+    faces: Sequence[FaceTrack], confirmed: dict[int, FaceTrack], found: DetectedFaces, back: Lookback
 ) -> None:
-    """Note who was missed; lose those whose boxes show something else by now."""
+    """Count misses; mark faces as lost if the appearance in their boxes has changed."""
     if not faces:
         return
-    shown = looks_of(back.history.newest, np.stack([face.row for face in faces]))
-    alike = row_similarities(np.stack([face.look for face in faces]), shown) >= SAME_LOOK
+    shown = compute_descriptors(back.history.newest, np.stack([face.row for face in faces]))
+    similarity = (
+        row_similarities(np.stack([face.descriptor for face in faces]), shown) >= SAME_FACE_SIMILARITY
+    )
     found_faces = {id(face) for face in confirmed.values()}
-    for face, still_alike in zip(faces, alike):
-        if id(face) not in found_faces and found.was_sought(face.path[back.slot]):
-            face.miss(back.clock_s, still_alike=bool(still_alike))
-        elif id(face) in found_faces and not still_alike and back.lag_s > 0.0:
-            face.lose(back.clock_s)
+    for face, similar in zip(faces, similarity):
+        if id(face) not in found_faces and found.in_scope(face.path[back.slot]):
+            face.mark_missed(back.clock_s, similar=bool(similar))
+        elif id(face) in found_faces and not similar and back.lag_s > 0.0:
+            face.mark_lost(back.clock_s)
 
 
-def _carry(
+def _propagate_new(
     searched: Sequence[int],
-    owners: dict[int, FollowedFace],
-    found: Found,
-    faces: Sequence[FollowedFace],
+    owners: dict[int, FaceTrack],
+    found: DetectedFaces,
+    faces: Sequence[FaceTrack],
     back: Lookback,
-) -> list[FollowedFace]:
-    """Bring faces that are new, or found again, to the newest frame; return the new ones."""
+) -> list[FaceTrack]:
+    """Propagate new and reacquired faces to the newest frame; return the new tracks."""
     for j in searched:
         if j in owners and owners[j].visible and owners[j].seen[back.slot]:
-            owners[j].lose(back.clock_s)
+            owners[j].mark_lost(back.clock_s)
     if not searched:
         return []
     visible = [face for face in faces if face.visible]
     others = np.array([np.where(face.seen, face.path.T, np.nan).T[back.slots] for face in visible])
     others = others.reshape(-1, len(back.slots), 4).swapaxes(0, 1)
-    paths, arrived = back.history.carry(found.rows[searched], back.slots, others)
-    arrived &= row_similarities(found.looks[searched], looks_of(back.history.newest, paths[-1])) >= SAME_LOOK
-    new: list[FollowedFace] = []
+    paths, arrived = back.history.propagate(found.rows[searched], back.slots, others)
+    arrived &= (
+        row_similarities(found.descriptors[searched], compute_descriptors(back.history.newest, paths[-1]))
+        >= SAME_FACE_SIMILARITY
+    )
+    new: list[FaceTrack] = []
     for path, has_arrived, j in zip(paths.swapaxes(0, 1), arrived, searched):
         owner = owners.get(j)
-        if not has_arrived or contact.is_taken(path[-1], visible) or (owner is not None and owner.visible):
+        if (
+            not has_arrived
+            or occlusion.is_occupied(path[-1], visible)
+            or (owner is not None and owner.visible)
+        ):
             continue
-        look, score = found.looks[j], float(found.scores[j])
+        descriptor, score = found.descriptors[j], float(found.scores[j])
         if owner is None:
-            owner = FollowedFace(path[-1], look, patches_in(look[None])[0], score)
+            owner = FaceTrack(path[-1], descriptor, patches_from(descriptor[None])[0], score)
             new.append(owner)
         else:
-            owner.find_again(look, score)
-        owner.take_path(path, back.slots, _velocity(path, back))
+            owner.reacquire(descriptor, score)
+        owner.set_path(path, back.slots, _velocity(path, back))
         visible.append(owner)
     return new
 
 
 def _velocity(path: FloatArray, back: Lookback) -> FloatArray:
-    """The mean velocity in px/s over the last few boxes of a path; 0 if that is too short."""
+    """Return the mean velocity in px/s over the last boxes of a path; 0 if the path is too short."""
     first = max(0, len(path) - VELOCITY_FRAMES)
     elapsed_s = back.clock_s - back.history.clock_s(int(back.slots[first]))
     return (path[-1, :2] - path[first, :2]) / elapsed_s if elapsed_s > 0.0 else np.zeros(2)

@@ -1,9 +1,9 @@
-"""Follows faces from one image to the next by sparse optical flow.
+"""Tracks faces from one image to the next by sparse optical flow.
 
-Median Flow: a grid of points in each face is followed by pyramidal Lucas-Kanade, forwards and back
-again; points that do not come back are left out, and the medians of the others give the face's
-displacement and change of scale. Kalal, Mikolajczyk, Matas: "Forward-Backward Error: Automatic
-Detection of Tracking Failures", ICPR 2010. The points of all faces are followed in one call.
+Median Flow: a grid of points in each face is tracked by pyramidal Lucas-Kanade, forward and backward; points
+that do not return to their start are dropped, and the medians of the others give the displacement and the
+change of scale of the face. Kalal, Mikolajczyk, Matas: "Forward-Backward Error: Automatic Detection of
+Tracking Failures", ICPR 2010. The points of all faces are tracked in one call.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from functools import partial
 import cv2
 import numpy as np
 
-from social_perception.perception.tracking.appearance import patch_agreement, patches_of
-from social_perception.perception.tracking.geometry import BoolArray, FloatArray, heads_of
+from social_perception.perception.tracking.appearance import compute_patches, patch_agreement
+from social_perception.perception.tracking.geometry import BoolArray, FloatArray, head_boxes
 from social_perception.perception.tracking.snapshot import Snapshot
 
 POINTS_PER_SIDE = 7
 GRID_SHARE = 0.8
-"""Side of the grid as a share of the box: the box's rim often shows background."""
+"""Side of the grid as a share of the box: the edge of the box often shows background."""
 
 WINDOW_PX = 11
 PYRAMID_LEVELS = 3
@@ -29,17 +29,17 @@ MIN_IMAGE_SIDE_PX = 16
 
 MAX_ERROR_PX = 1.0
 MAX_ERROR_SHARE = 0.02
-"""Forward-backward error, in px of the small image or in box sides, up to which a point is followed."""
+"""Forward-backward error, in px of the small image or in box sides, of a tracked point."""
 
 MIN_POINTS = 4
-MIN_FOLLOWED = 0.35
+MIN_TRACKED = 0.35
 MIN_AGREEMENT = 0.5
 SURE_AGREEMENT = 0.8
-"""Agreement that makes up for lost points: a laugh moves half of them in other ways than the head."""
+"""Agreement that outweighs lost points: a laugh moves half of them differently from the head."""
 
 MAX_SCALE_STEP = 1.12
 MIN_SIDE_PX = 6.0
-"""Side of a face in the small image below which there is nothing to follow."""
+"""Side of a face in the small image below which it cannot be tracked."""
 
 
 def _grid() -> FloatArray:
@@ -48,7 +48,7 @@ def _grid() -> FloatArray:
 
 
 def _distant_pairs() -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of grid points at least half a grid apart: near ones say little about scale."""
+    """Return pairs of grid points at least half a grid apart: close pairs carry little scale information."""
     first, second = np.triu_indices(len(GRID), 1)
     apart = np.linalg.norm(GRID[first] - GRID[second], axis=1) >= GRID_SHARE / 2
     # A fixed quarter of the pairs gives the same median and costs a quarter.
@@ -61,17 +61,17 @@ PAIR_FIRST, PAIR_SECOND = _distant_pairs()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Motion:
-    """How M faces moved from one image to the next.
+    """The motion of M faces from one image to the next.
 
     Attributes:
         rows: (M, 4) the boxes in the later image, in px of the source image.
-        quality: (M,) in [0, 1]: share of points followed, times the agreement of both pictures.
-        followed: (M,) false where the face cannot be followed; its box is then the old one.
+        quality: (M,) in [0, 1]: share of points tracked, times the agreement of both patches.
+        tracked: (M,) false where the face cannot be tracked; its box is then the old one.
     """
 
     rows: FloatArray
     quality: FloatArray
-    followed: BoolArray
+    tracked: BoolArray
 
 
 def points_in(rows: FloatArray) -> FloatArray:
@@ -80,28 +80,30 @@ def points_in(rows: FloatArray) -> FloatArray:
 
 
 def unshared_points(rows: FloatArray, others: FloatArray) -> BoolArray:
-    """Mark the grid points, (M, P), of M boxes that lie in none of N other heads.
+    """Return which grid points (M, P) of M boxes lie in none of N other heads.
 
-    Where two faces overlap it is unknown whose skin a point shows. A face with nearly all of its
-    points shared keeps them all. A row of ``others`` that is NaN, or the face's own, hides nothing.
+    Where two faces overlap, it is unknown to which face a point belongs. A face with nearly all points shared
+    keeps all of them. Rows of ``others`` that are NaN or the face's own box are ignored.
     """
-    heads = heads_of(others)
+    heads = head_boxes(others)
     offsets = np.abs(points_in(rows)[:, :, None] - heads[None, None, :, :2])
     inside = (offsets <= heads[None, None, :, 2:] / 2).all(axis=3)
     own = (rows[:, None] == others[None]).all(axis=2)
     unshared = ~(inside & ~own[:, None]).any(axis=2)
-    unshared[unshared.mean(axis=1) < MIN_FOLLOWED] = True
+    unshared[unshared.mean(axis=1) < MIN_TRACKED] = True
     return unshared
 
 
-def follow(before: Snapshot, after: Snapshot, rows: FloatArray, usable: BoolArray | None = None) -> Motion:
-    """Follow M boxes from one snapshot to a later one of the same size.
+def track_boxes(
+    before: Snapshot, after: Snapshot, rows: FloatArray, usable: BoolArray | None = None
+) -> Motion:
+    """Track M boxes from one snapshot to a later one of equal size.
 
     Args:
         before: the earlier image.
         after: the later image.
         rows: (M, 4) the boxes in the earlier image; M may be 0.
-        usable: (M, P) the grid points to be looked at; all by default.
+        usable: (M, P) the grid points to use; all by default.
     """
     scale = before.gray_scale
     sides = (rows[:, 2:] * scale).min(axis=1, initial=np.inf)
@@ -114,35 +116,37 @@ def follow(before: Snapshot, after: Snapshot, rows: FloatArray, usable: BoolArra
     good = usable & (error <= limit) & _inside(end, after)
     share = good.sum(axis=1) / np.maximum(1, usable.sum(axis=1))
     moved = _move(rows, start, end, _best_half(good, error, residual), scale)
-    agreement = patch_agreement(patches_of(before, rows), patches_of(after, moved))
-    followed = (share >= MIN_FOLLOWED) & (agreement >= MIN_AGREEMENT) | (agreement >= SURE_AGREEMENT)
-    followed &= (sides >= MIN_SIDE_PX) & (good.sum(axis=1) >= MIN_POINTS)
-    quality = np.where(followed, share * np.clip(agreement, 0.0, 1.0), 0.0)
-    return Motion(np.where(followed[:, None], moved, rows), quality, followed)
+    agreement = patch_agreement(compute_patches(before, rows), compute_patches(after, moved))
+    tracked = (share >= MIN_TRACKED) & (agreement >= MIN_AGREEMENT) | (agreement >= SURE_AGREEMENT)
+    tracked &= (sides >= MIN_SIDE_PX) & (good.sum(axis=1) >= MIN_POINTS)
+    quality = np.where(tracked, share * np.clip(agreement, 0.0, 1.0), 0.0)
+    return Motion(np.where(tracked[:, None], moved, rows), quality, tracked)
 
 
 def _forward_backward(
     before: Snapshot, after: Snapshot, start: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Follow points (M, P, 2) there and back; return their ends, errors in px, and residuals."""
-    corner, first, second = _cut(before, after, start)
+    """Track points (M, P, 2) forward and backward; return their ends, errors in px, and residuals."""
+    corner, first, second = _crop_to_points(before, after, start)
     here = (start - corner).reshape(-1, 1, 2).astype(np.float32)
-    follow = partial(
+    track_boxes = partial(
         cv2.calcOpticalFlowPyrLK,
         winSize=(WINDOW_PX, WINDOW_PX),
         maxLevel=PYRAMID_LEVELS,
         criteria=(3, 10, 0.03),
     )
-    there, found, residual = follow(first, second, here, None)
-    back, found_back, _ = follow(second, first, there, None)
+    there, found, residual = track_boxes(first, second, here, None)
+    back, found_back, _ = track_boxes(second, first, there, None)
     error = np.linalg.norm(here - back, axis=2)
     error[(found == 0) | (found_back == 0)] = np.inf
     end = there.reshape(start.shape).astype(np.float64) + corner
     return end, error.reshape(start.shape[:2]), residual.reshape(start.shape[:2])
 
 
-def _cut(before: Snapshot, after: Snapshot, points: FloatArray) -> tuple[FloatArray, np.ndarray, np.ndarray]:
-    """Cut both images to what the points can reach: few faces then cost little."""
+def _crop_to_points(
+    before: Snapshot, after: Snapshot, points: FloatArray
+) -> tuple[FloatArray, np.ndarray, np.ndarray]:
+    """Crop both images to the area that the points can reach, so that few faces cost little."""
     height, width = before.gray.shape
     low = np.floor(points.min(axis=(0, 1))) - REACH_PX
     high = np.ceil(points.max(axis=(0, 1))) + REACH_PX + 1
@@ -159,7 +163,7 @@ def _inside(points: FloatArray, snapshot: Snapshot) -> BoolArray:
 
 
 def _best_half(good: BoolArray, error: FloatArray, residual: FloatArray) -> BoolArray:
-    """Keep the points whose error and whose residual are both at most the face's median."""
+    """Return the points whose error and residual are at most the median of the face."""
     error_limit = np.maximum(masked_median(error, good), 0.05)
     residual_limit = masked_median(residual, good)
     return good & (error <= error_limit[:, None]) & (residual <= residual_limit[:, None])

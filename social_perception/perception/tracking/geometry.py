@@ -1,6 +1,6 @@
-"""Boxes as rows of numbers, so that all faces of a frame are handled at once.
+"""Boxes as array rows, for vectorized computation over all faces of a frame.
 
-A row is (centre x, centre y, width, height) in px of the source image; M boxes are an array of
+A row is (center x, center y, width, height) in px of the source image; M boxes are an array of
 shape (M, 4), float64.
 """
 
@@ -19,7 +19,7 @@ BoolArray = npt.NDArray[np.bool_]
 HEAD_SHARE = 1.4
 
 MIN_VISIBLE = 0.4
-"""Share of a box inside the picture under which the face has left it."""
+"""Minimum share of a box inside the image; below it the face has left the image."""
 
 
 def to_rows(boxes: Iterable[Box]) -> FloatArray:
@@ -55,14 +55,14 @@ def coverages(rows: FloatArray, others: FloatArray) -> FloatArray:
     return shared_areas(rows, others) / np.minimum(areas(rows)[:, None], areas(others)[None])
 
 
-def heads_of(rows: FloatArray) -> FloatArray:
-    """Return boxes (M, 4) of the heads: a detector's box covers the face from brow to chin only."""
+def head_boxes(rows: FloatArray) -> FloatArray:
+    """Return the boxes (M, 4) of the heads: a detector's box covers only the face from brow to chin."""
     return rows * [1.0, 1.0, HEAD_SHARE, HEAD_SHARE]
 
 
 def hidden_shares(rows: FloatArray) -> FloatArray:
     """Return the share of each face's box that another's head may hide: (M, M), 0 for itself."""
-    shares = shared_areas(rows, heads_of(rows)) / areas(rows)[:, None]
+    shares = shared_areas(rows, head_boxes(rows)) / areas(rows)[:, None]
     np.fill_diagonal(shares, 0.0)
     return shares
 

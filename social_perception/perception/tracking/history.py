@@ -1,4 +1,4 @@
-"""The last frames, by index, so that a late detection meets the picture it was made from."""
+"""The last frames, by index, so that a late detection is compared with the frame it belongs to."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from social_perception.perception.tracking.flow import follow, unshared_points
+from social_perception.perception.tracking.flow import track_boxes, unshared_points
 from social_perception.perception.tracking.geometry import BoolArray, FloatArray
 from social_perception.perception.tracking.snapshot import Snapshot
 
 CAPACITY = 192
-"""Frames kept: six seconds at 30 frames per second, about 75 MB; a later detection is of no use."""
+"""Number of frames: six seconds at 30 Hz, about 75 MB; later detections are not useful."""
 
 MAX_STEPS = 24
-"""Most flow steps on the way to the newest frame; a longer way is walked in larger steps."""
+"""Maximum number of flow steps to the newest frame; over more frames the steps are larger."""
 
 SlotArray = npt.NDArray[np.intp]
 
 
 class History:
-    """A ring of snapshots. Each kept frame has a slot in [0, CAPACITY), which is reused later."""
+    """A ring buffer of snapshots. Each frame has a slot in [0, CAPACITY), which is reused later."""
 
     def __init__(self) -> None:
         self._snapshots: list[Snapshot] = []
@@ -29,7 +29,7 @@ class History:
         self._clocks_s = np.zeros(CAPACITY)
 
     def add(self, frame_index: int, snapshot: Snapshot, clock_s: float) -> int:
-        """Keep a frame, in place of the oldest one if the ring is full; return its slot."""
+        """Store a frame, replacing the oldest one if the buffer is full; return its slot."""
         if frame_index <= self.newest_index or (self._snapshots and not snapshot.same_size(self.newest)):
             self.clear()
         if len(self._slots) == CAPACITY:
@@ -47,7 +47,7 @@ class History:
         self._slots.clear()
 
     def slots_since(self, frame_index: int) -> SlotArray:
-        """Return the slots from that frame to the newest, in order; none if it is not kept."""
+        """Return the slots from that frame to the newest, in order; empty if it is not stored."""
         if frame_index not in self._slots:
             return np.empty(0, np.intp)
         return np.array([slot for index, slot in self._slots.items() if index >= frame_index], np.intp)
@@ -61,16 +61,18 @@ class History:
 
     @property
     def newest_index(self) -> int:
-        """The newest frame's index; less than any index if nothing is kept."""
+        """The newest frame's index; less than any index if empty."""
         return next(reversed(self._slots), -(2**62))
 
     @property
     def newest(self) -> Snapshot:
-        """The newest snapshot; the ring must not be empty."""
+        """The newest snapshot; the buffer must not be empty."""
         return self._snapshots[self._slots[self.newest_index]]
 
-    def carry(self, rows: FloatArray, slots: SlotArray, others: FloatArray) -> tuple[FloatArray, BoolArray]:
-        """Carry M boxes from the first slot's frame through the others, by flow.
+    def propagate(
+        self, rows: FloatArray, slots: SlotArray, others: FloatArray
+    ) -> tuple[FloatArray, BoolArray]:
+        """Carry M boxes from the first slot's frame through the others by optical flow.
 
         Args:
             rows: (M, 4) the boxes; M may be 0.
@@ -78,7 +80,7 @@ class History:
             others: (L, K, 4) the boxes of other faces in those frames, NaN where there is none.
 
         Returns:
-            The boxes in each of the L frames, (L, M, 4), and whether each box could be followed to
+            The boxes in each of the L frames, (L, M, 4), and whether each box could be tracked to
             the end, (M,).
         """
         stride = max(1, int(np.ceil((len(slots) - 1) / MAX_STEPS)))
@@ -88,8 +90,8 @@ class History:
         arrived = np.ones(len(rows), np.bool_)
         for start, end in pairwise(stops):
             usable = unshared_points(path[start], others[start])
-            motion = follow(self.snapshot(slots[start]), self.snapshot(slots[end]), path[start], usable)
+            motion = track_boxes(self.snapshot(slots[start]), self.snapshot(slots[end]), path[start], usable)
             shares = np.arange(1, end - start + 1)[:, None, None] / (end - start)
             path[start + 1 : end + 1] = path[start] + shares * (motion.rows - path[start])
-            arrived &= motion.followed
+            arrived &= motion.tracked
         return path, arrived

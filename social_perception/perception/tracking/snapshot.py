@@ -1,4 +1,4 @@
-"""A frame made small: all that tracking needs of it, cheap enough to keep the last few dozen."""
+"""A downscaled frame for tracking, small enough to store many of them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from social_perception.core.types import ImageArray
 from social_perception.perception.tracking.geometry import FloatArray
 
 LONGEST_SIDE_PX = 640
-"""Longest side of the gray image. Flow at full size costs four times as much and finds no more."""
+"""Longest side of the gray image. Flow at full resolution costs four times as much without a benefit."""
 
 THUMBNAIL_SIZE = (32, 18)
 SCENE_AGREEMENT = 0.5
-"""Correlation of two thumbnails under which a cut lies between them; moving cameras stay above 0.8."""
+"""Correlation of two thumbnails below which the scene has changed; moving cameras stay above 0.8."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,14 +37,14 @@ class Snapshot:
 
     @classmethod
     def of(cls, image: ImageArray) -> Snapshot:
-        """Shrink an (H, W, 3) RGB image; an image that is small already keeps its size."""
+        """Downscale an (H, W, 3) uint8 RGB image; a small image keeps its size."""
         height, width = image.shape[:2]
         scale = min(1.0, LONGEST_SIDE_PX / max(width, height))
         small = _shrink(image, scale)
         return cls(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), _shrink(small, 0.5), width, height)
 
     def same_size(self, other: Snapshot) -> bool:
-        """Tell whether the source images had one size."""
+        """Return whether the source images have equal sizes."""
         return (self.width, self.height) == (other.width, other.height)
 
     @property
@@ -52,8 +52,8 @@ class Snapshot:
         """Px of the gray image per px of the source image: (x, y)."""
         return self._scale_of(self.gray)
 
-    def shows_another_scene(self, before: Snapshot) -> bool:
-        """Tell whether the picture has changed as a whole since the snapshot before: a cut."""
+    def is_scene_change(self, before: Snapshot) -> bool:
+        """Return whether the image shows another scene than the previous snapshot (a cut)."""
         now, then = _thumbnail(self.gray), _thumbnail(before.gray)
         norm = float(np.linalg.norm(now) * np.linalg.norm(then))
         return norm > 0.0 and float((now * then).sum()) < SCENE_AGREEMENT * norm
@@ -61,7 +61,7 @@ class Snapshot:
     def sample(self, image: ImageArray, points: FloatArray) -> npt.NDArray[np.float32]:
         """Read an image of this snapshot at points given in px of the source image.
 
-        All points are read in one call. A point outside gets the nearest pixel of the edge.
+        All points are sampled in one call. Outside the image, the nearest border pixel is used.
 
         Args:
             image: ``gray`` or ``color``.
@@ -70,7 +70,7 @@ class Snapshot:
         Returns:
             (M, K) for gray, (M, K, 3) for color.
         """
-        # Pixel i covers [i, i + 1) in box coordinates, and cv2 counts from its centre.
+        # Pixel i covers [i, i + 1) in box coordinates; cv2 has its center at i.
         places = (points * self._scale_of(image) - 0.5).astype(np.float32)
         read = cv2.remap(image, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return read.reshape(*points.shape[:2], *image.shape[2:]).astype(np.float32)

@@ -1,9 +1,8 @@
-"""Follows faces through the frames between detections, and gives each person one id.
+"""Tracks faces through the frames between detections, and assigns one id per person.
 
-In every frame the known faces are followed by optical flow (flow.py). Detections, of this frame or
-of an earlier one, are matched with the faces as they were in that frame (association.py) and correct
-them; what they find new is carried to the present frame. Nothing here reads a clock: times are the
-frames' stamps.
+In every frame, known faces are tracked by optical flow (flow.py). Detections, of this or an earlier frame,
+are matched with the faces as of that frame (association.py) and correct them; new faces are propagated to
+the current frame. No clock is read: times are the frames' stamps.
 """
 
 from __future__ import annotations
@@ -14,28 +13,34 @@ import numpy as np
 
 from social_perception.core.config import TrackingConfig
 from social_perception.core.types import Face, Frame, Scope, Track
-from social_perception.perception.tracking import contact
-from social_perception.perception.tracking.appearance import looks_of, row_similarities
-from social_perception.perception.tracking.correction import SAME_LOOK, Found, Lookback, take_in
-from social_perception.perception.tracking.face import FollowedFace
-from social_perception.perception.tracking.flow import follow, unshared_points
+from social_perception.perception.tracking import occlusion
+from social_perception.perception.tracking.appearance import compute_descriptors, row_similarities
+from social_perception.perception.tracking.correction import (
+    SAME_FACE_SIMILARITY,
+    DetectedFaces,
+    Lookback,
+    apply_detection,
+)
+from social_perception.perception.tracking.face import FaceTrack
+from social_perception.perception.tracking.flow import track_boxes, unshared_points
 from social_perception.perception.tracking.geometry import MIN_VISIBLE, visible_fractions
 from social_perception.perception.tracking.history import History
 from social_perception.perception.tracking.ids import RandomIds
 from social_perception.perception.tracking.snapshot import Snapshot
 
 NOMINAL_STEP_S = 1.0 / 30.0
-"""Stands for the time between two frames whose stamps do not grow."""
+"""Assumed time between two frames whose stamps do not increase."""
 
 MIN_STEP_S, MAX_STEP_S = 1e-6, 3600.0
-"""Time that two frames are taken to lie apart, whatever their stamps say: velocities stay finite, and
-after a stamp from a far future the tracker's clock still has the resolution to go on."""
+"""Limits of the time between two frames, whatever their stamps: velocities stay finite, and after a stamp
+far in the future the tracker clock keeps its resolution.
+"""
 
 MAX_LOST_FACES = 64
 
 
 class Tracker:
-    """Follows all faces of a video.
+    """Tracks all faces of a video.
 
     Call :meth:`advance` with every frame and :meth:`correct` with each detection, whenever it is
     ready; then :meth:`tracks` lists the faces of the newest frame. Not thread-safe.
@@ -47,25 +52,25 @@ class Tracker:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all faces and frames; ids that were given stay used."""
-        self._faces: list[FollowedFace] = []
+        """Drop all faces and frames; used ids are not reused."""
+        self._faces: list[FaceTrack] = []
         self._history = History()
         self._last: Snapshot | None = None
         self._stamp_s: float | None = None
-        # Grows with the stamps, but never stands still or goes back as they may.
+        # Increases with the stamps, strictly, even if they do not.
         self._clock_s = 0.0
         self._lag_s = 0.0
 
     def tracks(self) -> tuple[Track, ...]:
-        """The faces of the newest frame, in the order in which they were first found.
+        """Return the faces of the newest frame, in the order of their first detection.
 
-        A face just lost is listed as not visible for ``coast_s``, while its predicted box is in the
-        picture.
+        A face just lost is returned as not visible for ``coast_s``, while its predicted box is in the
+        image.
         """
-        return tuple(face.as_track() for face in self._faces if self._listed(face))
+        return tuple(face.to_track() for face in self._faces if self._is_published(face))
 
     def advance(self, frame: Frame) -> None:
-        """Follow all known faces into the next frame."""
+        """Track all known faces into the next frame."""
         snapshot = Snapshot.of(frame.image)
         step_s = self._step_to(frame.stamp_s)
         self._clock_s += step_s
@@ -73,90 +78,95 @@ class Tracker:
             self._resize(self._last, snapshot)
         for face in self._lost():
             face.coast(step_s)
-        if self._last is not None and snapshot.shows_another_scene(self._last):
+        if self._last is not None and snapshot.is_scene_change(self._last):
             for face in self._faces:
-                face.uproot(self._clock_s)
+                face.detach(self._clock_s)
         elif self._last is not None and snapshot.same_size(self._last):
-            self._follow(self._last, snapshot, step_s)
-        contact.settle(self._visible(), snapshot, self._clock_s)
-        self._forget_gone()
+            self._track(self._last, snapshot, step_s)
+        occlusion.resolve(self._visible(), snapshot, self._clock_s)
+        self._drop_lost()
         self._remember(frame.index, snapshot)
 
     def correct(self, frame_index: int, faces: Sequence[Face], scope: Scope | None = None) -> None:
-        """Take in the faces that a detector found in this frame or an earlier one.
+        """Apply the detection of this or an earlier frame.
 
-        A frame that is unknown, or so old that it is kept no longer, is ignored.
+        A frame that is unknown or no longer stored is ignored.
 
         Args:
             frame_index: the frame that was searched.
-            faces: those found in it.
-            scope: the faces that were looked for; only these can have been missed. None: all.
+            faces: the detected faces.
+            scope: the faces that were searched for; only these can be missed. None: all.
         """
         slots = self._history.slots_since(frame_index)
         if len(slots) == 0:
             return
         back = Lookback(self._history, slots, self._clock_s)
         self._lag_s = back.lag_s
-        self._faces += take_in(Found.of(faces, back.then, scope), self._faces, back, self.config)
-        contact.settle(self._visible(), self._history.newest, self._clock_s)
-        self._name()
-        self._forget_gone()
+        self._faces += apply_detection(
+            DetectedFaces.from_faces(faces, back.then, scope), self._faces, back, self.config
+        )
+        occlusion.resolve(self._visible(), self._history.newest, self._clock_s)
+        self._assign_ids()
+        self._drop_lost()
         for face in self._faces:
-            face.remember(int(slots[-1]))
+            face.record(int(slots[-1]))
 
-    def _name(self) -> None:
+    def _assign_ids(self) -> None:
         for face in self._faces:
             if not face.id and face.hits >= self.config.confirm_detections:
                 face.id = self._new_id()
 
-    def _follow(self, before: Snapshot, after: Snapshot, step_s: float) -> None:
+    def _track(self, before: Snapshot, after: Snapshot, step_s: float) -> None:
         faces = self._visible()
         if not faces:
             return
         rows = np.stack([face.row for face in faces])
-        motion = follow(before, after, rows, unshared_points(rows, rows))
+        motion = track_boxes(before, after, rows, unshared_points(rows, rows))
         inside = visible_fractions(motion.rows, after.width, after.height) >= MIN_VISIBLE
-        followed = motion.followed & inside
+        tracked = motion.tracked & inside
         for i, face in enumerate(faces):
-            if followed[i]:
-                face.moved_to(motion.rows[i], float(motion.quality[i]), step_s)
+            if tracked[i]:
+                face.update_by_flow(motion.rows[i], float(motion.quality[i]), step_s)
             else:
-                face.lose(self._clock_s - step_s)
+                face.mark_lost(self._clock_s - step_s)
                 face.coast(step_s)
 
     def _resize(self, before: Snapshot, after: Snapshot) -> None:
-        """Bring the boxes into a picture of another size; faces that are not there then are lost."""
+        """Scale the boxes to an image of another size; faces that are no longer there are marked as lost."""
         ratio = np.array([after.width / before.width, after.height / before.height])
         for face in self._faces:
             face.row = face.row * np.tile(ratio, 2)
-            face.forget_path()
+            face.clear_path()
         visible = self._visible()
         if not visible:
             return
-        looks = looks_of(after, np.stack([face.row for face in visible]))
-        alike = row_similarities(np.stack([face.look for face in visible]), looks) >= SAME_LOOK
-        for face, still_alike in zip(visible, alike):
-            if not still_alike:
-                face.lose(self._clock_s)
+        descriptors = compute_descriptors(after, np.stack([face.row for face in visible]))
+        similarity = (
+            row_similarities(np.stack([face.descriptor for face in visible]), descriptors)
+            >= SAME_FACE_SIMILARITY
+        )
+        for face, similar in zip(visible, similarity):
+            if not similar:
+                face.mark_lost(self._clock_s)
 
-    def _forget_gone(self) -> None:
-        """Drop faces lost for too long, and those lost before they were confirmed."""
-        kept = [face for face in self._faces if face.visible or self._awaited(face)]
+    def _drop_lost(self) -> None:
+        """Drop faces lost for too long, and those lost before they had an id."""
+        kept = [face for face in self._faces if face.visible or self._may_reappear(face)]
         lost = sorted((face for face in kept if not face.visible), key=lambda face: -face.lost_at_s)
         surplus = {id(face) for face in lost[MAX_LOST_FACES:]}
         self._faces = [face for face in kept if id(face) not in surplus]
 
-    def _awaited(self, face: FollowedFace) -> bool:
-        # A detection on its way may have found it again while there was still time.
+    def _may_reappear(self, face: FaceTrack) -> bool:
+        # A pending detection may belong to a frame in which there was still time.
         return bool(face.id) and face.lost_s(self._clock_s) <= self.config.max_lost_s + self._lag_s
 
     def _remember(self, frame_index: int, snapshot: Snapshot) -> None:
         if frame_index <= self._history.newest_index:
             for face in self._faces:
-                face.forget_path()
+                face.clear_path()
         slot = self._history.add(frame_index, snapshot, self._clock_s)
         for face in self._faces:
-            face.remember(slot)
+            face.record(slot)
         self._last = snapshot
 
     def _step_to(self, stamp_s: float) -> float:
@@ -165,16 +175,16 @@ class Tracker:
             return NOMINAL_STEP_S
         return min(max(stamp_s - before, MIN_STEP_S), MAX_STEP_S)
 
-    def _visible(self) -> list[FollowedFace]:
+    def _visible(self) -> list[FaceTrack]:
         return [face for face in self._faces if face.visible]
 
-    def _lost(self) -> list[FollowedFace]:
+    def _lost(self) -> list[FaceTrack]:
         return [face for face in self._faces if not face.visible]
 
-    def _listed(self, face: FollowedFace) -> bool:
+    def _is_published(self, face: FaceTrack) -> bool:
         if not face.id or self._last is None:
             return False
-        if face.visible or not face.placed:
+        if face.visible or not face.position_valid:
             return face.visible
-        in_picture = visible_fractions(face.row[None], self._last.width, self._last.height)[0] > 0.0
-        return bool(in_picture) and face.lost_s(self._clock_s) <= self.config.coast_s
+        in_image = visible_fractions(face.row[None], self._last.width, self._last.height)[0] > 0.0
+        return bool(in_image) and face.lost_s(self._clock_s) <= self.config.coast_s

@@ -58,7 +58,7 @@ def feature_sequences(
     seed: int,
     clips: ClipFaces | None = None,
 ) -> FeatureSequences:
-    """Render sequences of randomly chosen faces and encode them; sequences of clips come last.
+    """Render sequences of randomly selected faces and encode them; sequences of clips come last.
 
     Clips too short for a window yield no sequences; sequences from stills replace them.
 
@@ -89,11 +89,11 @@ def _still_sequences(
 ) -> FeatureSequences:
     rated, weak = np.flatnonzero(faces.targets.rated), np.flatnonzero(~faces.targets.rated)
     rated_count = round(RATED_SHARE * count)
-    chosen = np.concatenate([rng.choice(rated, rated_count), rng.choice(weak, count - rated_count)])
+    selected = np.concatenate([rng.choice(rated, rated_count), rng.choice(weak, count - rated_count)])
     features = [torch.zeros(0, settings.length, network.config.features)]
     above = [torch.zeros(0, settings.length, 3)]
     for start in tqdm(range(0, count, CHUNK), desc="sequences", mininterval=5):
-        chunk = chosen[start : start + CHUNK]
+        chunk = selected[start : start + CHUNK]
         expressions_of_chunk = [_sample_expressions(settings, rng) for _ in chunk]
         frames = np.stack(
             [

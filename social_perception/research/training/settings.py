@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from social_perception.core.config import shown
+from social_perception.core.config import format_value
 from social_perception.core.errors import ConfigurationError
 from social_perception.core.files import read_limited
 
@@ -165,9 +165,9 @@ def from_mapping(kind: type[Settings], values: Any) -> Settings:
         ConfigurationError: this is not a mapping, a name is unknown, or a value has the wrong type.
     """
     if not isinstance(values, Mapping):
-        raise ConfigurationError(f"settings must be a mapping of names to values, got {shown(values)}")
+        raise ConfigurationError(f"settings must be a mapping of names to values, got {format_value(values)}")
     known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
-    unknown = sorted(shown(name, str) for name in values if name not in known)
+    unknown = sorted(format_value(name, str) for name in values if name not in known)
     if unknown:
         raise ConfigurationError(f"unknown setting {unknown[0]}; known are {', '.join(known)}")
     defaults = kind()
@@ -179,7 +179,7 @@ def _of_type(name: str, value: Any, default: Any) -> Any:
         return value
     if isinstance(default, tuple):
         if not isinstance(value, (list, tuple)) or not value:
-            raise ConfigurationError(f"{name} must be a list, got {shown(value)}")
+            raise ConfigurationError(f"{name} must be a list, got {format_value(value)}")
         if not isinstance(default[0], str) and len(value) != len(default):
             raise ConfigurationError(f"{name} must be {len(default)} numbers, got {len(value)}")
         return tuple(_of_type(name, each, default[0]) for each in value)
@@ -189,7 +189,9 @@ def _of_type(name: str, value: Any, default: Any) -> Any:
             value = float(value)
     kinds = (int, float) if isinstance(default, float) else (type(default),)
     if type(value) not in kinds or (type(value) in (int, float) and not _is_in_range(value)):
-        raise ConfigurationError(f"{name} must be of type {type(default).__name__}, got {shown(value)}")
+        raise ConfigurationError(
+            f"{name} must be of type {type(default).__name__}, got {format_value(value)}"
+        )
     return value
 
 

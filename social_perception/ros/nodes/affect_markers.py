@@ -122,7 +122,7 @@ class AffectMarkersNode(Stage):
         width, height = message.image_width, message.image_height
         if self._info is not None and self._info_valid:
             return intrinsics_of(self._info, width, height)
-        return Intrinsics.of_field_of_view(width, height, self.parameters[MarkersConfig].horizontal_fov_deg)
+        return Intrinsics.from_field_of_view(width, height, self.parameters[MarkersConfig].horizontal_fov_deg)
 
     def _style(self) -> MarkerStyle:
         config = self.parameters[MarkersConfig]

@@ -21,7 +21,7 @@ from social_perception.core.config import (
     PipelineConfig,
     SmileConfig,
     TrackingConfig,
-    joined,
+    merge_settings,
 )
 from social_perception.core.errors import ConfigurationError
 from social_perception.core.types import GroupAffect
@@ -107,7 +107,7 @@ def _overrides(options: dict[str, Any]) -> list[Parameter[Any]]:
     """The parameters given to this node, and those that a robot's file gives to the nodes it replaces."""
     own = _given("group_affect", options)
     own |= {each.name: each for each in options.get("parameter_overrides") or ()}
-    names = joined(_KINDS).keys() - own.keys()
+    names = merge_settings(_KINDS).keys() - own.keys()
     united: dict[str, Parameter[Any]] = {}
     for replaced in _REPLACED:
         given = _given(replaced, options)

@@ -13,7 +13,14 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from social_perception.core.config import Checked, Setting, from_mapping, joined, settings_of, values_for
+from social_perception.core.config import (
+    Checked,
+    Setting,
+    from_mapping,
+    merge_settings,
+    select_values,
+    settings_of,
+)
 from social_perception.core.errors import ConfigurationError
 
 Config = TypeVar("Config")
@@ -64,12 +71,12 @@ class Parameters:
 
     def __init__(self, node: Node, kinds: Sequence[type], changed: Callable[[], None]) -> None:
         self._changed = changed
-        self._settings = joined(kinds)
+        self._settings = merge_settings(kinds)
         values = {name: _declare(node, item) for name, item in self._settings.items()}
         for name, value in values.items():
             self._settings[name].check(value)
         self._configs: dict[type, Any] = {
-            kind: from_mapping(kind, values_for(kind, values)) for kind in kinds
+            kind: from_mapping(kind, select_values(kind, values)) for kind in kinds
         }
         node.add_on_set_parameters_callback(self._set)
         _warn_of_unknown(node, self._settings)
@@ -110,7 +117,7 @@ def _declare(node: Node, item: Setting) -> Any:
 
 
 def _replaced(config: Any, values: dict[str, Any]) -> Any:
-    changes = values_for(config, values)
+    changes = select_values(config, values)
     return dataclasses.replace(config, **changes) if changes else config
 
 

@@ -90,7 +90,7 @@ class Reporter:
         status = self._status()
         status = replace(
             status,
-            warnings=(*status.warnings, problem, device.trouble),
+            warnings=(*status.warnings, problem, device.failure),
             time_s=now_s,
             values=_values(device),
         )

@@ -21,18 +21,18 @@ class DeviceInfo:
     Attributes:
         device: ``cpu`` or ``cuda``.
         precision: arithmetic of its network; empty: the node has no network.
-        trouble: why this is not the device that it started on; empty: it is.
+        failure: why this is not the device that it started on; empty: it is.
     """
 
     device: str = "cpu"
     precision: str = ""
-    trouble: str = ""
+    failure: str = ""
 
     @classmethod
     def of(cls, owner: object) -> DeviceInfo:
         """The device of an object with a network; an object without these attributes computes on the CPU."""
         return cls(
-            getattr(owner, "device", "cpu"), getattr(owner, "precision", ""), getattr(owner, "trouble", "")
+            getattr(owner, "device", "cpu"), getattr(owner, "precision", ""), getattr(owner, "failure", "")
         )
 
 

@@ -49,7 +49,7 @@ class Camera:
 
     def __init__(self, ros, pictures, *, reliable: bool = True) -> None:
         policy = QoSReliabilityPolicy.RELIABLE if reliable else QoSReliabilityPolicy.BEST_EFFORT
-        self._node, self._pictures = ros.node, pictures
+        self._node, self._canvases = ros.node, pictures
         self._publisher = ros.node.create_publisher(Image, "image", QoSProfile(depth=1, reliability=policy))
         self._timer = ros.node.create_timer(1.0 / RATE_HZ, self._shoot)
         self.encoding, self.size, self.frame_id = "rgb8", SIZE, "camera"
@@ -60,7 +60,7 @@ class Camera:
         self._node.destroy_publisher(self._publisher)
 
     def _shoot(self) -> None:
-        picture = self._pictures[self.shots % len(self._pictures)]
+        picture = self._canvases[self.shots % len(self._canvases)]
         if self.size != SIZE:
             picture = cv2.resize(picture, self.size)
         self.shots += 1

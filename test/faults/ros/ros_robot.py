@@ -61,7 +61,7 @@ class Outside:
     def __init__(self, namespace: str, rate_hz: float = 10.0) -> None:
         source = SampleSource(people=PEOPLE)
         pictures = [cv2.resize(source.image(i), SIZE, interpolation=cv2.INTER_AREA) for i in range(PICTURES)]
-        self._pictures: list[np.ndarray] = pictures + pictures[::-1]
+        self._canvases: list[np.ndarray] = pictures + pictures[::-1]
         self.groups: list[Received] = []
         self.faces: list[Received] = []
         self.shots = 0
@@ -100,7 +100,7 @@ class Outside:
         if not self.is_on:
             return
         stamp = self.node.get_clock().now().to_msg()
-        picture = self._pictures[self.shots % len(self._pictures)]
+        picture = self._canvases[self.shots % len(self._canvases)]
         self.shots += 1
         self.camera.publish(encode(picture, image_header(stamp, "camera")))
 

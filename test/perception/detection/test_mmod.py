@@ -114,7 +114,7 @@ def test_a_missing_weights_file_is_named(tmp_path):
         read_mmod(tmp_path / "none.dat")
 
 
-@pytest.mark.parametrize(("place", "reason"), [("pipe", "no regular file"), ("huge", "larger than 64 MB")])
+@pytest.mark.parametrize(("place", "reason"), [("pipe", "not a regular file"), ("huge", "larger than 64 MB")])
 def test_what_is_no_detector_is_refused_and_not_waited_for(tmp_path, place, reason):
     os.mkfifo(tmp_path / "pipe")
     with (tmp_path / "huge").open("wb") as file:

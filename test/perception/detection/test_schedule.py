@@ -14,8 +14,7 @@ import torch
 
 from social_perception.core.errors import DetectionError
 from social_perception.core.types import Box, Face, Frame
-from social_perception.perception.detection.background import NICENESS
-from social_perception.perception.detection.schedule import BackgroundDetection, InlineDetection
+from social_perception.perception.detection.schedule import NICENESS, BackgroundDetection, InlineDetection
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 

@@ -14,12 +14,18 @@ from social_perception.cli.options import add_pipeline_settings, pipeline_settin
 from social_perception.core.config import SmileConfig
 from social_perception.core.errors import ConfigurationError
 from social_perception.core.types import Box, ImageArray, Track
-from social_perception.perception.smile import int8
 from social_perception.perception.smile.crop import crop_faces
 from social_perception.perception.smile.factory import make_scorer
-from social_perception.perception.smile.int8 import Int8Layers, expected_maxima
 from social_perception.perception.smile.networks import Convolution, Residual, SmileNetwork, to_input
-from social_perception.perception.smile.precision import Lowered, chosen_precision, in_precision
+from social_perception.perception.smile.precision import (
+    INPUT_MAX,
+    BFloat16Layers,
+    Int8Layers,
+    _relu_moments,
+    expected_maxima,
+    prepare_network,
+    resolve_precision,
+)
 from social_perception.perception.smile.reference_network import ReferenceConfig, ReferenceNetwork
 from social_perception.perception.smile.streaming import StreamingScorer
 from social_perception.perception.smile.weights import load_network, save_network, shipped_path
@@ -75,9 +81,9 @@ def test_stills_are_scored_as_by_float32(precision: str, faces: ImageArray) -> N
     assert 0.0 < np.abs(scored - exact).max() <= BOUNDS[precision]
 
 
-@pytest.mark.parametrize(("precision", "kind"), [("bfloat16", Lowered), ("int8", Int8Layers)])
+@pytest.mark.parametrize(("precision", "kind"), [("bfloat16", BFloat16Layers), ("int8", Int8Layers)])
 def test_only_the_convolutions_are_reduced(precision: str, kind: type, faces: ImageArray) -> None:
-    network = in_precision(load_network(shipped_path()), precision, "cpu")
+    network = prepare_network(load_network(shipped_path()), precision, "cpu")
     assert isinstance(network.encoder.layers, kind)
     rest = {name: value for name, value in network.state_dict().items() if ".layers." not in name}
     assert {"memory.weight_hh_l0", "score_now.weight", "head.first", "encoder.project.weight"} <= set(rest)
@@ -113,7 +119,7 @@ def test_the_reference_network_runs_in_bfloat16(faces: ImageArray, tmp_path: Pat
 )
 def test_int8_says_where_it_cannot_run(network, device: str, rule: str) -> None:
     with pytest.raises(ConfigurationError, match=rule):
-        in_precision(network().eval(), "int8", device)
+        prepare_network(network().eval(), "int8", device)
 
 
 def test_a_torch_without_such_kernels_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,14 +141,14 @@ def test_auto_is_bfloat16_where_that_is_known_to_pay(
     native: bool, network, device: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native, raising=False)
-    assert chosen_precision("auto", network(), device) == expected
-    assert chosen_precision("int8", network(), device) == "int8"
+    assert resolve_precision("auto", network(), device) == expected
+    assert resolve_precision("int8", network(), device) == "int8"
 
 
 def test_the_expected_maxima_hold_for_faces(faces: ImageArray) -> None:
     encoder = load_network(shipped_path()).encoder
-    x = encoder.normalised(to_input(torch.from_numpy(faces)))
-    assert x.abs().max() < int8.PICTURE_MAX
+    x = encoder.normalize(to_input(torch.from_numpy(faces)))
+    assert x.abs().max() < INPUT_MAX
     blocks = [block for block in encoder.layers if isinstance(block, (Convolution, Residual))]
     for block, maxima in zip(blocks, expected_maxima(encoder.layers), strict=True):
         x = block(x)
@@ -155,7 +161,7 @@ def test_the_expected_maxima_hold_for_faces(faces: ImageArray) -> None:
 def test_the_moments_of_a_rectified_value(mean: float, deviation: float) -> None:
     generator = torch.Generator().manual_seed(1)
     values = torch.normal(mean, deviation, (400_000,), generator=generator).relu()
-    scored = int8._rectified(torch.tensor(mean), torch.tensor(deviation))
+    scored = _relu_moments(torch.tensor(mean), torch.tensor(deviation))
     torch.testing.assert_close(
         torch.stack(scored), torch.stack([values.mean(), values.var()]), atol=0.01, rtol=0.02
     )

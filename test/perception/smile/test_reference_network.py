@@ -1,4 +1,4 @@
-"""The reference network: its layout, its answers, VGG-Face weights, and that streaming and windows agree."""
+"""The reference network: its layout, its outputs, VGG-Face weights, and that streaming and windows agree."""
 
 from __future__ import annotations
 
@@ -166,8 +166,8 @@ def test_other_files_are_refused(content, rule: str, network, tmp_path: Path, ca
     ("suffix", "sha256", "rule"),
     [
         (".pth", "", "is a pickle and needs its publisher's SHA-256 as vgg_face_sha256"),
-        (".pth", "0" * 64, "is not the file that is expected"),
-        (".safetensors", "0" * 64, "is not the file that is expected"),
+        (".pth", "0" * 64, "is not the expected file"),
+        (".safetensors", "0" * 64, "is not the expected file"),
     ],
 )
 def test_vgg_face_weights_of_another_hash_or_of_none_are_refused(

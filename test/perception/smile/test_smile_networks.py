@@ -1,4 +1,4 @@
-"""The network's size, its ordinal answers, and that streaming and windows agree."""
+"""The network's size, its ordinal outputs, and that streaming and windows agree."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_light_and_contrast_hardly_matter(network: SmileNetwork) -> None:
     crop = torch.rand(1, 3, 96, 96) - 0.5
     brighter = 0.7 * crop + 0.2
     torch.testing.assert_close(
-        network.encoder.normalised(brighter), network.encoder.normalised(crop), atol=0.35, rtol=0.2
+        network.encoder.normalize(brighter), network.encoder.normalize(crop), atol=0.35, rtol=0.2
     )
-    blank = network.encoder.normalised(torch.full((1, 3, 96, 96), 0.5))
+    blank = network.encoder.normalize(torch.full((1, 3, 96, 96), 0.5))
     assert torch.isfinite(blank).all()

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from social_perception.core.errors import ModelError
 from social_perception.perception.smile.networks import NetworkConfig, SmileNetwork
 from social_perception.perception.smile.weights import (
-    fused,
+    fuse_batch_norm,
     load_network,
     read_metadata,
     save_network,
@@ -47,7 +47,7 @@ def test_a_saved_network_comes_back(saved: tuple[SmileNetwork, Path]) -> None:
 def test_folding_the_normalisation_changes_no_answer(saved: tuple[SmileNetwork, Path]) -> None:
     _, path = saved
     crops = torch.rand(4, 3, 96, 96)
-    merged = fused(load_network(path))
+    merged = fuse_batch_norm(load_network(path))
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in merged.modules())
     torch.testing.assert_close(merged.still(crops), load_network(path).still(crops), atol=1e-4, rtol=1e-4)
 
@@ -107,7 +107,7 @@ def test_sizes_that_the_tensors_do_not_have_take_no_memory(tmp_path: Path, sizes
 
 @pytest.mark.parametrize(
     ("place", "reason"),
-    [("pipe", "no regular file"), ("/dev/zero", "no regular file"), ("huge", "larger than 1024 MB")],
+    [("pipe", "not a regular file"), ("/dev/zero", "not a regular file"), ("huge", "larger than 1024 MB")],
 )
 def test_what_is_no_file_of_weights_is_refused_and_not_waited_for(
     tmp_path: Path, place: str, reason: str

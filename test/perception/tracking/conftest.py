@@ -1,4 +1,4 @@
-"""A small theatre: actors move over a 1280x720 picture, and a detector that knows where they are."""
+"""A small theatre: actors move over a 1280x720 patch, and a detector that knows where they are."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ def swaying(x: float, y: float, dx: float, dy: float, period: float) -> Path2D:
 
 @dataclass
 class Actor:
-    """Moving pictures of one person (side x side px), and where the face is in them."""
+    """Moving patches of one person (side x side px), and where the face is in them."""
 
     name: str
-    pictures: Sequence[np.ndarray]
+    patches: Sequence[np.ndarray]
     faces: Sequence[Box]
     path: Path2D
     present: Callable[[int], bool] = lambda index: True
 
     @property
     def side(self) -> int:
-        return len(self.pictures[0])
+        return len(self.patches[0])
 
     def corner(self, index: int) -> tuple[int, int]:
         x, y = self.path(index)
         return round(x), round(y)
 
     def cut(self, index: int) -> int:
-        """The picture shown: forwards and backwards, so that there is no cut at the end."""
-        last = len(self.pictures) - 1
+        """The patch shown: forwards and backwards, so that there is no cut at the end."""
+        last = len(self.patches) - 1
         position = index % (2 * last) if last else 0
         return min(position, 2 * last - position)
 
@@ -75,7 +75,7 @@ class Stage:
         image = self._background.copy()
         for actor in self.actors:
             if actor.present(index):
-                _paste(image, actor.pictures[actor.cut(index)], *actor.corner(index))
+                _paste(image, actor.patches[actor.cut(index)], *actor.corner(index))
         return image
 
     def truth(self, index: int) -> dict[str, tuple[Box, float]]:
@@ -159,9 +159,9 @@ def painted(name: str, seed: int, side: int, path: Path2D, **options: object) ->
     color = noise.integers(40, 216, 3)
     blots = noise.normal(0.0, 1.0, (side, side)).astype(np.float32)
     blots = sum(cv2.GaussianBlur(blots, (0, 0), side / share) * side / share for share in (12, 30))
-    picture = np.clip(color + 30.0 * blots[:, :, None], 0, 255).astype(np.uint8)
+    patch = np.clip(color + 30.0 * blots[:, :, None], 0, 255).astype(np.uint8)
     face = Box(0.22 * side, 0.22 * side, 0.56 * side, 0.56 * side)
-    return Actor(name, [picture], [face], path, **options)  # type: ignore[arg-type]
+    return Actor(name, [patch], [face], path, **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")
@@ -194,20 +194,20 @@ def theatre() -> SimpleNamespace:
 
 def _film(path: Path, side: int, search: Callable) -> tuple[list[np.ndarray], list[Box]]:
     capture = cv2.VideoCapture(str(path))
-    pictures, rows = [], []
+    patches, rows = [], []
     for _ in range(40):
         read, image = capture.read()
         if not read:
             break
         small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
-        pictures.append(np.ascontiguousarray(small[:, :, ::-1]))
-        found = search(pictures[-1], 0)
+        patches.append(np.ascontiguousarray(small[:, :, ::-1]))
+        found = search(patches[-1], 0)
         last = rows[-1] if rows else None
         rows.append([found[0].left(), found[0].top(), found[0].width()] if found else last)
     first = next(row for row in rows if row is not None)
     values = np.pad(np.array([row or first for row in rows], float), ((4, 4), (0, 0)), mode="edge")
     smooth = np.stack([np.convolve(column, np.ones(9) / 9, "valid") for column in values.T], axis=1)
-    return pictures, [Box(left, top, size, size) for left, top, size in smooth.tolist()]
+    return patches, [Box(left, top, size, size) for left, top, size in smooth.tolist()]
 
 
 def _oval(side: int) -> np.ndarray:
@@ -216,13 +216,13 @@ def _oval(side: int) -> np.ndarray:
     return mask.astype(bool)
 
 
-def _paste(image: np.ndarray, picture: np.ndarray, x: int, y: int) -> None:
-    side = len(picture)
+def _paste(image: np.ndarray, patch: np.ndarray, x: int, y: int) -> None:
+    side = len(patch)
     x0, y0, x1, y1 = max(0, x), max(0, y), min(image.shape[1], x + side), min(image.shape[0], y + side)
     if x0 < x1 and y0 < y1:
         part = (slice(y0 - y, y1 - y), slice(x0 - x, x1 - x))
         mask = _oval(side)[part]
-        image[y0:y1, x0:x1][mask] = picture[part][mask]
+        image[y0:y1, x0:x1][mask] = patch[part][mask]
 
 
 def _hidden(box: Box, nearer: Actor, index: int) -> float:

@@ -11,8 +11,8 @@ import pytest
 
 from social_perception.core.config import TrackingConfig
 from social_perception.core.types import Box, Face, Frame, Scope
-from social_perception.perception.tracking.appearance import LOOK_SIZE
-from social_perception.perception.tracking.face import FollowedFace
+from social_perception.perception.tracking.appearance import DESCRIPTOR_SIZE
+from social_perception.perception.tracking.face import FaceTrack
 from social_perception.perception.tracking.history import CAPACITY
 from social_perception.perception.tracking.tracker import Tracker
 
@@ -351,15 +351,15 @@ def test_a_face_half_covered_is_not_dragged_along(theatre, tracker):
 
 
 def test_a_face_lost_behind_another_is_where_it_was_going():
-    face = FollowedFace(np.array([100.0, 100.0, 50.0, 50.0]), np.zeros(LOOK_SIZE), np.zeros(144), 1.0)
+    face = FaceTrack(np.array([100.0, 100.0, 50.0, 50.0]), np.zeros(DESCRIPTOR_SIZE), np.zeros(144), 1.0)
     for x in range(105, 205, 5):
-        face.moved_to(np.array([x, 100.0, 50.0, 50.0]), 1.0, 1.0 / RATE_HZ)
-        face.note_contact(face.picture, covered=False)
-    face.note_contact(face.picture, covered=True)
+        face.update_by_flow(np.array([x, 100.0, 50.0, 50.0]), 1.0, 1.0 / RATE_HZ)
+        face.update_overlap(face.patch, covered=False)
+    face.update_overlap(face.patch, covered=True)
     for x in range(198, 178, -2):
-        face.moved_to(np.array([x, 90.0, 40.0, 40.0]), 1.0, 1.0 / RATE_HZ)
-        face.note_contact(face.picture, covered=True)
-    face.lose(1.0)
+        face.update_by_flow(np.array([x, 90.0, 40.0, 40.0]), 1.0, 1.0 / RATE_HZ)
+        face.update_overlap(face.patch, covered=True)
+    face.mark_lost(1.0)
     np.testing.assert_allclose(face.row, [250.0, 100.0, 50.0, 50.0], atol=6.0)
 
 
@@ -467,7 +467,7 @@ def test_confidence_follows_the_detectors_score(one, score):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_any_detections_give_legal_tracks(theatre, seed):
-    """Random faces, late and wrong, in pictures that change: ids stay unique, values in range."""
+    """Random faces, late and wrong, in patches that change: ids stay unique, values in range."""
     chance = np.random.default_rng(seed)
     paths = [theatre.swaying(*chance.uniform(0, 900, 2), 200, 150, 60) for _ in range(5)]
     actors = [theatre.painted(str(number), number, 120, path) for number, path in enumerate(paths)]

@@ -1,4 +1,4 @@
-"""The tracker on real faces: filmed people moved over a picture, and real clips with real detectors."""
+"""The tracker on real faces: filmed people moved over a patch, and real clips with real detectors."""
 
 from __future__ import annotations
 

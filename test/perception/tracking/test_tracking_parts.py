@@ -1,4 +1,4 @@
-"""The parts of tracking, each alone: geometry, ids, flow, looks, association, history."""
+"""The parts of tracking, each alone: geometry, ids, flow, descriptors, association, history."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ import pytest
 
 from social_perception.core.types import Box
 from social_perception.perception.tracking import geometry
-from social_perception.perception.tracking.appearance import LOOK_SIZE, looks_of, similarities
+from social_perception.perception.tracking.appearance import (
+    DESCRIPTOR_SIZE,
+    compute_descriptors,
+    similarities,
+)
 from social_perception.perception.tracking.association import KnownFaces, associate
-from social_perception.perception.tracking.flow import GRID, follow, masked_median, unshared_points
+from social_perception.perception.tracking.flow import GRID, masked_median, track_boxes, unshared_points
 from social_perception.perception.tracking.history import CAPACITY, History
 from social_perception.perception.tracking.ids import NAMES, RandomIds
 from social_perception.perception.tracking.snapshot import Snapshot
@@ -127,8 +131,8 @@ def test_flow_finds_displacement_and_scale(size: tuple[int, int], shift: tuple[f
         shift = (shift[0] / 2, shift[1] / 2)
     change = np.array([[scale, 0, x + shift[0] - scale * x], [0, scale, y + shift[1] - scale * y]])
     moved = cv2.warpAffine(image, change, size)
-    motion = follow(Snapshot.of(image), Snapshot.of(moved), rows((x, y, side, side)))
-    assert motion.followed[0]
+    motion = track_boxes(Snapshot.of(image), Snapshot.of(moved), rows((x, y, side, side)))
+    assert motion.tracked[0]
     assert motion.quality[0] > 0.7
     np.testing.assert_allclose(motion.rows[0, :2], [x + shift[0], y + shift[1]], atol=1.0)
     np.testing.assert_allclose(motion.rows[0, 2:], side * scale, rtol=0.02)
@@ -139,8 +143,8 @@ def test_flow_of_many_faces_is_that_of_each_alone():
     moved = np.roll(image, (4, 6), axis=(0, 1))
     many = rows((200, 200, 80, 80), (640, 300, 120, 120), (1000, 500, 50, 50))
     before, after = Snapshot.of(image), Snapshot.of(moved)
-    alone = np.concatenate([follow(before, after, row[None]).rows for row in many])
-    np.testing.assert_allclose(follow(before, after, many).rows, alone, atol=0.3)
+    alone = np.concatenate([track_boxes(before, after, row[None]).rows for row in many])
+    np.testing.assert_allclose(track_boxes(before, after, many).rows, alone, atol=0.3)
 
 
 @pytest.mark.parametrize(
@@ -148,8 +152,8 @@ def test_flow_of_many_faces_is_that_of_each_alone():
 )
 def test_flow_tells_that_another_picture_cannot_be_followed(after: np.ndarray):
     start = rows((640, 360, 100, 100))
-    motion = follow(Snapshot.of(textured()), Snapshot.of(after), start)
-    assert not motion.followed[0]
+    motion = track_boxes(Snapshot.of(textured()), Snapshot.of(after), start)
+    assert not motion.tracked[0]
     assert motion.quality[0] == 0.0
     np.testing.assert_array_equal(motion.rows, start)
 
@@ -158,10 +162,10 @@ def test_flow_tells_that_another_picture_cannot_be_followed(after: np.ndarray):
 def test_flow_in_tiny_pictures_and_at_absurd_places(size: tuple[int, int]):
     snapshot = Snapshot.of(np.zeros((size[1], size[0], 3), np.uint8))
     places = rows((0, 0, 1, 1), (-1000, 5000, 30, 30), (0.5, 0.5, 4000, 4000))
-    motion = follow(snapshot, snapshot, places)
+    motion = track_boxes(snapshot, snapshot, places)
     assert motion.rows.shape == (3, 4)
-    assert not motion.followed.any()
-    assert follow(snapshot, snapshot, rows()).rows.shape == (0, 4)
+    assert not motion.tracked.any()
+    assert track_boxes(snapshot, snapshot, rows()).rows.shape == (0, 4)
 
 
 def test_points_in_another_head_are_not_used():
@@ -183,40 +187,40 @@ def test_masked_median():
     np.testing.assert_allclose(masked_median(values, mask), [3.0, 2.5, 0.0])
 
 
-# Snapshots and looks --------------------------------------------------------------------------
+# Snapshots and descriptors --------------------------------------------------------------------------
 
 
 def test_a_cut_is_distinguished_from_a_moving_camera():
     before = Snapshot.of(cv2.GaussianBlur(textured(), (0, 0), 40))
     moved = Snapshot.of(np.roll(cv2.GaussianBlur(textured(), (0, 0), 40), 12, axis=1))
     other = Snapshot.of(cv2.GaussianBlur(textured(seed=3), (0, 0), 40))
-    assert not moved.shows_another_scene(before)
-    assert other.shows_another_scene(before)
+    assert not moved.is_scene_change(before)
+    assert other.is_scene_change(before)
 
 
 def test_looks_tell_people_apart(theatre):
     people = [theatre.painted(str(i), i, 200, theatre.straight(100 + 300 * i, 200)) for i in range(3)]
     snapshot = Snapshot.of(theatre.Stage(people).image(0))
-    looks = looks_of(snapshot, geometry.to_rows(person.face(0) for person in people))
+    descriptors = compute_descriptors(snapshot, geometry.to_rows(person.face(0) for person in people))
     jittered = geometry.to_rows(person.face(0).moved(4, -3, 1.1) for person in people)
-    alike = similarities(looks, looks_of(snapshot, jittered))
-    assert np.diag(alike).min() > 0.8
-    assert alike[~np.eye(3, dtype=bool)].max() < 0.6
+    similarity = similarities(descriptors, compute_descriptors(snapshot, jittered))
+    assert np.diag(similarity).min() > 0.8
+    assert similarity[~np.eye(3, dtype=bool)].max() < 0.6
 
 
 def test_looks_of_no_faces_and_of_flat_pictures():
     flat = Snapshot.of(np.zeros((1, 1, 3), np.uint8))
-    assert looks_of(flat, rows()).shape == (0, LOOK_SIZE)
-    assert np.isfinite(looks_of(flat, rows((0, 0, 5, 5)))).all()
+    assert compute_descriptors(flat, rows()).shape == (0, DESCRIPTOR_SIZE)
+    assert np.isfinite(compute_descriptors(flat, rows((0, 0, 5, 5)))).all()
 
 
 # Association ----------------------------------------------------------------------------------
 
 
 def unit(*values: float) -> np.ndarray:
-    look = np.zeros(LOOK_SIZE)
-    look[: len(values)] = values
-    return look / np.linalg.norm(look)
+    descriptor = np.zeros(DESCRIPTOR_SIZE)
+    descriptor[: len(values)] = values
+    return descriptor / np.linalg.norm(descriptor)
 
 
 ANNA, BERT = unit(1.0), unit(0.0, 1.0)
@@ -224,16 +228,16 @@ A_BIT_LIKE_ANNA = unit(0.7, 0.714)
 
 
 def known(
-    places: np.ndarray, looks: list[np.ndarray], visible: list[bool], reach: float = 80.0
+    places: np.ndarray, descriptors: list[np.ndarray], visible: list[bool], reach: float = 80.0
 ) -> KnownFaces:
     count = len(places)
     return KnownFaces(
-        places, np.stack(looks), np.array(visible), np.zeros(count, np.bool_), np.full(count, 80.0)
+        places, np.stack(descriptors), np.array(visible), np.zeros(count, np.bool_), np.full(count, 80.0)
     )
 
 
 @pytest.mark.parametrize(
-    ("place", "look", "visible", "found", "matches"),
+    ("place", "descriptor", "visible", "found", "matches"),
     [
         ((100, 100, 80, 80), ANNA, True, (110, 105, 90, 90), True),
         ((100, 100, 80, 80), BERT, True, (110, 105, 90, 90), True),  # overlap alone is enough
@@ -248,8 +252,8 @@ def known(
         ((100, 100, 80, 80), ANNA, False, (160, 100, 200, 200), False),  # another size
     ],
 )
-def test_gates_of_association(place, look, visible, found, matches):
-    pairs = associate(known(rows(place), [look], [visible]), rows(found), ANNA[None], 0.25)
+def test_gates_of_association(place, descriptor, visible, found, matches):
+    pairs = associate(known(rows(place), [descriptor], [visible]), rows(found), ANNA[None], 0.25)
     assert pairs == ([(0, 0)] if matches else [])
 
 
@@ -270,9 +274,9 @@ def test_association_minimises_the_sum():
 def test_association_of_nothing(many: int, few: int):
     places = np.ones((many, 4))
     faces = KnownFaces(
-        places, np.zeros((many, LOOK_SIZE)), np.ones(many, bool), np.zeros(many, bool), np.ones(many)
+        places, np.zeros((many, DESCRIPTOR_SIZE)), np.ones(many, bool), np.zeros(many, bool), np.ones(many)
     )
-    assert associate(faces, np.ones((few, 4)), np.zeros((few, LOOK_SIZE)), 0.25) == []
+    assert associate(faces, np.ones((few, 4)), np.zeros((few, DESCRIPTOR_SIZE)), 0.25) == []
 
 
 # History --------------------------------------------------------------------------------------
@@ -304,6 +308,6 @@ def test_history_starts_anew(index: int, side: int):
 def test_history_carries_a_box_along(frames: int):
     history, image = History(), textured()
     slots = np.array([history.add(i, Snapshot.of(np.roll(image, 3 * i, axis=1)), 0.0) for i in range(frames)])
-    path, arrived = history.carry(rows((400, 300, 90, 90)), slots, np.empty((frames, 0, 4)))
+    path, arrived = history.propagate(rows((400, 300, 90, 90)), slots, np.empty((frames, 0, 4)))
     assert arrived[0]
     np.testing.assert_allclose(path[:, 0, 0], 400 + 3 * np.arange(frames), atol=2.0)

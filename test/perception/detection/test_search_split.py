@@ -9,7 +9,7 @@ import pytest
 
 from social_perception.core.config import DetectionConfig
 from social_perception.perception.detection.factory import make_detector
-from social_perception.perception.detection.parts import levels_below, share_out
+from social_perception.perception.detection.search_split import levels_below, split_search
 
 RATE = 5 / 6
 
@@ -29,7 +29,7 @@ def test_scales_below_a_size(window, limit, rate, expected):
 @pytest.mark.parametrize("scale", [1.25, 2.0, 3.0])
 def test_every_face_belongs_to_exactly_one_part(size, scale):
     width, height = size
-    parts = share_out(width, height, scale, 80.0, RATE)
+    parts = split_search(width, height, scale, 80.0, RATE)
     places = [(x, y) for x in np.linspace(-20, width + 20, 97) for y in np.linspace(-20, height + 20, 53)]
     for (x, y), face_px in itertools.product(places, (30.0, 79.0, 96.1, 500.0)):
         assert sum(part.scope.holds(x, y, face_px) for part in parts) == 1
@@ -38,7 +38,7 @@ def test_every_face_belongs_to_exactly_one_part(size, scale):
 @pytest.mark.parametrize(("size", "strips"), [((640, 480), 1), ((1280, 720), 2), ((1920, 1080), 4)])
 def test_a_strip_sees_its_faces_whole(size, strips):
     width, height = size
-    _, *fine = share_out(width, height, 2.0, 80.0, RATE)
+    _, *fine = split_search(width, height, 2.0, 80.0, RATE)
     assert len(fine) == strips
     for part in fine:
         reach = part.scope.max_px
@@ -51,7 +51,7 @@ def test_a_strip_sees_its_faces_whole(size, strips):
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 1.2])
 def test_a_picture_that_is_hardly_enlarged_is_searched_at_once(scale):
-    assert share_out(1280, 720, scale, 80.0, RATE) == ()
+    assert split_search(1280, 720, scale, 80.0, RATE) == ()
 
 
 @pytest.mark.parametrize(
