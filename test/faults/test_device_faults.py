@@ -258,7 +258,7 @@ def test_the_search_is_split_from_then_on_as_the_cpu_needs_it(gpu, on_gpu, peopl
         for index in range(16):
             affect = pipeline.process(Frame(people[index], index / 30, index))
         assert len(pipeline.tracking.detection.detector.parts(768, 432)) == 2
-        assert pipeline.tracking.detection._turns._parts
+        assert pipeline.tracking.detection._plan._parts
     assert [face.track.visible for face in affect.faces] == [True, True]
 
 

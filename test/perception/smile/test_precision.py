@@ -114,7 +114,7 @@ def test_the_reference_network_runs_in_bfloat16(faces: ImageArray, tmp_path: Pat
     ("network", "device", "rule"),
     [
         (SmileNetwork, "cuda", "int8 runs on the cpu only, and device is cuda"),
-        (lambda: ReferenceNetwork(TINY_REFERENCE), "cpu", "int8 is for the small network"),
+        (lambda: ReferenceNetwork(TINY_REFERENCE), "cpu", "int8 is supported by the small network"),
     ],
 )
 def test_int8_says_where_it_cannot_run(network, device: str, rule: str) -> None:
@@ -124,7 +124,7 @@ def test_int8_says_where_it_cannot_run(network, device: str, rule: str) -> None:
 
 def test_a_torch_without_such_kernels_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch, "quantize_per_tensor")
-    with pytest.raises(ConfigurationError, match="int8 is not in this build of torch"):
+    with pytest.raises(ConfigurationError, match="int8 is not supported by this build of torch"):
         scorer_in("int8")
 
 

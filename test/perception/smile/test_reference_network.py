@@ -122,7 +122,7 @@ def test_vgg_face_weights_are_taken_over(layout, suffix, fc6_inputs, network, tm
     assert all(torch.equal(one, other) for one, other in zip(loaded, given, strict=True))
     assert report.fc6_loaded == (fc6_inputs == 54)
     assert torch.equal(network.fc6.weight, fc6_before) != report.fc6_loaded
-    assert ("fc6 is initialised anew" in str(report)) != report.fc6_loaded
+    assert ("fc6 is initialized randomly" in str(report)) != report.fc6_loaded
     assert fc6_inputs != 294 or "294 inputs" in str(report)
 
 
