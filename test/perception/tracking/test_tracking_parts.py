@@ -85,7 +85,7 @@ def test_ids_are_five_letters_and_never_repeat():
 def test_when_all_ids_were_given_they_come_again():
     names = RandomIds(random.Random(3))
     first = names()
-    names._given = NAMES - 1
+    names._count = NAMES - 1
     assert names() != first
     assert names() == first
 
