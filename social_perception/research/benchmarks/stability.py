@@ -164,7 +164,7 @@ class Stability:
         delay_change: delays at the start and at the end; None: too few results.
         depths: queue lengths.
         reused: ids reported again after they had expired.
-        longest_gap_s: for which an id was not told and then came back.
+        longest_gap_s: for which an id was not reported and then came back.
         disordered: results for an image older than that of an earlier result.
         outdated: images processed although a newer one was available; None: unknown.
         oldest_ms: age of the oldest result.

@@ -1,4 +1,4 @@
-"""How a search is shared out: no place and no size without a part, no face found by two."""
+"""How a search is split: no place and no size without a part, no face found by two."""
 
 from __future__ import annotations
 
@@ -64,5 +64,5 @@ def test_a_picture_that_is_hardly_enlarged_is_searched_at_once(scale):
         (DetectionConfig(max_face_px=200), 3),
     ],
 )
-def test_the_default_shares_out_a_camera_picture(config, count):
+def test_the_default_splits_a_camera_image(config, count):
     assert len(make_detector(config, video=True).parts(1280, 720)) == count

@@ -270,7 +270,7 @@ def test_work_grows_with_the_lags_and_not_with_the_pairs(monkeypatch):
     assert counts == [22, 22]
 
 
-def test_a_crowd_has_no_pairs_but_everybody_is_listed(monkeypatch):
+def test_a_group_has_no_pairs_but_everybody_is_listed(monkeypatch):
     monkeypatch.setattr(dynamics, "MAX_PEOPLE", 3)
     times_s = np.arange(0.0, 20.0, 0.1)
     for people, pairs in ((3, 3), (4, 0)):

@@ -84,7 +84,7 @@ def test_a_ratio_is_the_quotient_of_its_sides():
 @pytest.mark.parametrize("missing", [0, 1])
 def test_a_ratio_with_a_side_that_is_missing_is_none(missing):
     sides = [side("slow", 6.0), side("fast", 0.5)]
-    sides[missing] = Side.missing(sides[missing].name, "left out")
+    sides[missing] = Side.missing(sides[missing].name, "skipped")
     assert Ratio.of("both", *sides).value is None
 
 

@@ -70,7 +70,7 @@ def test_every_try_is_timed_from_the_first_picture_of_the_face(measured) -> None
     assert [(each.face_px, each.target_s) for each in figures] == [(45, 1.0), (90, 0.5)]
     for each in figures:
         assert (each.tries, each.found) == (2, 2)
-        # The second picture is the one that is told of.
+        # The second picture is the one that is reported.
         assert 1 / first_box.RATE_HZ <= each.median_s <= each.longest_s
     assert pipeline.resets == 4
     assert len({scene.face.center for scene in scenes}) == 4
