@@ -1,10 +1,10 @@
-"""Topics beside a camera's images."""
+"""Topics of a camera, derived from that of its images."""
 
 from __future__ import annotations
 
 import pytest
 
-from social_perception.ros.support.camera_topics import CAMERA, beside
+from social_perception.ros.support.camera_topics import CAMERA, topics_for
 
 
 @pytest.mark.parametrize(
@@ -17,5 +17,5 @@ from social_perception.ros.support.camera_topics import CAMERA, beside
         ("it's'/quoted", "it's'/camera_info", "depth"),
     ],
 )
-def test_topics_beside_the_images(images, camera_info, depth):
-    assert beside(images) == {"camera_info": camera_info, "depth": depth}
+def test_topics_of_the_camera(images, camera_info, depth):
+    assert topics_for(images) == {"camera_info": camera_info, "depth": depth}

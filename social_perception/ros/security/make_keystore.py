@@ -28,7 +28,7 @@ from social_perception.ros.security.policies import (
     policies_folder,
     resolve_names,
 )
-from social_perception.ros.support.camera_topics import CAMERA, beside
+from social_perception.ros.support.camera_topics import CAMERA, topics_for
 from social_perception.ros.support.runner import exit_status
 
 
@@ -38,8 +38,8 @@ def _names(options: argparse.Namespace) -> Names:
     topics = {
         "image": image,
         "image/compressed": f"{image}/compressed",
-        "camera_info": options.camera_info_topic or beside(image)["camera_info"],
-        "depth": options.depth_topic or beside(image)["depth"],
+        "camera_info": options.camera_info_topic or topics_for(image)["camera_info"],
+        "depth": options.depth_topic or topics_for(image)["depth"],
     }
     topics |= _renamed("--remap", options.remap)
     nodes = {CONSUMER: options.consumer, **_renamed("--node", options.node)}

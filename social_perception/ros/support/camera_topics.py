@@ -23,6 +23,6 @@ def aligned_depth_of(image_topic: str) -> str:
     return image_topic.removesuffix(_COLOR) + _ALIGNED_DEPTH
 
 
-def beside(image_topic: str) -> dict[str, str]:
+def topics_for(image_topic: str) -> dict[str, str]:
     """The topics of the inputs ``camera_info`` and ``depth`` for these images."""
     return {"camera_info": camera_info_of(image_topic), "depth": aligned_depth_of(image_topic)}

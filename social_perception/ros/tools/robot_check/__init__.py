@@ -1,1 +1,1 @@
-"""Program check_robot: launches the real thing beside a camera of its own and checks what it promises."""
+"""Program check_robot: starts the launch files with a simulated camera and tests the package's promises."""
