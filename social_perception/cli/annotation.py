@@ -270,13 +270,13 @@ def _write_views(job: Job, timelines: Timelines, output: OutputOptions) -> None:
 
 def _write_report(job: Job, timelines: Timelines, output: OutputOptions) -> None:
     from social_perception.views.report.page import write_report
-    from social_perception.views.report.thumbnails import Thumbnail, take_thumbnails
+    from social_perception.views.report.thumbnails import Thumbnail, make_thumbnails
 
     people, group = timelines.faces, timelines.group
     thumbnails: tuple[Thumbnail, ...] = ()
     if output.thumbnails:
         with _open(job, output) as source:
-            thumbnails = take_thumbnails(source, job.part / FACES, people, group, blur=output.blur)
+            thumbnails = make_thumbnails(source, job.part / FACES, people, group, blur=output.blur)
     write_report(job.part / REPORT, people, group, video=job.video, thumbnails=thumbnails)
 
 

@@ -1,7 +1,7 @@
-"""Hides faces in pictures that are to be shown or kept: a few cells of colour where a head was.
+"""Hides faces in images that are shown or stored: each head becomes a few cells of colour.
 
-What is hidden cannot be had back: of each head at most five by five mean colours are left, and these are
-blurred. What nobody has found is not hidden; docs/privacy.md says how often that happens.
+This cannot be undone: of each head at most five by five mean colours remain, and these are blurred. Faces
+that the detector misses are not hidden; docs/privacy.md says how often that happens.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ CELLS = 4
 """Cells along a side of a head."""
 
 HOLD_S = 2.0
-"""Time for which the place of a face that was lost stays hidden: it may be there, turned away."""
+"""Time for which the place of a lost face stays hidden: the person may be there, turned away."""
 
 LOOK_BACK_S = 2.0
-"""Time before a face was first found for which its place is hidden, where pictures can wait for it."""
+"""Time before a face was first found for which its place is hidden, where images are delayed for it."""
 
-MOST_WAITING_BYTES = 384_000_000
-"""Of pictures that wait: two seconds of 1920 x 1080 at 30 Hz."""
+MAX_WAITING_BYTES = 384_000_000
+"""Of delayed images: two seconds of 1920 x 1080 at 30 Hz."""
 
 # The detector's box reaches from the eyebrows to the chin and from temple to temple.
 _WIDTHS, _HEIGHTS, _UP = 2.0, 2.3, 0.15
 _GROWTH = 0.6
-"""By how much a hidden place grows, relative to its sides, in the time for which it is guessed."""
+"""By how much a hidden place grows, relative to its sides, while it is predicted."""
 
 
 def head_box(box: Box, grown: float = 0.0) -> Box:
@@ -37,7 +37,7 @@ def head_box(box: Box, grown: float = 0.0) -> Box:
 
     Args:
         box: of the face.
-        grown: in [0, 1], how unsure the place is.
+        grown: uncertainty of the place, in [0, 1].
     """
     x, y = box.center
     scale = 1.0 + _GROWTH * grown
@@ -46,11 +46,11 @@ def head_box(box: Box, grown: float = 0.0) -> Box:
 
 
 def hide(image: ImageArray, heads: Iterable[Box]) -> ImageArray:
-    """A copy of a picture with these places made into a few blurred cells.
+    """A copy of an image in which these places are a few blurred cells.
 
     Args:
         image: (H, W, 3) uint8, RGB.
-        heads: what is hidden, in px; may reach over the edge.
+        heads: places to hide, in px; may reach over the edge.
     """
     hidden = np.ascontiguousarray(image).copy()
     for head in heads:
@@ -59,7 +59,7 @@ def hide(image: ImageArray, heads: Iterable[Box]) -> ImageArray:
 
 
 def hide_all(image: ImageArray) -> ImageArray:
-    """The whole picture as a few cells, where it is not known who is in it."""
+    """The whole image as a few cells, for images whose faces are not known."""
     height, width = image.shape[:2]
     return hide(image, [Box(0.0, 0.0, float(width), float(height))])
 
@@ -73,13 +73,13 @@ def _hide_one(image: ImageArray, head: Box) -> None:
     if x0 >= x1 or y0 >= y1:
         return
     part = image[y0:y1, x0:x1]
-    # As large at the picture's edge as within: half a head has half the cells.
+    # Cells at the image's edge are as large as elsewhere: half a head has half the cells.
     across, down = (
         max(1, min(CELLS + 1, round(CELLS * seen / whole)))
         for seen, whole in ((x1 - x0, head.width), (y1 - y0, head.height))
     )
     cells = cv2.resize(part, (across, down), interpolation=cv2.INTER_AREA)
-    # Linear interpolation between the cells' middles is the blur, however large the place is.
+    # Linear interpolation between the cells' centres is the blur, whatever the size.
     part[:] = cv2.resize(cells, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
 
 
@@ -90,14 +90,14 @@ class _Known:
 
 
 class HeadWatch:
-    """Knows where heads are or may still be, from frame to frame."""
+    """Keeps the places where heads are or may still be, from frame to frame."""
 
     def __init__(self) -> None:
         self._known: dict[str, _Known] = {}
         self._epoch = 0
 
     def update(self, affect: FrameAffect) -> tuple[Box, ...]:
-        """Take in what was found in a frame; return what is to be hidden in it."""
+        """Add the faces of a frame; return the places to hide in it."""
         if affect.epoch != self._epoch:
             self._epoch = affect.epoch
             self._known.clear()
@@ -107,7 +107,7 @@ class HeadWatch:
         return self.heads(affect.stamp_s)
 
     def heads(self, now_s: float) -> tuple[Box, ...]:
-        """What is to be hidden at a time, in s of the stamps, without news."""
+        """The places to hide at a time, in s of the stamps, in a frame without results."""
         ages_s = {name: now_s - known.stamp_s for name, known in self._known.items()}
         for name, age_s in ages_s.items():
             if age_s > HOLD_S:
@@ -123,10 +123,10 @@ class _Waiting:
 
 
 class LookBack:
-    """Hides faces from before they were found: pictures wait until it is known who was in them.
+    """Hides faces also before they were found: images are delayed until their faces are known.
 
     Args:
-        look_back_s: for how long pictures wait, in s of the stamps.
+        look_back_s: delay of the images, in s of the stamps.
     """
 
     def __init__(self, look_back_s: float = LOOK_BACK_S) -> None:
@@ -136,7 +136,7 @@ class LookBack:
         self._seen: frozenset[str] = frozenset()
 
     def add(self, frame: Frame, affect: FrameAffect) -> Sequence[tuple[Frame, FrameAffect]]:
-        """Take a frame; return those that have waited long enough, with their faces hidden."""
+        """Add a frame; return those that were delayed long enough, with their faces hidden."""
         # Another epoch has other faces.
         ready = self.finish() if self._waiting and self._waiting[-1].affect.epoch != affect.epoch else []
         heads = list(self._watch.update(affect))
@@ -145,17 +145,17 @@ class LookBack:
             self._hide_before(visible[name], affect.stamp_s)
         self._seen = frozenset(visible)
         self._waiting.append(_Waiting(frame, affect, heads))
-        most = max(1, MOST_WAITING_BYTES // frame.image.nbytes)
+        most = max(1, MAX_WAITING_BYTES // frame.image.nbytes)
         while len(self._waiting) > most or self._is_old(affect.stamp_s):
             ready.append(self._hidden())
         return ready
 
     def finish(self) -> list[tuple[Frame, FrameAffect]]:
-        """The frames that still wait: nothing more comes."""
+        """The remaining frames, at the end."""
         return [self._hidden() for _ in range(len(self._waiting))]
 
     def _hide_before(self, box: Box, found_s: float) -> None:
-        """Hide a face that is new, or there again, in the frames before it."""
+        """Hide a face that is new, or visible again, in the frames before."""
         for each in self._waiting:
             age_s = found_s - each.affect.stamp_s
             each.heads.append(head_box(box, min(1.0, age_s / self._look_back_s)))

@@ -1,7 +1,7 @@
-"""Colours of the levels and of the persons, told apart by colour-blind people too.
+"""Colours of levels and people that colour-blind people can distinguish, too.
 
-Source: M. Okabe, K. Ito, "Color Universal Design", 2008. The levels run from cold to warm and get
-lighter, so that their order can be seen in gray as well.
+Source: M. Okabe, K. Ito, "Color Universal Design", 2008. The levels go from cold to warm and get
+lighter, so that their order is visible in gray as well.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LEVEL_COLORS: tuple[tuple[SmileLevel, Color], ...] = (
 PERSON_COLORS: tuple[str, ...] = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#999933",
 )  # fmt: skip
-"""For lines of a plot; more persons than colours repeat them with another dash."""
+"""For lines of a plot; more people than colours repeat them with another dash pattern."""
 
 
 def level_color(level: SmileLevel) -> Color:
@@ -31,6 +31,6 @@ def level_color(level: SmileLevel) -> Color:
 
 
 def text_color(background: Color) -> Color:
-    """Black or white, whichever reads better on a background (luma of ITU-R BT.601)."""
+    """Black or white, whichever is more legible on a background (luma of ITU-R BT.601)."""
     red, green, blue = background
     return (0, 0, 0) if 0.299 * red + 0.587 * green + 0.114 * blue > 125 else (255, 255, 255)

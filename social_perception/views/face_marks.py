@@ -1,4 +1,4 @@
-"""What is drawn for one face: box, intensity bar, trace of the last seconds, label."""
+"""The marks of one face: box, intensity bar, trace of the last seconds, label."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from social_perception.core.signals import Subject
 from social_perception.core.types import FaceAffect, ImageArray, Smile, SmileLevel
 from social_perception.views.colors import Color, level_color, text_color
-from social_perception.views.ink import PANEL, WHITE, Sizes, darken, fitting, text_size, write
+from social_perception.views.drawing import PANEL, WHITE, Sizes, darken, fit_scale, text_size, write
+from social_perception.views.text import further_figures, number
 from social_perception.views.traces import Traces
-from social_perception.views.words import number
 
-_NARROWEST_TRACE_PX = 16
+_MIN_TRACE_PX = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A rectangle in whole px; right and bottom do not belong to it."""
+    """A rectangle in whole px; right and bottom are exclusive."""
 
     left: int
     top: int
@@ -32,7 +33,7 @@ class Area:
         return self.right - self.left
 
     def part_of(self, image: ImageArray) -> ImageArray:
-        """What the picture has of it, as a view."""
+        """The area's part of an image, as a view."""
         return image[max(0, self.top) : max(0, self.bottom), max(0, self.left) : max(0, self.right)]
 
 
@@ -47,10 +48,10 @@ class Mark:
 
     @classmethod
     def of(cls, face: FaceAffect, image: ImageArray, sizes: Sizes, *, with_trace: bool) -> Mark:
-        """Lay out a face's marks; gauges that would fall out of the picture move up into the box."""
+        """Lay out a face's marks; gauges that would be outside the image move up into the box."""
         box = _corners(face, image)
         trace_px = min(sizes.trace_px, box.width // 2) if with_trace else 0
-        if box.width < _NARROWEST_TRACE_PX:
+        if box.width < _MIN_TRACE_PX:
             trace_px = 0
         top = min(box.bottom, image.shape[0] - sizes.bar_px - trace_px - 1)
         middle = top + sizes.bar_px + 1
@@ -73,7 +74,7 @@ class Mark:
 
 
 def _corners(face: FaceAffect, image: ImageArray) -> Area:
-    """The box in whole px, not farther out than the picture is large: OpenCV's numbers are short."""
+    """The box in whole px, at most one image size outside: OpenCV's coordinates are limited."""
     box = face.track.box
     height, width = image.shape[:2]
     left, right = (round(min(max(x, -width), 2.0 * width)) for x in (box.left, box.right))
@@ -87,7 +88,7 @@ def draw_mark(image: ImageArray, mark: Mark, sizes: Sizes, traces: Traces | None
     if not mark.face.track.visible:
         cv2.rectangle(image, *corners, mark.color, 1)
         return
-    # A dark rim keeps the colour visible on any background.
+    # A dark edge keeps the colour visible on any background.
     cv2.rectangle(image, *corners, PANEL, sizes.line_px + 2)
     cv2.rectangle(image, *corners, mark.color, sizes.line_px)
     if not mark.face[Smile].valid:
@@ -112,7 +113,7 @@ def _draw_trace(image: ImageArray, area: Area, curve: npt.NDArray[np.float64], s
     known = np.isfinite(curve[:, 1])
     points = np.empty((len(curve), 2), np.int32)
     points[:, 0] = area.left + 1 + np.clip(curve[:, 0], 0.0, 1.0) * (area.width - 2)
-    # One pixel of rim, above and below.
+    # One pixel of margin, above and below.
     share = np.where(known, np.clip(curve[:, 1], 0.0, 1.0), 0.0)
     points[:, 1] = np.rint(area.bottom - 2 - share * (area.bottom - area.top - 4))
     pieces = [points] if known.all() else _pieces(points, known)
@@ -120,14 +121,14 @@ def _draw_trace(image: ImageArray, area: Area, curve: npt.NDArray[np.float64], s
 
 
 def _pieces(points: npt.NDArray[np.int32], known: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.int32]]:
-    """The stretches of a line that are known."""
+    """The parts of a line whose values are known."""
     cuts = np.flatnonzero(np.diff(known)) + 1
     pieces = zip(np.split(points, cuts), np.split(known, cuts))
     return [piece for piece, is_known in pieces if len(is_known) and is_known[0]]
 
 
 def draw_labels(
-    image: ImageArray, marks: Sequence[Mark], sizes: Sizes, header_px: int, taken: Sequence[Area]
+    image: ImageArray, marks: Sequence[Mark], sizes: Sizes, header_px: int, occupied: Sequence[Area]
 ) -> None:
     """Write everybody's id, level and intensity where the fewest faces and labels are covered.
 
@@ -135,35 +136,60 @@ def draw_labels(
         image: drawn into.
         marks: of the faces, those in front last.
         sizes: of text and margins.
-        header_px: height of what lies along the picture's top, in px.
-        taken: what else must stay free.
+        header_px: height of the header and warning along the image's top, in px.
+        occupied: further areas to keep free.
     """
     height, width = image.shape[:2]
     boxes, gauges = [mark.box for mark in marks], [mark.gauges for mark in marks]
-    obstacles = np.array([_edges(area) for area in (*boxes, *gauges, *taken)], np.int64).reshape(-1, 4)
-    # Who stands in front chooses first.
+    obstacles = np.array([_edges(area) for area in (*boxes, *gauges, *occupied)], np.int64).reshape(-1, 4)
+    # Faces in front are placed first.
     for mark in reversed(marks):
         box = mark.box
         if box.right < 0 or box.left > width or box.bottom < 0 or box.top > height:
             continue
-        text, scale = _label(mark, sizes)
-        text_width, text_height = text_size(text, scale)
-        size = text_width + 2 * sizes.pad_px, text_height + 2 * sizes.pad_px
+        lines = _label_lines(mark, sizes)
+        line_px = max(line.height for line in lines) + sizes.pad_px
+        text_width = max(line.width for line in lines)
+        size = text_width + 2 * sizes.pad_px, len(lines) * line_px + sizes.pad_px
         left, top = _place(mark, size, obstacles, (header_px, height), width)
         area = Area(left, top, left + size[0], top + size[1])
         obstacles = np.vstack([obstacles, _edges(area)])
         cv2.rectangle(image, (left, top), (area.right, area.bottom), mark.color, cv2.FILLED)
-        baseline = left + sizes.pad_px, top + sizes.pad_px + text_height
-        write(image, text, baseline, scale, text_color(mark.color))
+        for number_of_line, line in enumerate(lines, start=1):
+            baseline = left + sizes.pad_px, top + number_of_line * line_px
+            write(image, line.text, baseline, line.scale, text_color(mark.color))
 
 
-def _label(mark: Mark, sizes: Sizes) -> tuple[str, float]:
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of a label; sizes in px."""
+
+    text: str
+    scale: float
+
+    @property
+    def width(self) -> int:
+        return text_size(self.text, self.scale)[0]
+
+    @property
+    def height(self) -> int:
+        return text_size(self.text, self.scale)[1]
+
+
+def _label_lines(mark: Mark, sizes: Sizes) -> list[_Line]:
+    """Id, level and intensity; below them as many further values as fit, the first always."""
     smile = mark.face[Smile]
     text = mark.face.track.id
     if smile.valid:
         text += f"  {smile.level.label} {number(smile.intensity)}"
-    room_px = 1.35 * mark.box.width - 2 * sizes.pad_px
-    return text, fitting(text, sizes.text, room_px, 0.62 * sizes.text)
+    width_px = 1.35 * mark.box.width - 2 * sizes.pad_px
+    min_scale = 0.62 * sizes.text
+    first = _Line(text, fit_scale(text, sizes.text, width_px, min_scale))
+    figures = list(further_figures(Subject.FACE, mark.face.signals))
+    while len(figures) > 1 and text_size("  ".join(figures), min_scale)[0] > max(width_px, first.width):
+        figures.pop()
+    text = "  ".join(figures)
+    return [first, _Line(text, fit_scale(text, first.scale, width_px, min_scale))] if text else [first]
 
 
 def _edges(area: Area) -> tuple[int, int, int, int]:
@@ -182,20 +208,20 @@ def _place(
     Args:
         mark: the face's.
         size: width and height of the label.
-        obstacles: (N, 4) what may be in the way: left, top, right, bottom.
-        rows: between which labels may lie.
+        obstacles: (N, 4) areas to avoid: left, top, right, bottom.
+        rows: first and last row for labels.
         image_width: in px.
     """
     width, height = size
     first, last = rows[0], max(rows[0], rows[1] - height)
     above, below = mark.box.top - height, mark.gauges.bottom + 1
     right_aligned = mark.box.right - width
-    wanted = [
+    candidates = [
         (mark.box.left, above), (right_aligned, above),
         (mark.box.left, below), (right_aligned, below),
         (mark.box.left, mark.box.top),
     ]  # fmt: skip
-    corners = np.array(wanted, np.int64)
+    corners = np.array(candidates, np.int64)
     corners[:, 0] = np.clip(corners[:, 0], 0, max(0, image_width - width))
     corners[:, 1] = np.clip(corners[:, 1], first, last)
     ends = corners + size
@@ -203,6 +229,6 @@ def _place(
         corners[:, None], obstacles[None, :, :2]
     )
     covered = np.prod(np.maximum(shared, 0), axis=2).sum(axis=1)
-    # In tenths of the label: a label that hops to and fro for a few pixels is worse than these.
+    # In tenths of the label: one that jumps because of a few pixels is worse than covering them.
     best = int(np.argmin(np.rint(10.0 * covered / (width * height))))
     return int(corners[best, 0]), int(corners[best, 1])

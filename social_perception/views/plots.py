@@ -1,4 +1,4 @@
-"""The timeline of a run as a picture: every face's intensity and the group's."""
+"""The timeline of a run as an image: every face's intensity and the group's."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from social_perception.core.timelines import Timeline
 from social_perception.core.types import SmileLevel
 from social_perception.views.colors import PERSON_COLORS
 
-_MOST_POINTS = 4000
-_MOST_NAMES = 16
+_MAX_POINTS = 4000
+_MAX_NAMES = 16
 _DASHES = ("-", "--", ":", "-.")
 
 
@@ -26,14 +26,14 @@ def plot_timeline(
     Args:
         path: of the PNG.
         faces: the people; None: only the group is drawn.
-        group: as it was.
-        title: above all.
+        group: its timeline; None: no line is drawn.
+        title: of the plot.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
     try:
-        # Without pyplot there is no window system to be found, and no state to be cleaned up.
+        # Not pyplot: it looks for a window system and keeps global state.
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -57,7 +57,7 @@ def _draw_faces(axes: Any, faces: Sequence[Timeline]) -> None:
     for number, face in enumerate(faces):
         style = {"color": PERSON_COLORS[number % len(PERSON_COLORS)], "lw": 1.3}
         dash = _DASHES[(number // len(PERSON_COLORS)) % len(_DASHES)]
-        label = face.name if number < _MOST_NAMES else None
+        label = face.name if number < _MAX_NAMES else None
         axes.plot(*_line(face), dash, label=label, **style)
     _decorate(axes, "each face")
     if faces:
@@ -65,8 +65,8 @@ def _draw_faces(axes: Any, faces: Sequence[Timeline]) -> None:
 
 
 def _line(timeline: Timeline) -> tuple[np.ndarray, np.ndarray]:
-    """Times and intensities, with NaN where frames are missing, thinned to what can be seen."""
-    step = max(1, len(timeline.stamps_s) // _MOST_POINTS)
+    """Times and intensities, with NaN where frames are missing, thinned to the visible resolution."""
+    step = max(1, len(timeline.stamps_s) // _MAX_POINTS)
     breaks = np.flatnonzero(np.diff(timeline.frames) > 1) + 1
     stamps_s = np.insert(timeline.stamps_s, breaks, np.nan)
     intensities = np.insert(timeline.intensities, breaks, np.nan)

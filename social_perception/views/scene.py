@@ -1,4 +1,4 @@
-"""Where the people are in front of the camera, and what is written above them: the content of a 3D view.
+"""The content of a 3D view: the people's positions in front of the camera and the texts above them.
 
 All in m, in the camera's optical frame (REP 103: x right, y down, z forward), so that above means a
 smaller y.
@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from social_perception.core.camera import Intrinsics
+from social_perception.core.signals import Subject
 from social_perception.core.types import FaceAffect, GroupAffect, Position, Smile, SmileLevel
 from social_perception.views.colors import Color, level_color
-from social_perception.views.words import group_words, level_word, number
+from social_perception.views.text import further_figures, group_figures, level_text, number
 
 _LINE_SPACING = 1.3
 """Height of a line of text, relative to that of its letters."""
@@ -21,18 +22,18 @@ _LINE_SPACING = 1.3
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One person: a ball of the face's size, and a text. ``sure`` is false while the smile is not valid."""
+    """One person: a sphere of the face's size, and a text."""
 
     id: str
     position: Position
     diameter_m: float
     text: str
     color: Color
-    sure: bool
+    valid: bool
 
     @property
     def top_m(self) -> float:
-        """y of the ball's highest point."""
+        """y of the sphere's highest point."""
         return self.position.y - self.diameter_m / 2
 
 
@@ -42,9 +43,9 @@ def figures_of(
     """The people of one image.
 
     Args:
-        faces: with a position where the depth is known.
+        faces: of the image, with a position where the depth is known.
         camera: that took the image.
-        plane_distance_m: distance (z) of those whose depth is not known.
+        plane_distance_m: distance (z) of faces whose depth is not known.
     """
     return tuple(_figure(face, camera, plane_distance_m) for face in faces)
 
@@ -58,7 +59,7 @@ def label_position(figure: Figure, text_height_m: float) -> Position:
 def group_position(
     figures: Sequence[Figure], text: str, text_height_m: float, plane_distance_m: float
 ) -> Position:
-    """The centre of the text above the group and its labels; straight ahead when nobody is there."""
+    """The centre of the text above the group and its labels; straight ahead if nobody is in view."""
     if not figures:
         return Position(0.0, 0.0, plane_distance_m)
     labels_top = min(each.top_m - _text_m(each.text, text_height_m) for each in figures)
@@ -71,8 +72,8 @@ def group_position(
 
 def group_text(group: GroupAffect | None) -> str:
     """The group's figures: size and level in the first line, the others in a second."""
-    words = group_words(group)
-    lines = (words[:2], words[2:])
+    figures = group_figures(group)
+    lines = (figures[:2], figures[2:])
     return "\n".join("   ".join(line) for line in lines if line)
 
 
@@ -81,9 +82,11 @@ def _figure(face: FaceAffect, camera: Intrinsics, plane_distance_m: float) -> Fi
     position = face.track.position
     if position is None or not _in_front(position):
         position = camera.position(*box.center, plane_distance_m)
-    # A face at the image's edge is cut off on one side; the other one still has its size.
+    # A face at the image's edge is cut off in one direction; the other one still has its size.
     diameter_m = max(box.width / camera.fx, box.height / camera.fy) * position.z
-    text = f"{face.track.id}\n{level_word(smile)} {number(smile.intensity)}"
+    lines = [face.track.id, f"{level_text(smile)} {number(smile.intensity)}"]
+    lines.append("   ".join(further_figures(Subject.FACE, face.signals)))
+    text = "\n".join(filter(None, lines))
     level = smile.level if smile.valid else SmileLevel.UNKNOWN
     return Figure(face.track.id, position, diameter_m, text, level_color(level), smile.valid)
 

@@ -1,4 +1,4 @@
-"""The live table of a terminal, and the same as plain lines."""
+"""The live table of a terminal, and the same as lines of plain text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import select
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -19,11 +19,12 @@ from rich.text import Text
 from social_perception.core.signals import Subject, fields_of
 from social_perception.core.types import FaceAffect, FrameAffect, Smile
 from social_perception.views.colors import level_color
-from social_perception.views.words import group_words, level_word, number
+from social_perception.views.text import further_figures, group_figures, level_text, number
 
 _logger = logging.getLogger(__name__)
 
 _BAR_WIDTH = 24
+_MIN_WIDTH = 64
 _REFRESH_S = 0.1
 _LINE_PERIOD_S = 1.0
 
@@ -32,9 +33,9 @@ Show = Callable[["FrameAffect | None", str], None]
 
 @contextmanager
 def live_display() -> Iterator[Show]:
-    """A function of an affect and a title that keeps a table up to date on a terminal.
+    """A function that shows a result and a title in a table on the terminal.
 
-    Where standard output is no terminal, or one that can only write on, it prints a line a second.
+    Where standard output is not a terminal, or one without cursor control, it prints a line a second.
     """
     if not sys.stdout.isatty() or Console().is_dumb_terminal:
         yield _Throttled(lambda affect, _: print(live_line(affect), flush=True), _LINE_PERIOD_S)
@@ -46,10 +47,10 @@ def live_display() -> Iterator[Show]:
 
 
 class _Throttled:
-    """Shows at most once per period, and only what standard output takes at once.
+    """Shows at most once per period, and only if writing to standard output does not block.
 
-    A terminal that is stopped (Ctrl-S), a pipe that nobody empties or a log on a full disk must not hold
-    up the run, which others may rely on. Only a reader that has gone (``| head -1``) ends it.
+    A stopped terminal (Ctrl-S), a pipe that nobody reads or a log on a full disk must not stop the run.
+    Only a closed pipe (``| head -1``) ends it.
     """
 
     def __init__(self, show: Show, period_s: float) -> None:
@@ -58,7 +59,7 @@ class _Throttled:
 
     def __call__(self, affect: FrameAffect | None, title: str) -> None:
         now_s = time.monotonic()
-        if now_s < self._next_s or not _takes_more():
+        if now_s < self._next_s or not _is_writable():
             return
         self._next_s = now_s + self._period_s
         try:
@@ -70,22 +71,26 @@ class _Throttled:
                 "standard output cannot be written: %s; nothing more is shown", error.strerror or error
             )
             self._next_s = math.inf
-            # What waits in Python's buffer would fail again at the end.
+            # The rest of Python's buffer would fail again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _takes_more() -> bool:
-    """Whether a write to standard output would not wait."""
+def _is_writable() -> bool:
+    """Whether a write to standard output would not block."""
     try:
         return bool(select.select([], [sys.stdout], [], 0.0)[1])
-    except (OSError, ValueError):  # it has no file descriptor, or the system cannot tell
+    except (OSError, ValueError):  # no file descriptor, or not supported by the system
         return True
 
 
 def live_table(affect: FrameAffect | None, title: str = "") -> Table:
-    """Who smiles how much, and the group, for a terminal."""
-    caption = "  ".join(group_words(affect.group if affect else None))
-    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left", min_width=64)
+    """Everybody's smile and further values as a table, with the group's figures below."""
+    figures = group_figures(affect.group if affect else None)
+    # Wrapped between figures, not within them, at the width of the table without further columns.
+    caption = "\n".join("  ".join(line) for line in _lines(figures, _MIN_WIDTH))
+    table = Table(
+        title=title, title_justify="left", caption=caption, caption_justify="left", min_width=_MIN_WIDTH
+    )
     table.add_column("face", min_width=6)
     table.add_column("level", min_width=8)
     table.add_column("intensity", justify="right")
@@ -98,7 +103,7 @@ def live_table(affect: FrameAffect | None, title: str = "") -> Table:
         smile = face[Smile]
         table.add_row(
             face.track.id,
-            Text(level_word(smile), color),
+            Text(level_text(smile), color),
             number(smile.intensity),
             Text(_bar(face), color),
             *(each.text(getattr(face[one.kind], each.name)) for one, each in further),
@@ -107,21 +112,29 @@ def live_table(affect: FrameAffect | None, title: str = "") -> Table:
 
 
 def live_line(affect: FrameAffect | None) -> str:
-    """The same in one line of plain text."""
+    """The same as a line of plain text."""
     faces = affect.faces if affect else ()
-    people = ", ".join(_words(face) for face in faces)
+    people = ", ".join(_face_text(face) for face in faces)
     group = affect.group if affect else None
-    # Of a group without its people nothing more is known.
+    # A group may be reported without its people.
     nobody = "no faces" if group is None or group.group_size == 0 else ""
-    return " | ".join(filter(None, ["  ".join(group_words(group)), people or nobody]))
+    return " | ".join(filter(None, ["  ".join(group_figures(group)), people or nobody]))
 
 
-def _words(face: FaceAffect) -> str:
+def _lines(figures: Iterable[str], width: int) -> list[list[str]]:
+    """The figures in lines of at most so many characters, two spaces between figures."""
+    lines: list[list[str]] = [[]]
+    for figure in figures:
+        if lines[-1] and len("  ".join([*lines[-1], figure])) > width:
+            lines.append([])
+        lines[-1].append(figure)
+    return lines
+
+
+def _face_text(face: FaceAffect) -> str:
     smile = face[Smile]
-    words = [face.track.id, level_word(smile), number(smile.intensity)]
-    for one, each in fields_of(Subject.FACE, without=Smile):
-        words.append(f"{each.label} {each.text(getattr(face[one.kind], each.name))}")
-    return " ".join(words)
+    smiling = face.track.id, level_text(smile), number(smile.intensity)
+    return " ".join([*smiling, *further_figures(Subject.FACE, face.signals)])
 
 
 def _bar(face: FaceAffect) -> str:

@@ -1,4 +1,4 @@
-"""How everybody's smile went in the last seconds, for views that show it."""
+"""Everybody's smile intensity over the last seconds, for views that show it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from social_perception.core.types import FrameAffect, Smile
 
 DEFAULT_SPAN_S = 4.0
 MAX_SAMPLES = 512
-"""Per person, whatever the rate: a trace is no longer than this many pictures."""
+"""Per person, whatever the rate: a trace has at most this many samples."""
 
 
 class Traces:
-    """Remembers the intensities of the last seconds and forgets who left.
+    """Keeps the intensities of the last seconds and drops people who left.
 
-    Everybody in a picture has its stamp, so there is one list of stamps; a person's intensities end
-    with the newest stamp, with NaN where nothing valid was known.
+    Everybody in a frame has its stamp, so there is one list of stamps; a person's intensities end
+    with the newest stamp and are NaN where no smile was valid.
 
     Args:
-        span_s: how far back a trace goes.
+        span_s: length of a trace.
     """
 
     def __init__(self, span_s: float = DEFAULT_SPAN_S) -> None:
@@ -33,7 +33,7 @@ class Traces:
 
     @property
     def face_ids(self) -> tuple[str, ...]:
-        """Those who are remembered."""
+        """The faces that have a trace."""
         return tuple(self._intensities)
 
     def add(self, affect: FrameAffect) -> None:
@@ -57,7 +57,7 @@ class Traces:
 
         Returns:
             (N, 2), the oldest first: the time as a share of the span, 1 now; the intensity in [0, 1],
-            NaN where it was unknown. Empty for somebody who is not remembered.
+            NaN where it was unknown. Empty for a face without a trace.
         """
         values = self._intensities.get(face_id)
         if not values:

@@ -129,7 +129,7 @@ def test_the_report_has_a_column_and_a_tile(tables, tmp_path) -> None:
     faces, group = read_timelines(tables / "faces.csv"), read_group(tables / "group.csv")
     write_report(path, faces, group, video="party.mp4")
     page = path.read_text(encoding="utf-8")
-    assert re.findall(r'<td role="cell" data-label="yawn"[^>]*>([^<]*)</td>', page) == ["12.3 mm"] * 2
+    assert re.findall(r'<td role="cell" data-label="Yawn"[^>]*>([^<]*)</td>', page) == ["12.3 mm"] * 2
     assert re.search(r"<dt>Mean tiredness</dt><dd>50 %</dd>", page)
 
 

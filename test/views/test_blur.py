@@ -120,7 +120,7 @@ def test_a_face_that_was_lost_for_long_is_hidden_before_it_returns(noise) -> Non
 
 
 def test_memory_for_waiting_pictures_is_limited(noise, monkeypatch) -> None:
-    monkeypatch.setattr(blur, "MOST_WAITING_BYTES", 4 * noise.nbytes)
+    monkeypatch.setattr(blur, "MAX_WAITING_BYTES", 4 * noise.nbytes)
     look_back = LookBack(look_back_s=60.0)
     shown = []
     for index in range(20):

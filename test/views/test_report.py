@@ -19,7 +19,7 @@ from social_perception.core.types import (
     SmileLevel,
 )
 from social_perception.sinks.tables import FaceTable, GroupTable
-from social_perception.views.report import Thumbnail, take_thumbnails, write_report
+from social_perception.views.report import Thumbnail, make_thumbnails, write_report
 from social_perception.views.report.charts import Axis, columns_for, curve, presence, steps
 from social_perception.views.report.measures import (
     Clock,
@@ -30,7 +30,7 @@ from social_perception.views.report.measures import (
     stretches,
     summary,
 )
-from social_perception.views.report.text import clock_time, span, tick_time
+from social_perception.views.report.page import clock_time, span, tick_time
 
 NAN = math.nan
 SETTINGS = ReportConfig()
@@ -431,8 +431,8 @@ def test_names_cannot_become_html(tmp_path):
 
 NOBODY = group_of([255] * 30, sizes=[0] * 30)
 ODD = {
-    "no frames": ((), None, "hold no frame"),
-    "nobody": ((), NOBODY, "Nobody's face was found in 3.0 s"),
+    "no frames": ((), None, "have no frame"),
+    "nobody": ((), NOBODY, "No face was found in 3.0 s"),
     "one frame": ((face("a", [2]),), group_of([2]), "In 0.0 s of video 1 person was seen"),
     "all unknown": ((face("a", [255] * 9),), group_of([255] * 9), "smile intensity never known"),
     "a face for one frame": ((face("a", [3], first=7),), group_of([0] * 30), "in view for 0.1 s"),
@@ -446,7 +446,7 @@ ODD = {
     "300 faces": (
         [face(f"p{n}", [n % 4] * 20, first=n) for n in range(300)],
         group_of([1] * 320),
-        "270 more, who came later",
+        "270 more people, who came later",
     ),
 }
 
@@ -499,7 +499,7 @@ def test_thumbnails_show_the_peaks_with_the_faces_marked(tmp_path):
     import cv2
 
     tables = write_tables(tmp_path, PARTY)
-    (picture,) = take_thumbnails(frames_of(25), tmp_path / "faces.csv", *tables)
+    (picture,) = make_thumbnails(frames_of(25), tmp_path / "faces.csv", *tables)
     assert picture.frame == 15
     image = cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert image.shape == (240, 640, 3)
@@ -517,13 +517,13 @@ def test_no_frame_is_read_for_thumbnails_of_nothing(tmp_path):
         raise AssertionError("a frame was read")
         yield
 
-    assert take_thumbnails(never(), tmp_path / "faces.csv", *tables) == ()
+    assert make_thumbnails(never(), tmp_path / "faces.csv", *tables) == ()
 
 
 def test_frames_behind_the_last_peak_are_not_read(tmp_path):
     tables = write_tables(tmp_path, PARTY)
     frames = frames_of(25)
-    take_thumbnails(frames, tmp_path / "faces.csv", *tables)
+    make_thumbnails(frames, tmp_path / "faces.csv", *tables)
     assert next(frames).index == 16
 
 

@@ -56,7 +56,7 @@ def test_a_ball_has_the_faces_size(box, depth_m, expected_m) -> None:
 
 def test_text_and_colour_say_the_level() -> None:
     (figure,) = figures_of([face(box=Box(0, 0, 40, 40), name="p7")], CAMERA, PLANE_M)
-    assert (figure.text, figure.color, figure.sure) == (
+    assert (figure.text, figure.color, figure.valid) == (
         "p7\nMedium 0.50",
         level_color(SmileLevel.MEDIUM),
         True,
@@ -66,7 +66,7 @@ def test_text_and_colour_say_the_level() -> None:
 def test_a_smile_that_is_not_valid_is_gray_and_in_brackets() -> None:
     (figure,) = figures_of([face(box=Box(0, 0, 40, 40), valid=False)], CAMERA, PLANE_M)
     assert figure.text == "a\n(Medium) 0.50"
-    assert (figure.color, figure.sure) == (level_color(SmileLevel.UNKNOWN), False)
+    assert (figure.color, figure.valid) == (level_color(SmileLevel.UNKNOWN), False)
 
 
 def test_texts_stand_above_each_other_and_y_points_down() -> None:

@@ -60,7 +60,7 @@ def test_the_help_describes_what_is_shown(group_room, open_page) -> None:
     shown = page.locator("#help").inner_text()
     assert "Synchrony" in shown
     assert "mirror" not in shown
-    assert "Every face" not in shown
+    assert "Every emoji" not in shown
 
 
 def test_a_page_without_people_shows_no_image() -> None:

@@ -53,13 +53,13 @@ class MarkerStyle:
         """A person's face."""
         marker = self._marker(FACES, marker_id, Marker.SPHERE, figure.position)
         marker.scale = Vector3(x=figure.diameter_m, y=figure.diameter_m, z=figure.diameter_m)
-        marker.color = _color(figure.color, figure.sure)
+        marker.color = _color(figure.color, figure.valid)
         return marker
 
     def label(self, marker_id: int, figure: Figure) -> Marker:
         """The text above a person."""
         place = label_position(figure, self.text_height_m)
-        return self._text(LABELS, marker_id, figure.text, place, figure.sure)
+        return self._text(LABELS, marker_id, figure.text, place, figure.valid)
 
     def group(self, text: str, place: Position, *, sure: bool) -> Marker:
         """The text above the group."""

@@ -1,8 +1,8 @@
-"""Curves over time as SVG paths, thinned so that hours stay small and short smiles stay visible.
+"""Curves over time as SVG paths, thinned so that hours stay small and short smiles visible.
 
 A plot is 1000 units wide and 1000 high, whatever its size on the screen: the page stretches it, and
-lines keep their width (``vector-effect``). Text is HTML beside it, so that it keeps its size too.
-Coordinates are whole and absolute, and the page's script reads the values back from the path.
+lines keep their width (``vector-effect``). Text is HTML beside it, so that it keeps its size, too.
+Coordinates are integers and absolute: the page's script reads the values back from the path.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from social_perception.views.report.measures import Clock, Stretch, stretches
 SIZE = 1000
 """Width and height of a plot in its own units."""
 
-MOST_COLUMNS = 500
-"""Of each column a curve shows the mean, the lowest and the highest value."""
+MAX_COLUMNS = 500
+"""A curve shows each column's mean, lowest and highest value."""
 
-_FEWEST_COLUMNS = 100
-_COLUMNS_OF_ALL = 60000
-_MOST_TICKS = 8
+_MIN_COLUMNS = 100
+_COLUMNS_IN_TOTAL = 60000
+_MAX_TICKS = 8
 _TICK_STEPS_S = (
     0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30,
     60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800,
@@ -35,8 +35,8 @@ IntArray = npt.NDArray[np.int64]
 
 
 def columns_for(people: int) -> int:
-    """Columns of each person's curve: fewer where there are hundreds, to keep the page small."""
-    return int(np.clip(_COLUMNS_OF_ALL // max(1, people), _FEWEST_COLUMNS, MOST_COLUMNS))
+    """Columns of each person's curve: fewer for hundreds of people, to keep the page small."""
+    return int(np.clip(_COLUMNS_IN_TOTAL // max(1, people), _MIN_COLUMNS, MAX_COLUMNS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Axis:
     def ticks_s(self) -> tuple[float, ...]:
         """Round times along the axis, eight at most."""
         span_s = self.end_s - self.start_s
-        step_s = next((step for step in _TICK_STEPS_S if span_s / step <= _MOST_TICKS), span_s / _MOST_TICKS)
+        step_s = next((step for step in _TICK_STEPS_S if span_s / step <= _MAX_TICKS), span_s / _MAX_TICKS)
         if step_s <= 0:
             return (self.start_s,)
         first, last = np.ceil(self.start_s / step_s - 1e-9), np.floor(self.end_s / step_s + 1e-9)
@@ -66,8 +66,8 @@ class Axis:
 class Curve:
     """The paths of a curve: the mean of each column, and areas under its lowest and highest value.
 
-    ``high`` is empty where it would equal ``low``: nothing had to be thinned. Each path has one point
-    per column, at the same x, besides those in which an area comes down to the ground.
+    ``high`` is empty where it would equal ``low``: nothing was thinned. Each path has one point per
+    column, at the same x, besides those that close an area at 0.
     """
 
     mean: str = ""
@@ -77,7 +77,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """What is drawn of a curve: a value per column of each unbroken section, all (C,)."""
+    """The points of a curve: a value per column of each unbroken section, all (C,)."""
 
     sections: IntArray
     times_s: FloatArray
@@ -90,9 +90,9 @@ def cells(sections: IntArray, columns: IntArray, times_s: FloatArray, values: Fl
     """Gather the points of a curve by section and column.
 
     Args:
-        sections: (N,) the number of the unbroken section that each point belongs to, never falling.
-        columns: (N,) the column of each point, never falling within a section.
-        times_s: (N,) when it was.
+        sections: (N,) index of each point's unbroken section, not decreasing.
+        columns: (N,) the column of each point, not decreasing within a section.
+        times_s: (N,) times of the points.
         values: (N,) without NaN; N is 1 at least.
     """
     new = (np.diff(sections) != 0) | (np.diff(columns) != 0)
@@ -108,10 +108,10 @@ def cells(sections: IntArray, columns: IntArray, times_s: FloatArray, values: Fl
 
 
 def curve(places: IntArray, values: FloatArray, clock: Clock, axis: Axis, columns: int) -> Curve:
-    """The paths of a curve; they are broken where nothing is known for longer than a column.
+    """The paths of a curve; they have a gap where nothing is known for longer than a column.
 
     Args:
-        places: (N,) the frames of the values, as places in the clock, rising.
+        places: (N,) the frames of the values, as increasing indices in the clock.
         values: (N,) in [0, 1], NaN for unknown.
         clock: every frame's time.
         axis: of the plot.
@@ -139,7 +139,7 @@ def _columns(times_s: FloatArray, axis: Axis, columns: int) -> IntArray:
 
 
 def _points(drawn: Cells, axis: Axis, values: FloatArray, frame: int) -> Iterator[list[str]]:
-    """The points of each section, as written in a path; one alone becomes as wide as a frame, in units."""
+    """The points of each section as path coordinates; a single one becomes as wide as a frame, in units."""
     x = axis.units(drawn.times_s).tolist()
     y = (SIZE - np.rint(values * SIZE).astype(np.int64)).tolist()
     points = [f"{across} {down}" for across, down in zip(x, y)]
@@ -165,11 +165,11 @@ def _areas(sections: Sequence[Sequence[str]]) -> str:
 
 
 def steps(values: IntArray, clock: Clock, axis: Axis, highest: int) -> str:
-    """The path of an area under a whole number that changes in steps, one value per frame of the clock."""
+    """The path of the area under an integer that changes in steps, one value per frame of the clock."""
     if not len(values) or highest <= 0:
         return ""
-    columns = _columns(clock.starts_s, axis, MOST_COLUMNS)
-    # The lowest and the highest of each column stay, in their order, and of equal ones the first.
+    columns = _columns(clock.starts_s, axis, MAX_COLUMNS)
+    # Of each column the lowest and the highest value are kept, in their order; of equal ones the first.
     order = np.lexsort((values, columns))
     borders = np.flatnonzero(np.diff(columns)) + 1
     firsts, lasts = np.append(0, borders), np.append(borders, len(values)) - 1
@@ -182,7 +182,7 @@ def steps(values: IntArray, clock: Clock, axis: Axis, highest: int) -> str:
 
 
 def bars(parts: tuple[Stretch, ...], axis: Axis) -> str:
-    """The path of full-height bars over stretches of time; each is one unit wide at least."""
+    """The path of full-height bars over stretches of time, each at least one unit wide."""
     if not parts:
         return ""
     starts = axis.units(np.array([part.start_s for part in parts]))
@@ -191,7 +191,7 @@ def bars(parts: tuple[Stretch, ...], axis: Axis) -> str:
 
 
 def presence(places: IntArray, clock: Clock, axis: Axis, columns: int) -> str:
-    """Bars over the time in which a face was seen; absences too short to be drawn are bridged."""
+    """Bars over the time in which a face was seen; absences too short to draw are bridged."""
     everywhere = np.ones(len(places), np.bool_)
     shortest_s = (axis.end_s - axis.start_s) / columns
     starts_s = clock.starts_s[places]

@@ -1,13 +1,13 @@
 """The figures of a report, computed from the tables by time, not by counting frames.
 
-A frame stands for the time until the next one: with stamps s and frame numbers n, frame i counts
-(s[i+1] - s[i]) / (n[i+1] - n[i]) seconds, so that frames which are missing in the table count for
-nobody; the last one counts the median of the others. Phones record at varying rates, and a share
-of frames would then not be a share of time.
+A frame lasts until the next one: with stamps s and frame numbers n, frame i lasts
+(s[i+1] - s[i]) / (n[i+1] - n[i]) seconds, so that frames which are missing in the table are not
+counted; the last one lasts the median of the others. Phones record at varying rates: a share of
+frames is not a share of time.
 
-Somebody smiles where the level is ``smiling_level`` (Medium) or more. A smile is a stretch of such
-frames; pauses up to ``max_pause_s`` do not end it, and what is then shorter than ``min_smile_s`` is
-none.
+A person smiles where the level is ``smiling_level`` (Medium) or more. A smile is a stretch of such
+frames; pauses up to ``max_pause_s`` do not end it, and stretches shorter than ``min_smile_s`` are
+dropped.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BoolArray = npt.NDArray[np.bool_]
 LEVELS = (SmileLevel.NEUTRAL, SmileLevel.LOW, SmileLevel.MEDIUM, SmileLevel.HIGH, SmileLevel.UNKNOWN)
 
 _LONE_FRAME_S = 0.04
-# Stamps have six digits after the point: what lasts exactly as long as asked must not fail by the seventh.
+# Stamps have six decimals: a duration that equals its limit must not fail by the seventh.
 _TOLERANCE_S = 1e-5
 
 
@@ -45,7 +45,7 @@ class Clock:
 
     @classmethod
     def of(cls, faces: Sequence[Timeline], group: Timeline | None) -> Clock:
-        """The group's frames; without a group, all frames in which there is a face."""
+        """The group's frames; without a group, all frames with a face."""
         if group is not None:
             frames, first = np.unique(group.frames, return_index=True)
             starts_s = group.stamps_s[first]
@@ -69,11 +69,11 @@ class Clock:
         return float(self.ends_s[-1]) if len(self.frames) else 0.0
 
     def places(self, timeline: Timeline) -> IntArray:
-        """The place in the clock of each row of a timeline, all of whose frames it must have."""
+        """The index in the clock of each row of a timeline, all of whose frames the clock has."""
         return np.searchsorted(self.frames, timeline.frames).astype(np.int64)
 
     def kept(self, faces: Sequence[Timeline]) -> tuple[Timeline, ...]:
-        """The faces by first frame, without frames that the clock lacks (a run may have been cut off)."""
+        """The faces by first frame, without frames that the clock lacks (after an interrupted run)."""
         kept = []
         for face in faces:
             here = np.isin(face.frames, self.frames)
@@ -90,7 +90,7 @@ def _lengths_s(frames: IntArray, starts_s: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A stretch of time in s; its places are those of its first and last frame."""
+    """A stretch of time in s; ``first`` and ``last`` are the indices of its frames in the clock."""
 
     start_s: float
     end_s: float
@@ -105,9 +105,9 @@ class Stretch:
 def stretches(
     holds: BoolArray, starts_s: FloatArray, ends_s: FloatArray, max_pause_s: float, min_length_s: float
 ) -> tuple[Stretch, ...]:
-    """The stretches of frames, all (N,), in which something holds.
+    """The stretches of frames, all (N,), in which a condition holds.
 
-    Pauses up to ``max_pause_s`` are bridged first; then what is shorter than ``min_length_s`` is dropped.
+    Pauses up to ``max_pause_s`` are bridged first; then stretches shorter than ``min_length_s`` are dropped.
     """
     held = np.flatnonzero(holds)
     if not len(held):
@@ -124,7 +124,7 @@ def stretches(
 
 
 def mean_over_time(values: FloatArray, lengths_s: FloatArray) -> float:
-    """The mean of what is known, weighted by how long it lasted; NaN where nothing is known."""
+    """The mean of the known values, weighted by their duration; NaN where none is known."""
     known = ~np.isnan(values)
     total_s = float(lengths_s[known].sum())
     return float(values[known] @ lengths_s[known]) / total_s if total_s > 0 else float("nan")
@@ -136,7 +136,7 @@ def seconds_per_level(levels: npt.NDArray[np.uint8], lengths_s: FloatArray) -> t
 
 
 def shares(seconds: Sequence[float]) -> tuple[float, ...]:
-    """Parts of a whole, in [0, 1]; zeros where the whole is nothing."""
+    """The shares of a sum, in [0, 1]; zeros where the sum is 0."""
     total = sum(seconds)
     return tuple(part / total if total > 0 else 0.0 for part in seconds)
 
@@ -149,12 +149,17 @@ class Figure:
     mean: float
 
     @property
+    def title(self) -> str:
+        """The label as a heading."""
+        return self.field.label[:1].upper() + self.field.label[1:]
+
+    @property
     def text(self) -> str:
         return self.field.text(self.mean)
 
 
 def further_figures(subject: Subject, timeline: Timeline, lengths_s: FloatArray) -> tuple[Figure, ...]:
-    """What the signals besides those of smiles report of a subject, averaged over time."""
+    """The values of a subject's signals besides those of smiles, averaged over time."""
     fields = figures_of(subject, without=(Smile, GroupAffect))
     return tuple(
         Figure(each, mean_over_time(timeline.values[each.columns[0]], lengths_s))
@@ -180,7 +185,7 @@ class Person:
 
 
 def person(face: Timeline, clock: Clock, settings: ReportConfig) -> Person:
-    """The figures of a face that was seen in at least one frame."""
+    """The figures of a face with at least one frame."""
     places = clock.places(face)
     starts_s, lengths_s = clock.starts_s[places], clock.lengths_s[places]
     ends_s = starts_s + lengths_s
@@ -210,8 +215,8 @@ def _smiles(timeline: Timeline, settings: ReportConfig) -> BoolArray:
 class Moment:
     """A moment of shared smiling.
 
-    ``names`` are all who smile in it, the longest first. At the peak ``smiling`` of ``known`` people
-    smile, with ``intensity`` on average.
+    ``names`` are all people who smile in it, the longest smile first. At the peak ``smiling`` of ``known``
+    people smile, with ``intensity`` on average.
     """
 
     start_s: float
@@ -236,7 +241,7 @@ def shared_moments(
     In frame t let K(t) be the people whose level is known and S(t) those of them who smile. Smiling
     is shared where |S(t)| >= shared_people (2) and |S(t)| >= shared_fraction (0.5) * |K(t)|. Pauses
     up to max_pause_s (0.3 s) do not end a moment, and it lasts min_smile_s (0.5 s) at least. Its peak
-    is the frame in which the intensities of S(t) have the largest sum: where many smile, and much.
+    is the frame in which the intensities of S(t) have the largest sum: many people smile broadly.
     """
     settings = settings or ReportConfig()
     count = len(clock.frames)
@@ -252,7 +257,7 @@ def shared_moments(
     moments = []
     for each in found:
         inside = slice(each.first, each.last + 1)
-        # Only where it is shared: in a bridged pause one person may laugh alone.
+        # Only where it is shared: in a bridged pause one person may smile alone.
         peak = each.first + int(np.argmax(np.where(shared[inside], total[inside], -1.0)))
         moments.append(
             Moment(

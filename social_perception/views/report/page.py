@@ -1,7 +1,8 @@
-"""Fills the report's template and writes it: one file that asks for nothing else, equal for equal input."""
+"""Fills the report's template and writes it: one self-contained file, equal for equal input."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,26 +15,29 @@ from social_perception.core.config import ReportConfig
 from social_perception.core.errors import MissingDependencyError, OutputError
 from social_perception.core.timelines import Timeline
 from social_perception.views.colors import LEVEL_COLORS, text_color
-from social_perception.views.report import charts, text
+from social_perception.views.report import charts
 from social_perception.views.report.measures import (
     LEVELS,
     Clock,
     Moment,
     Person,
     Stretch,
+    Summary,
     person,
     shared_moments,
     summary,
 )
 from social_perception.views.report.thumbnails import Thumbnail
-from social_perception.views.words import number, percent, signed
+from social_perception.views.text import number, percent, signed
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_MOST_OPEN = 30
-"""More people, or moments, than this are folded away until somebody asks for them."""
+_MAX_OPEN = 30
+"""More people, or moments, than this are folded until they are opened."""
+
+_MAX_NAMES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class _Level:
     key: str
     label: str
     color: str
-    ink: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +76,10 @@ class _GroupChart:
 
 @dataclass(frozen=True, slots=True)
 class _Card:
-    """A moment of shared smiling; picture is a data URI or empty."""
+    """A moment of shared smiling; ``image`` is a data URI or empty."""
 
     moment: Moment
-    picture: str
+    image: str
 
 
 def write_report(
@@ -93,10 +97,10 @@ def write_report(
         path: of the HTML file.
         faces: the timelines of the face table (``read_timelines``).
         group: the group table (``read_group``); None: the video has no frames.
-        video: what was annotated; only its name is shown.
-        thumbnails: pictures for moments of shared smiling (``take_thumbnails``); none by default,
+        video: the annotated file; only its name is shown.
+        thumbnails: images of moments of shared smiling (``make_thumbnails``); none by default,
             because they show people.
-        settings: what counts as a smile and as a moment of shared smiling.
+        settings: the definitions of a smile and of a moment of shared smiling.
 
     Raises:
         MissingDependencyError: Jinja2 is not installed.
@@ -104,7 +108,7 @@ def write_report(
     """
     page = render(faces, group, video=video, thumbnails=thumbnails, settings=settings or ReportConfig())
     try:
-        # Names of files and faces may hold what is not Unicode.
+        # Names of files and faces may not be valid Unicode.
         Path(path).write_bytes(page.encode("utf-8", "replace"))
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
@@ -126,7 +130,7 @@ def render(
     moments = shared_moments(seen, clock, settings)
     rows = [_row(face, clock, axis, columns, settings) for face in seen]
     chart = _group_chart(group, clock, axis, moments)
-    pictures = {thumbnail.frame: thumbnail.data_uri for thumbnail in thumbnails}
+    images = {thumbnail.frame: thumbnail.data_uri for thumbnail in thumbnails}
     return (
         _environment()
         .get_template("report.html")
@@ -136,16 +140,16 @@ def render(
             rows=rows,
             chart=chart,
             thinned=any(curve.high for curve in (chart.curve, *(row.curve for row in rows))),
-            cards=[_Card(moment, pictures.get(moment.peak_frame, "")) for moment in moments],
+            cards=[_Card(moment, images.get(moment.peak_frame, "")) for moment in moments],
             moments=moments,
-            pictured=bool(pictures),
+            has_images=bool(images),
             ticks=_ticks(axis),
             axis=axis,
             levels=_levels(),
-            further=[figure.field.label for figure in rows[0].figures.further] if rows else [],
+            further=[figure.title for figure in rows[0].figures.further] if rows else [],
             smiling=LEVELS[settings.smiling_level].label,
             settings=settings,
-            most_open=_MOST_OPEN,
+            max_open=_MAX_OPEN,
         )
     )
 
@@ -169,7 +173,7 @@ def _group_chart(
     sizes[places] = group.values["group_size"]
     spans = tuple(Stretch(moment.start_s, moment.end_s, 0, 0) for moment in moments)
     return _GroupChart(
-        curve=charts.curve(places, group.intensities, clock, axis, charts.MOST_COLUMNS),
+        curve=charts.curve(places, group.intensities, clock, axis, charts.MAX_COLUMNS),
         sizes=charts.steps(sizes, clock, axis, int(sizes.max())),
         moments=charts.bars(spans, axis),
     )
@@ -180,7 +184,7 @@ def _ticks(axis: charts.Axis) -> list[_Tick]:
     if span_s <= 0:
         return []
     return [
-        _Tick(round(100 * (tick_s - axis.start_s) / span_s, 2), text.tick_time(tick_s))
+        _Tick(round(100 * (tick_s - axis.start_s) / span_s, 2), tick_time(tick_s))
         for tick_s in axis.ticks_s()
     ]
 
@@ -192,7 +196,7 @@ def _levels() -> list[_Level]:
             key=level.name.lower(),
             label=level.label,
             color="#{:02x}{:02x}{:02x}".format(*colors[level]),
-            ink="#{:02x}{:02x}{:02x}".format(*text_color(colors[level])),
+            text="#{:02x}{:02x}{:02x}".format(*text_color(colors[level])),
         )
         for level in LEVELS
     ]
@@ -211,8 +215,76 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for formatter in (number, signed, percent, text.clock_time, text.span, text.names):
+    for formatter in (number, signed, percent, clock_time, span, names):
         environment.filters[formatter.__name__] = formatter
-    for speaker in (text.plural, text.group_sentence, text.person_sentence, text.moments_sentence):
-        environment.globals[speaker.__name__] = speaker
+    for function in (plural, group_sentence, person_sentence, moments_sentence):
+        environment.globals[function.__name__] = function
     return environment
+
+
+def clock_time(seconds: float) -> str:
+    """A time as ``m:ss.t`` or ``h:mm:ss``; ``-``: unknown."""
+    if math.isnan(seconds):
+        return "-"
+    if seconds >= 3600:
+        whole = round(seconds)
+        return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+    tenths = round(seconds * 10)
+    return f"{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"
+
+
+def tick_time(seconds: float) -> str:
+    """A round time of an axis, as short as possible."""
+    if abs(seconds - round(seconds)) > 1e-6:
+        return f"{seconds:.2f}".rstrip("0") + " s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+
+
+def span(seconds: float) -> str:
+    """A duration with its unit."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
+    return f"{round(seconds / 60) // 60} h {round(seconds / 60) % 60:02d} min"
+
+
+def plural(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
+def names(all_names: tuple[str, ...]) -> str:
+    """Names in a list, which is cut short after six."""
+    shown = ", ".join(all_names[:_MAX_NAMES])
+    more = len(all_names) - _MAX_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def group_sentence(summary: Summary) -> str:
+    if math.isnan(summary.intensity):
+        return f"The group's smile intensity over {span(summary.duration_s)}: never known."
+    return (
+        f"The group's smile intensity over {span(summary.duration_s)}: {number(summary.intensity)} on "
+        f"average, highest {number(summary.highest)} at {clock_time(summary.highest_at_s)}."
+    )
+
+
+def person_sentence(person: Person) -> str:
+    seen = f"{person.name}: first seen at {clock_time(person.first_s)}, in view for {span(person.seen_s)}"
+    if math.isnan(person.mean):
+        return f"{seen}; smile intensity never known."
+    return (
+        f"{seen}; smile intensity {number(person.mean)} on average, highest {number(person.maximum)} at "
+        f"{clock_time(person.maximum_at_s)}; {plural(len(person.smiles), 'smile', 'smiles')}."
+    )
+
+
+def moments_sentence(moments: tuple[Moment, ...]) -> str:
+    if not moments:
+        return "No moment of shared smiling."
+    total_s = sum(moment.length_s for moment in moments)
+    count = plural(len(moments), "moment", "moments")
+    return (
+        f"{count} of shared smiling, {span(total_s)} in all, the first at {clock_time(moments[0].start_s)}."
+    )

@@ -1,4 +1,4 @@
-"""Pictures of the moments of shared smiling, with the faces marked: only where they were asked for."""
+"""Images of the moments of shared smiling, with the faces marked; made only where they are requested."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from social_perception.views.blur import LOOK_BACK_S, head_box, hide
 from social_perception.views.overlay import draw_overlay
 from social_perception.views.report.measures import Clock, Moment, shared_moments
 
-MOST = 48
-"""More pictures than this would make the page slow: the longest moments get them."""
+MAX_THUMBNAILS = 48
+"""More would make the page slow: the longest moments get one."""
 
 _WIDTH_PX = 640
 _QUALITY = 80
@@ -37,7 +37,7 @@ class Thumbnail:
         return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode("ascii")
 
 
-def take_thumbnails(
+def make_thumbnails(
     frames: Iterable[Frame],
     faces_table: str | Path,
     faces: Sequence[Timeline],
@@ -49,12 +49,12 @@ def take_thumbnails(
     """The whole frame, with boxes, at the peak of each moment of shared smiling.
 
     Args:
-        frames: the video from its start; it is read up to the last peak, and not at all without one.
-        faces_table: the face table, for the boxes.
+        frames: the video from its start; read up to the last peak, and not at all without one.
+        faces_table: the face table, with the boxes.
         faces: the table's timelines.
         group: the group's timeline.
-        settings: those that ``write_report`` gets.
-        blur: whether faces are hidden: where they are, were or will be two seconds before and after.
+        settings: as for ``write_report``.
+        blur: whether faces are hidden, at their places up to two seconds before and after.
     """
     clock = Clock.of(faces, group)
     moments = shared_moments(clock.kept(faces), clock, settings)
@@ -63,18 +63,18 @@ def take_thumbnails(
         return ()
     boxes = read_boxes(faces_table, peaks)
     heads = _heads_near(faces_table, peaks, clock) if blur else {}
-    taken = []
+    thumbnails = []
     for frame in frames:
         if frame.index in peaks:
             shown = replace(frame, image=hide(frame.image, heads[frame.index])) if blur else frame
-            taken.append(_thumbnail(shown, boxes[frame.index]))
-            if len(taken) == len(peaks):
+            thumbnails.append(_thumbnail(shown, boxes[frame.index]))
+            if len(thumbnails) == len(peaks):
                 break
-    return tuple(taken)
+    return tuple(thumbnails)
 
 
 def _heads_near(faces_table: str | Path, peaks: Iterable[int], clock: Clock) -> dict[int, tuple[Box, ...]]:
-    """By frame, the places of the heads of about that time."""
+    """By frame, the places of the heads shortly before and after."""
     times_s = dict(zip(clock.frames.tolist(), clock.starts_s.tolist()))
     near = {
         peak: [frame for frame, stamp_s in times_s.items() if abs(stamp_s - times_s[peak]) <= LOOK_BACK_S]
@@ -88,7 +88,7 @@ def _heads_near(faces_table: str | Path, peaks: Iterable[int], clock: Clock) -> 
 
 
 def _longest(moments: Sequence[Moment]) -> Sequence[Moment]:
-    return sorted(moments, key=lambda moment: -moment.length_s)[:MOST]
+    return sorted(moments, key=lambda moment: -moment.length_s)[:MAX_THUMBNAILS]
 
 
 def _thumbnail(frame: Frame, faces: Sequence[FaceAffect]) -> Thumbnail:
@@ -108,5 +108,5 @@ def _scaled(face: FaceAffect, scale: float) -> FaceAffect:
 def _jpeg(image: ImageArray) -> bytes:
     done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
-        raise ImageError(f"a picture of shape {image.shape} cannot be written as JPEG")
+        raise ImageError(f"an image of shape {image.shape} cannot be encoded as JPEG")
     return bytes(data)

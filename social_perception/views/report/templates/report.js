@@ -1,14 +1,14 @@
-// All of the report can be read without this: it adds the cursor through time and sorts the table.
+// The report is complete without this script, which adds the time cursor and sorts the table.
 "use strict";
 (() => {
   const SIZE = 1000;
   const charts = document.querySelector(".charts");
   if (charts) addCursor(charts);
   document.querySelectorAll("table").forEach(addSorting);
-  // A closed part would be missing on paper.
+  // Closed parts would be missing in print.
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
 
-  // The points of a path, [x, y] with y up; the corners of an area on the ground do not belong to it.
+  // The points of a path, [x, y] with y up, without the corners at 0 that close an area.
   function pointsOf(path) {
     if (!path) return [];
     const points = [];
@@ -27,7 +27,7 @@
     return { mean, low, high: high.length ? high : low };
   }
 
-  // The steps of a drawn count, [x, y] with y up.
+  // The steps of a count's path, [x, y] with y up.
   function stepsOf(path) {
     const found = (path.getAttribute("d") || "").matchAll(/H(\d+)V(\d+)/g);
     return Array.from(found, (step) => [Number(step[1]), SIZE - Number(step[2])]).slice(0, -1);
@@ -43,7 +43,7 @@
     return low - 1;
   }
 
-  // The values drawn within reach of x; null where there is no curve.
+  // The curve's values within reach of x; null where it has a gap.
   function near(curve, x, reach) {
     const valuesOf = (points) => {
       const values = [];
@@ -58,8 +58,8 @@
     return { mean, low: Math.min(...valuesOf(curve.low)), high: Math.max(...valuesOf(curve.high)) };
   }
 
-  // One number where it says enough.
-  function inWords(values) {
+  // A range where the values differ, else their mean.
+  function rangeText(values) {
     if (!values) return "–";
     const far = values.high - values.low > 0.1;
     return far ? `${values.low.toFixed(2)}–${values.high.toFixed(2)}` : values.mean.toFixed(2);
@@ -69,7 +69,7 @@
     return ["Neutral", "Low", "Medium", "High"][Math.min(3, Math.floor(3 * value + 0.5))];
   }
 
-  function timeInWords(seconds) {
+  function timeText(seconds) {
     const tenths = Math.round(seconds * 10);
     const two = (value) => String(value).padStart(2, "0");
     if (seconds >= 3600) {
@@ -90,23 +90,23 @@
     const group = curveOf(groupPlot);
     const counts = stepsOf(sizes);
     const curves = new Map();
-    const inSight = new Set();
+    const visibleRows = new Set();
     const line = document.createElement("div");
     line.className = "cursor";
     line.hidden = true;
     root.append(line);
     let waiting = false;
 
-    // Hundreds of rows: only those in sight are kept up to date.
+    // There may be hundreds of rows: only visible ones are updated.
     const observer = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) {
-        if (isIntersecting) inSight.add(target); else inSight.delete(target);
+        if (isIntersecting) visibleRows.add(target); else visibleRows.delete(target);
         if (isIntersecting && !line.hidden) showRow(target);
       }
     });
     root.querySelectorAll(".person").forEach((row) => observer.observe(row));
 
-    // Half the mean distance of a curve's points and a little more, so that one is always within reach.
+    // A little more than half the mean distance of a curve's points, so that one is always within reach.
     function reachOf(points) {
       const span = points.length ? points[points.length - 1][0] - points[0][0] : 0;
       return Math.max(1, points.length > 1 ? 0.6 * span / (points.length - 1) : 0);
@@ -115,23 +115,23 @@
     function showRow(row) {
       if (!curves.has(row)) curves.set(row, curveOf(row));
       const curve = curves.get(row);
-      row.querySelector(".value").textContent = inWords(near(curve, Number(slider.value), reachOf(curve.mean)));
+      row.querySelector(".value").textContent = rangeText(near(curve, Number(slider.value), reachOf(curve.mean)));
     }
 
     function show() {
       waiting = false;
       const x = Number(slider.value);
-      const time = timeInWords(start + (end - start) * x / SIZE);
+      const time = timeText(start + (end - start) * x / SIZE);
       const offset = groupPlot.getBoundingClientRect().left - root.getBoundingClientRect().left;
       line.hidden = false;
       line.style.transform = `translateX(${offset + groupPlot.clientWidth * x / SIZE}px)`;
       const values = near(group, x, reachOf(group.mean));
       const step = lastUpTo(counts, x);
       const people = step < 0 ? 0 : Math.round(counts[step][1] / SIZE * Number(sizes.dataset.highest));
-      readout.value = `${time} · group ${inWords(values)}${values ? ` ${levelOf(values.mean)}` : ""} · ${people} in view`;
+      readout.value = `${time} · group ${rangeText(values)}${values ? ` ${levelOf(values.mean)}` : ""} · ${people} in view`;
       slider.setAttribute("aria-valuetext", readout.value);
       title.textContent = `at ${time}`;
-      inSight.forEach(showRow);
+      visibleRows.forEach(showRow);
     }
 
     function moveTo(x) {
@@ -140,7 +140,7 @@
       waiting = true;
     }
 
-    function rest() {
+    function reset() {
       line.hidden = true;
       readout.value = "";
       slider.removeAttribute("aria-valuetext");
@@ -151,8 +151,8 @@
     slider.closest("[hidden]").hidden = false;
     slider.addEventListener("input", () => moveTo(slider.value));
     slider.addEventListener("focus", () => moveTo(slider.value));
-    slider.addEventListener("keydown", (event) => { if (event.key === "Escape") rest(); });
-    addEventListener("beforeprint", rest);
+    slider.addEventListener("keydown", (event) => { if (event.key === "Escape") reset(); });
+    addEventListener("beforeprint", reset);
     addEventListener("resize", () => { if (!line.hidden) show(); });
     root.addEventListener("pointermove", (event) => {
       const plot = event.target.closest(".plot");
@@ -175,7 +175,7 @@
       button.textContent = heading.textContent;
       heading.replaceChildren(button);
       button.addEventListener("click", () => {
-        // Names and times begin with the first, figures with the largest.
+        // Names and times start with the first, figures with the largest.
         const first = column < 2 ? "ascending" : "descending";
         const other = first === "ascending" ? "descending" : "ascending";
         const order = heading.getAttribute("aria-sort") === first ? other : first;
@@ -186,7 +186,7 @@
     });
   }
 
-  // What is unknown (NaN) stands at the end in both orders.
+  // Unknown values (NaN) are at the end in both orders.
   function sort(body, column, sign) {
     const keyOf = (row) => Number(row.cells[column].dataset.sort);
     const rows = [...body.rows].map((row, place) => ({ row, place, key: keyOf(row) }));

@@ -1,4 +1,4 @@
-"""Text and panels in a picture, in sizes that go with it."""
+"""Text and panels in an image, in sizes that scale with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BLACK: Color = (0, 0, 0)
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _REFERENCE_PX = 720
-_SHINING_THROUGH = 0.35
+_PANEL_TRANSPARENCY = 0.35
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Sizes:
 
     @classmethod
     def of(cls, image: ImageArray) -> Sizes:
-        """Those for a picture, by its shorter side."""
+        """The sizes for an image, by its shorter side."""
         scale = min(image.shape[:2]) / _REFERENCE_PX
         return cls(
             text=max(0.3, 0.6 * scale),
@@ -42,9 +42,9 @@ class Sizes:
 
 
 def darken(part: ImageArray) -> None:
-    """Lay a panel over a part of a picture, in place; a little of the picture shines through."""
+    """Blend a dark panel over a part of an image, in place."""
     if part.size:
-        cv2.convertScaleAbs(part, part, _SHINING_THROUGH, (1.0 - _SHINING_THROUGH) * PANEL[0])
+        cv2.convertScaleAbs(part, part, _PANEL_TRANSPARENCY, (1.0 - _PANEL_TRANSPARENCY) * PANEL[0])
 
 
 def text_size(text: str, scale: float) -> tuple[int, int]:
@@ -53,14 +53,14 @@ def text_size(text: str, scale: float) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def fitting(text: str, scale: float, room_px: float, smallest: float) -> float:
-    """The scale at which the text fits into the room, but not below the smallest."""
+def fit_scale(text: str, scale: float, width_px: float, min_scale: float) -> float:
+    """The scale at which the text fits into the width, at least ``min_scale``."""
     width = text_size(text, scale)[0]
-    return scale if width <= room_px else max(smallest, scale * max(room_px, 1.0) / width)
+    return scale if width <= width_px else max(min_scale, scale * max(width_px, 1.0) / width)
 
 
 def write(image: ImageArray, text: str, baseline: tuple[int, int], scale: float, color: Color) -> None:
-    """Write into the picture; the baseline's left end is given in px."""
+    """Write into the image, in place; ``baseline`` is its left end in px."""
     cv2.putText(image, text, baseline, _FONT, scale, color, _thickness(scale), cv2.LINE_AA)
 
 
