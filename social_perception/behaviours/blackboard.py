@@ -1,13 +1,13 @@
 """The group's affect on a py_trees blackboard.
 
-Keys, below a namespace (``/affect`` unless told otherwise):
+Keys, below a namespace (``/affect`` by default):
 
 ``group``             :class:`~social_perception.core.types.GroupAffect`, the newest one
-``group_received_s``  when it came, in s of the clock that the conditions read
+``group_received_s``  time of receipt, in s of the clock that the conditions read
 ``faces``             tuple of :class:`~social_perception.core.types.FaceAffect`, the newest ones
-``faces_received_s``  when they came
+``faces_received_s``  their time of receipt
 
-A key that nothing came for does not exist. py_trees' own behaviours reach into the values:
+A key without a received value does not exist. py_trees' own behaviours reach into the values:
 ``CheckBlackboardVariableValue`` understands ``/affect/group.group_size``.
 """
 
@@ -25,7 +25,7 @@ GROUP = "group"
 FACES = "faces"
 
 Clock = Callable[[], float]
-"""Tells the time in s; any clock, but the same for all who share a blackboard."""
+"""Returns the time in s; any clock, but the same for all who share a blackboard."""
 
 
 class Found(NamedTuple):
@@ -47,7 +47,7 @@ def reader(name: str, keys: Sequence[str], namespace: str = NAMESPACE) -> py_tre
 
 
 class AffectWriter:
-    """Puts what the perception says on the blackboard.
+    """Writes the results of the perception to the blackboard.
 
     Args:
         name: of the blackboard client, as py_trees displays it.
@@ -58,11 +58,11 @@ class AffectWriter:
         self._client = _client(name, (GROUP, FACES), namespace, py_trees.common.Access.WRITE)
 
     def write_group(self, group: GroupAffect, received_s: float) -> None:
-        """Put the group's affect there, with the time in s at which it came."""
+        """Write the group's affect with its time of receipt in s."""
         self._write(GROUP, group, received_s)
 
     def write_faces(self, faces: Sequence[FaceAffect], received_s: float) -> None:
-        """Put the faces of one image there, with the time in s at which they came."""
+        """Write the faces of one image with their time of receipt in s."""
         self._write(FACES, tuple(faces), received_s)
 
     def _write(self, key: str, value: Any, received_s: float) -> None:
@@ -77,7 +77,7 @@ def look_up(client: py_trees.blackboard.Client, key: str, clock: Clock, max_age_
     Args:
         client: a :func:`reader` of the key.
         key: ``GROUP`` or ``FACES``.
-        clock: tells the time in s.
+        clock: returns the time in s.
         max_age_s: age in s up to which a value may be used.
     """
     if not (client.exists(key) and client.exists(received(key))):

@@ -50,7 +50,7 @@ class AffectCondition(py_trees.behaviour.Behaviour):
         name: of the behaviour.
         hysteresis: from when on the measured value is a yes.
         max_age_s: age in s from which data counts as stale.
-        clock: tells the time in s by which the data was received.
+        clock: returns the time in s by which the data was received.
         namespace: of the blackboard's keys.
     """
 

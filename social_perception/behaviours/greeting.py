@@ -1,7 +1,7 @@
 """An example tree: greet a group that has been smiling for a while, and do not repeat oneself.
 
     sequence "greeter"
-      listen                          what the perception says goes to the blackboard
+      listen                          writes the results of the perception to the blackboard
       selector "greet or wait"
         sequence "good bye"           the group has left: the next one is greeted again
           is the group absent
@@ -67,7 +67,7 @@ class Greet(py_trees.behaviour.Behaviour):
 
     Args:
         greet: says the greeting; must return at once.
-        clock: tells the time in s.
+        clock: returns the time in s.
         namespace: of the blackboard's keys.
     """
 
@@ -114,7 +114,7 @@ def greeting_tree(
             ``nodes.behaviour_tree.AffectToBlackboard``.
         greet: called once for each greeting.
         plan: when to greet.
-        clock: tells the time in s, the same by which the data is received.
+        clock: returns the time in s, the same by which the data is received.
         namespace: of the blackboard's keys.
     """
     shared: dict[str, Any] = {"clock": clock, "namespace": namespace}

@@ -1,4 +1,4 @@
-"""The one place where py_trees is imported, so that its absence is told in one line."""
+"""Imports py_trees; its absence is reported in one line."""
 
 from social_perception.core.errors import MissingDependencyError
 
