@@ -189,7 +189,7 @@ def test_depth_that_cannot_be_used_is_reported_and_the_faces_go_on(change, probl
 
 @pytest.mark.parametrize(
     ("info", "problem"),
-    [(None, "no camera_info on "), (camera_info(0.0), "K of camera_info cannot be used")],
+    [(None, "no camera_info on "), (camera_info(0.0), "K of camera_info is invalid")],
 )
 def test_a_missing_or_wrong_calibration_is_reported_once(info, problem, camera, capfd) -> None:
     if info is not None:
