@@ -18,6 +18,7 @@ from social_perception.ros.nodes.affect_markers import AffectMarkersNode
 from social_perception.ros.nodes.affect_overlay import AffectOverlayNode
 from social_perception.ros.support.images import encode, image_header
 from social_perception.ros.support.messages import FaceAffectArray, TrackedFaceArray
+from test.ros.fakes import estimation
 from test.ros.messages import tracked
 
 
@@ -43,7 +44,10 @@ class FakeScorer:
         )
 
 
-FAKES = {"FaceTrackerNode": FakeTracking, "SmileIntensityNode": FakeScorer}
+FAKES = {
+    "FaceTrackerNode": FakeTracking,
+    "SmileIntensityNode": lambda config: estimation(FakeScorer(config.smile)),
+}
 
 
 @pytest.fixture
@@ -152,7 +156,7 @@ def viewers(ros) -> list[str]:
 
 def test_enabled_crops_are_announced(ros, launched, capfd) -> None:
     launched({"FaceTrackerNode": {"publish_crops": True}})
-    line = f"face pictures are published on {ros.namespace}/tracked_faces because publish_crops is true"
+    line = f"face images are published on {ros.namespace}/tracked_faces because publish_crops is true"
     assert capfd.readouterr().err.count(line) == 1
     tracked = ros.collect(TrackedFaceArray, "tracked_faces")
     film(ros, lambda: tracked, "the faces")
