@@ -349,6 +349,12 @@ def check_flow(found, mode):
     assert found.stability.disordered == found.stability.reused == 0
     assert all(depth.maximum <= depth.bound for depth in found.stability.depths)
     assert found.stability.in_flight <= 6
+    assert found.per_second == pytest.approx(found.answered / found.seconds)
+    assert found.dropped_share == pytest.approx(1 - found.answered / found.sent)
+    assert (found.faces, found.ids) == (2, 2)
+    assert 0 < found.to_faces.median_ms <= found.to_faces.p95_ms <= found.to_faces.p99_ms
+    assert found.pipeline.cores > 0
+    assert found.pipeline.memory_start_mb > 50
 
 
 @pytest.mark.slow
@@ -359,6 +365,8 @@ def test_every_image_of_an_overload_is_accounted_for_without_ros():
     check_flow(found, NO_ROS)
     assert found.stability.outdated == 0
     assert found.stability.flow.dropped > 0
+    assert found.to_group is None
+    assert found.sender is None
 
 
 @pytest.mark.slow
@@ -372,6 +380,8 @@ def test_every_image_of_an_overload_is_accounted_for_through_topics():
     assert [step.name for step in found.stability.flow.steps] == ["face_tracker", "smile_intensity"]
     assert found.stability.flow.dropped > 0
     assert "dropped" in found.stability.flow.warning
+    assert found.to_group.median_ms > 0
+    assert found.sender.cores > 0
 
 
 def test_the_memory_monitor_computes_trends():

@@ -188,41 +188,6 @@ def short(people=2):
     return StreamRequest(people, 1.0, "cpu", frames=10, warm_up_s=0.5)
 
 
-def check_stream(stream, mode):
-    assert not stream.reason, stream.reason
-    assert stream.mode == mode
-    assert stream.sent >= 20
-    assert 0 < stream.answered <= stream.sent
-    assert stream.per_second == pytest.approx(stream.answered / stream.seconds)
-    assert stream.dropped_share == pytest.approx(1 - stream.answered / stream.sent)
-    assert (stream.faces, stream.ids) == (2, 2)
-    assert 0 < stream.to_faces.median_ms <= stream.to_faces.p95_ms <= stream.to_faces.p99_ms
-    assert stream.pipeline.cores > 0
-    assert stream.pipeline.memory_start_mb > 50
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_the_pipeline_without_ros_answers():
-    pytest.importorskip("skimage", reason="the sample needs scikit-image")
-    (stream,) = streams.measure([short()], [NO_ROS])
-    check_stream(stream, NO_ROS)
-    assert stream.to_group is None
-    assert stream.sender is None
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.ros
-def test_the_nodes_answer_through_topics():
-    pytest.importorskip("rclpy", reason="needs ROS 2")
-    pytest.importorskip("social_perception.msg", reason="needs the built messages")
-    (stream,) = streams.measure([short()], [TOPICS])
-    check_stream(stream, TOPICS)
-    assert stream.to_group.median_ms > 0
-    assert stream.sender.cores > 0
-
-
 def test_without_rclpy_there_is_one_line_and_no_figures(monkeypatch):
     monkeypatch.setattr(streams.importlib.util, "find_spec", lambda name: None)
     (stream,) = streams.measure([short()], [TOPICS])
