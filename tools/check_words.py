@@ -24,7 +24,7 @@ QUOTING = {"tools/check_words.py", "test/architecture/test_words.py"}
 
 TERMS = {
     r"unprocessed|left out": "dropped",
-    r"told|said of|(?:is|are|was|were) said": "reported, published, returned",
+    r"told(?! smile\b)|said of|(?:is|are|was|were) said": "reported, published, returned",
     r"wanted|asked for": "requested, enabled",
     r"(?:camera|newest|next|whole) pictures?": "image",
     r"pictures? (?:of (?:a|the) (?:camera|video|topic)|per second)": "image",

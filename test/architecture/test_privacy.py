@@ -21,7 +21,7 @@ CALLS = {
 """What makes a file, or the content of one, of an array."""
 
 KNOWN = {
-    # Asked for by a command's own purpose or a flag; docs/privacy.md names each.
+    # Requested by a command's own purpose or a flag; docs/privacy.md names each.
     "sinks/video.py": "annotate: the annotated video",
     "views/report/thumbnails.py": "annotate --thumbnails",
     "sinks/interfaces.py": "live --record-images",

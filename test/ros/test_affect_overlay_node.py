@@ -158,15 +158,15 @@ def test_nothing_is_subscribed_while_nobody_looks(ros) -> None:
     ours = set(TOPICS)
     assert not ours & set(subscribed())
     viewer = ros.node.create_subscription(Image, "affect_overlay", lambda message: None, 10)
-    wanted = {"image", "face_affect", "group_affect"}
-    ros.until(lambda: ours & set(subscribed()) == wanted, "the topics are subscribed")
+    expected = {"image", "face_affect", "group_affect"}
+    ros.until(lambda: ours & set(subscribed()) == expected, "the topics are subscribed")
     ros.publisher(Image, "image").publish(image())
     ros.until(lambda: node.matcher.waiting == 1, "an image waits")
     ros.node.destroy_subscription(viewer)
     ros.until(lambda: not ours & set(subscribed()), "they are no more")
     assert (node.matcher.waiting, node.worker, node.input) == (0, None, None)
     ros.node.create_subscription(CompressedImage, "affect_overlay/compressed", lambda message: None, 10)
-    ros.until(lambda: ours & set(subscribed()) == wanted, "a viewer of the other output counts too")
+    ros.until(lambda: ours & set(subscribed()) == expected, "a viewer of the other output counts too")
 
 
 def test_each_output_is_made_only_for_who_subscribes_it(ros, overlay, monkeypatch) -> None:
@@ -320,11 +320,11 @@ def test_the_groups_figures_are_the_newest_that_belong_to_the_image(
     view = overlay({"max_group_age_s": 0.5})
     view.send(*(group(milliseconds) for milliseconds in stamps_ms), image(1000), faces(1000))
     ros.until(lambda: drawn, "a picture")
-    told = drawn[0].group
+    group_drawn = drawn[0].group
     if expected_ms is None:
-        assert told is None
+        assert group_drawn is None
     else:
-        assert told.stamp_s == pytest.approx(100 + expected_ms / 1000, abs=1e-6)
+        assert group_drawn.stamp_s == pytest.approx(100 + expected_ms / 1000, abs=1e-6)
 
 
 def test_a_stale_group_is_warned_of(ros, overlay) -> None:

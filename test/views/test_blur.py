@@ -72,7 +72,7 @@ def test_heads_may_reach_over_the_edge(box, noise) -> None:
         np.testing.assert_array_equal(hidden, noise)
 
 
-def test_the_whole_picture_can_be_hidden(noise) -> None:
+def test_the_whole_image_can_be_hidden(noise) -> None:
     assert is_hidden(hide_all(noise), Box(0, 0, 320, 240))
 
 

@@ -75,7 +75,7 @@ def test_the_bar_is_as_long_as_the_intensity():
     assert lengths[0] / lengths[1] == pytest.approx(0.84, abs=0.03)
 
 
-def test_labels_can_be_left_out():
+def test_labels_can_be_disabled():
     shown = affect(face("a", 1.0))
     bare, labelled = (draw_overlay(picture(), shown, **BARE, labels=labels) for labels in (False, True))
     rows = (bare != labelled).any(axis=(1, 2)).nonzero()[0]
@@ -85,7 +85,7 @@ def test_labels_can_be_left_out():
 
 
 @pytest.mark.parametrize("part", ["header", "legend"])
-def test_header_and_legend_can_be_left_out(part):
+def test_header_and_legend_can_be_disabled(part):
     bare = draw_overlay(picture(), affect(), **BARE)
     assert (bare == GRAY).all()
     drawn = draw_overlay(picture(), affect(), **{**BARE, part: True})
