@@ -26,7 +26,9 @@ from social_perception.cli.privacy import add_privacy_options, check_privacy
 from social_perception.cli.result_folder import Job, Outcome, OutputOptions
 from social_perception.core.config import AnonymityConfig
 from social_perception.core.errors import OutputError
-from social_perception.sinks.registry import SINKS, formats
+from social_perception.core.signals import Subject
+from social_perception.sinks.registry import FACES, GROUP, SINKS, formats
+from social_perception.sinks.tables import described_columns
 
 _logger = logging.getLogger(__name__)
 
@@ -69,6 +71,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="annotate again what is already done")
     _add_engine(parser)
     add_pipeline_settings(parser)
+    # The columns stay one a line.
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _columns()
+
+
+def _columns() -> str:
+    """The columns of the tables, for the help; an empty cell is an unknown value."""
+    lines = []
+    for subject, table in ((Subject.FACE, FACES), (Subject.GROUP, GROUP)):
+        lines += ["", f"columns of {table} (an empty cell: unknown):"]
+        lines += [f"  {name:<18}{text}" for name, text in described_columns(subject).items()]
+    return "\n".join(lines[1:])
 
 
 def _add_sinks(parser: argparse.ArgumentParser) -> None:

@@ -11,10 +11,11 @@ import io
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from enum import IntEnum
 from pathlib import Path
 
 from social_perception.core.errors import OutputError
-from social_perception.core.signals import Cell, Subject, columns_of, declaration, signals_of
+from social_perception.core.signals import Cell, Field, Subject, declaration, fields_of, signals_of
 from social_perception.core.types import Face, Frame, FrameAffect, Smile
 from social_perception.sinks.sink import Output, Sink, output_error
 
@@ -101,14 +102,35 @@ class CsvTable(TextFile):
         self.write(text.getvalue())
 
 
+_FRAME = {"stamp_s": "time of the frame, s", "frame": "index of the frame"}
+_FACE = {"face_id": "id of the face"} | {
+    name: f"{name} of its box, px" for name in ("x", "y", "width", "height")
+}
+
+
+def described_columns(subject: Subject) -> dict[str, str]:
+    """The columns of a face table or group table, each with its label, unit and range."""
+    columns = {**_FRAME, **(_FACE if subject is Subject.FACE else {})}
+    for _, each in fields_of(subject):
+        details = [each.label, each.unit, _members(each) or each.bounds]
+        columns |= dict.fromkeys(each.columns, ", ".join(filter(None, details)))
+    return columns
+
+
+def _members(each: Field) -> str:
+    """The first and the last value of an enumeration; empty for other types."""
+    members = [one for one in each.type if one != each.unknown] if issubclass(each.type, IntEnum) else []
+    return " to ".join(f"{int(one)} {one.name.capitalize()}" for one in members[:1] + members[-1:])
+
+
 def face_columns() -> tuple[str, ...]:
     """The columns of a face table."""
-    return ("stamp_s", "frame", "face_id", "x", "y", "width", "height", *columns_of(Subject.FACE))
+    return tuple(described_columns(Subject.FACE))
 
 
 def group_columns() -> tuple[str, ...]:
     """The columns of a group table."""
-    return ("stamp_s", "frame", *columns_of(Subject.GROUP))
+    return tuple(described_columns(Subject.GROUP))
 
 
 class FaceTable(CsvTable, Sink):

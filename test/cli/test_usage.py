@@ -8,6 +8,7 @@ from social_perception import __version__
 from social_perception.cli.main import main
 from social_perception.cli.options import add_pipeline_settings, pipeline_settings
 from social_perception.core.config import PipelineConfig, settings_of
+from social_perception.sinks.tables import face_columns, group_columns
 
 
 def test_the_version_is_reported(capsys):
@@ -39,6 +40,18 @@ def test_wrong_usage_is_status_2(argv, capsys):
 def test_every_command_has_help(command, capsys):
     assert main([command, "--help"]) == 0
     assert "usage: social-perception" in capsys.readouterr().out
+
+
+def test_the_help_of_annotate_lists_the_columns_with_label_unit_and_range(capsys):
+    assert main(["annotate", "--help"]) == 0
+    faces, group = capsys.readouterr().out.split("columns of faces.csv")[1].split("columns of group.csv")
+    lines = [[line.split(maxsplit=1) for line in text.splitlines()[1:] if line] for text in (faces, group)]
+    assert [tuple(name for name, _ in table) for table in lines] == [face_columns(), group_columns()]
+    texts = dict(lines[0] + lines[1])
+    assert texts["intensity"] == "intensity, [0, 1]"
+    assert texts["trend"] == "trend, 1/s"
+    assert texts["level"] == "level, 0 Neutral to 3 High"
+    assert texts["stamp_s"] == "time of the frame, s"
 
 
 def test_help_loads_no_heavy_package():
