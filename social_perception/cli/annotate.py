@@ -14,13 +14,13 @@ from typing import Any
 
 from social_perception.cli.annotation import Annotator
 from social_perception.cli.corpus import Ledger, outcome_of_earlier, plan
-from social_perception.cli.engines import free_memory, run_in_processes, run_serially, workers_that_pay
+from social_perception.cli.engines import default_workers, free_memory, run_in_processes, run_serially
 from social_perception.cli.manifest import Origin, make_origin
 from social_perception.cli.options import (
     add_pipeline_settings,
-    given_settings,
     not_negative,
     pipeline_settings,
+    settings_from,
 )
 from social_perception.cli.privacy import add_privacy_options, check_privacy
 from social_perception.cli.result_folder import Job, Outcome, OutputOptions
@@ -142,7 +142,7 @@ def run(options: argparse.Namespace) -> int:
         shortest_s=options.shortest_annotation,
         topic=options.topic,
         blur=options.blur_faces,
-        min_group_size=given_settings(options, AnonymityConfig).min_group_size if options.anonymous else 0,
+        min_group_size=settings_from(options, AnonymityConfig).min_group_size if options.anonymous else 0,
     )
     origin = make_origin(config, output)
     ledger = Ledger(jobs)
@@ -170,7 +170,7 @@ def _warn_of_images(output: OutputOptions) -> None:
         how = (
             "with the faces that are found hidden" if output.blur else "with everybody in them (--blur-faces)"
         )
-        _logger.warning("the videos' pictures are kept in %s, %s", " and ".join(places), how)
+        _logger.warning("the videos' images are kept in %s, %s", " and ".join(places), how)
 
 
 def _not_done(jobs: Sequence[Job], origin: Origin, display: Display) -> tuple[Job, ...]:
@@ -195,7 +195,7 @@ def _annotate(
         run_on_ray(jobs, annotator, display, options.jobs, options.threads)
         return
     cores = len(os.sched_getaffinity(0))
-    workers = min(options.jobs or workers_that_pay(len(jobs), cores, free_memory()), len(jobs))
+    workers = min(options.jobs or default_workers(len(jobs), cores, free_memory()), len(jobs))
     if workers == 1:
         run_serially(jobs, partial(annotator, threads=options.threads or 0), display)
     else:

@@ -1,4 +1,4 @@
-"""Compare how groups of faces are found and scored, and try what changes of a picture do."""
+"""Compare detection and scoring between groups of faces, and measure the effect of image changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from social_perception.cli.options import add_settings, given_settings
+from social_perception.cli.options import add_settings, settings_from
 from social_perception.cli.stills import MIN_FACE_PX, NOT_FOR_STILLS
 from social_perception.cli.train import missing_extra
 from social_perception.core.config import DetectionConfig, SmileConfig
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("images", nargs="?", type=Path, metavar="FOLDER", help="a folder of labelled pictures")
+    what.add_argument("images", nargs="?", type=Path, metavar="FOLDER", help="a folder of labelled images")
     what.add_argument(
         "--data",
         nargs="?",
         const="",
         metavar="DIR",
-        help="the development data instead: the folder above data/ (default: as evaluate finds it)",
+        help="the development data instead: the folder that contains data/ (default: as for evaluate)",
     )
     parser.add_argument(
         "--labels",
@@ -46,11 +46,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--groups",
         type=_names,
         metavar="A,B,...",
-        help="columns to compare by, and measured ones (default: all): picture_lightness, face_lightness, "
-        "face_contrast, face_px, apparent_ita",
+        help="columns and measured properties to compare by (default: all): picture_lightness, "
+        "face_lightness, face_contrast, face_px, apparent_ita",
     )
     parser.add_argument(
-        "--changes", type=_names, metavar="A,B,...", help="controlled changes to try, or none (default: all)"
+        "--changes",
+        type=_names,
+        metavar="A,B,...",
+        help="changes to measure, or none (default: all)",
     )
     add_settings(parser, [AuditConfig])
     add_settings(parser, [DetectionConfig, SmileConfig], leave_out=NOT_FOR_STILLS)
@@ -68,16 +71,16 @@ def run(options: argparse.Namespace) -> int:
         from social_perception.research.evaluation.run import make_folder
     except ImportError as error:
         raise missing_extra("the audit", error) from error
-    config = given_settings(options, AuditConfig)
-    smile = given_settings(options, SmileConfig)
+    config = settings_from(options, AuditConfig)
+    smile = settings_from(options, SmileConfig)
     changes = _changes(options.changes)
     sets = _sets(options, config, smile.model)
     folder = make_folder(options.output)
     judge = StillScorer(
-        make_detector(given_settings(options, DetectionConfig, min_face_px=MIN_FACE_PX)), make_scorer(smile)
+        make_detector(settings_from(options, DetectionConfig, min_face_px=MIN_FACE_PX)), make_scorer(smile)
     )
     measured = appearance.MEASURED_GROUPS if options.groups is None else options.groups
-    # The curves need many pictures in colour: of the development data only the first set has them.
+    # The curves need many colour images: of the development data only the first set has them.
     results = [
         audit(each, judge, config, measured, changes if number == 0 else ())
         for number, each in enumerate(sets)
@@ -99,16 +102,16 @@ def _sets(options: argparse.Namespace, config: AuditConfig, model: str) -> Seque
 
     if options.data is None:
         if options.labels is None:
-            raise ConfigurationError("a folder of pictures needs --labels LABELS.CSV")
+            raise ConfigurationError("a folder of images needs --labels LABELS.CSV")
         return [
             read_labelled_images(
                 options.images, options.labels, options.groups, config.quantiles, MEASURED_GROUPS
             )
         ]
     if options.labels is not None:
-        raise ConfigurationError("--data brings its own labels; --labels is for a folder")
+        raise ConfigurationError("--data has its own labels; --labels goes with a folder")
     if options.data:
-        # The readers of the development data know one way to be told where it is.
+        # The readers of the development data find it by this variable.
         os.environ["SOCIAL_PERCEPTION_DATA"] = options.data
     return _development_sets(options, config, model)
 

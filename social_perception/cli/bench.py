@@ -20,20 +20,27 @@ _INTERRUPTED = 130
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
-    parser.add_argument("--figure", type=Path, metavar="FILE.png", help="draw them")
+    parser.add_argument("--figure", type=Path, metavar="FILE.png", help="plot the figures")
     parser.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="write the tables into this document, between its marks"
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="write the tables between the markers of a document",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--only", type=_parts, default=PARTS, metavar="PARTS", help=f"some of {','.join(PARTS)}, with commas"
+        "--only",
+        type=_parts,
+        default=PARTS,
+        metavar="PARTS",
+        help=f"some of {','.join(PARTS)}, comma-separated",
     )
     what.add_argument(
         "--soak",
         type=positive,
         metavar="S",
-        help="run the pipeline alone for this time in s, with people who come and go, and judge whether "
-        "memory stays flat, ids are new, nothing queues up and delays stay as they are",
+        help="run the pipeline alone for this time in s, with people who come and go, and check whether "
+        "memory stays flat, ids are new, nothing queues up and delays stay constant",
     )
     what.add_argument(
         "--overload",
@@ -41,18 +48,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=OVERLOAD_S,
         metavar="S",
-        help="send twice as many images as can be answered for this time in s (default: %(const)g), and "
-        "judge whether the newest is answered, delays stay bounded and every image is accounted for",
+        help="send twice as many images as can be processed for this time in s (default: %(const)g), and "
+        "check whether the newest is processed, delays stay bounded and every image is accounted for",
     )
     what.add_argument(
-        "--from", dest="earlier", type=Path, metavar="JSON", help="measure nothing: show this run"
+        "--from",
+        dest="earlier",
+        type=Path,
+        metavar="JSON",
+        help="show the figures of an earlier run",
     )
     parser.add_argument("--quick", action="store_true", help="small sizes and few repetitions")
 
 
 def run(options: argparse.Namespace) -> int:
-    judged = options.soak is not None or options.overload is not None
-    if options.quick and (judged or options.earlier is not None):
+    is_checked = options.soak is not None or options.overload is not None
+    if options.quick and (is_checked or options.earlier is not None):
         raise ConfigurationError("--quick goes with neither --soak nor --overload nor --from")
     # Imported here: torch takes seconds to load, and --help must not.
     from social_perception.research.benchmarks.criteria_tables import section_of
@@ -76,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
         write_figure(options.figure, report)
     if options.markdown is not None:
         fill(options.markdown, report, section_of(report))
-    return 0 if options.earlier is not None or not judged else _status(report)
+    return 0 if options.earlier is not None or not is_checked else _status(report)
 
 
 def _report(options: argparse.Namespace) -> Report:
@@ -105,15 +116,15 @@ def _status(report: Report) -> int:
 
 
 def _parts(text: str) -> tuple[str, ...]:
-    given = [part.strip() for part in text.split(",")]
-    unknown = [part for part in given if part not in PARTS]
+    names = [part.strip() for part in text.split(",")]
+    unknown = [part for part in names if part not in PARTS]
     if unknown:
         raise argparse.ArgumentTypeError(f"unknown part {unknown[0]!r}; parts are {', '.join(PARTS)}")
-    return tuple(part for part in PARTS if part in given)
+    return tuple(part for part in PARTS if part in names)
 
 
 def _prepare(path: Path) -> None:
-    """Make the folder and try to write there, before minutes of measuring are lost."""
+    """Make the folder and check that it is writable, before minutes of measuring are lost."""
     if path.is_dir():
         raise OutputError(f"{path} cannot be written: it is a folder")
     trial = path.with_name(f".{path.name}.part")

@@ -1,4 +1,4 @@
-"""A corpus of videos: which there are, where their results go, which are done, and what came of them."""
+"""A corpus of videos: finds them, plans the folders of their results, and keeps the ledger of a run."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ VIDEO_SUFFIXES = (
     ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts",
     ".webm", ".wmv",
 )  # fmt: skip
-"""What counts as a video in a folder, in small letters; a file given by its name may have any."""
+"""Suffixes of videos in folders, in lower case; a file that is named itself may have any suffix."""
 
 
 def plan(videos: Sequence[Path], output: Path) -> tuple[Job, ...]:
-    """Say where each video's results go.
+    """Plan the folder of each video's results.
 
-    A file's go to ``output/STEM``; those of the files of a folder, however deep, lie as the files lie:
-    ``FOLDER/a/talk.mp4`` goes to ``output/a/talk``. With several folders the folder's own name comes first.
-    A rosbag2 folder counts as one video, and keeps its whole name.
+    The results of a file go to ``output/STEM``; those of a folder's files, at any depth, keep their place
+    in it: those of ``FOLDER/a/talk.mp4`` go to ``output/a/talk``. With several folders the folder's own
+    name comes first. A rosbag2 folder counts as one video, and keeps its whole name.
 
     Args:
-        videos: files, bags and folders; a file may be missing, which is told when its turn comes.
-        output: where results go; videos in it are results and not taken from a folder.
+        videos: files, bags and folders; a missing file is reported when it is opened.
+        output: the folder of the results; videos in it are results and are skipped.
 
     Raises:
         SourceError: a folder has no videos.
-        ConfigurationError: two videos would go to the same folder.
+        ConfigurationError: two videos would have the same folder.
     """
     folders = [path for path in videos if path.is_dir() and not is_bag(path)]
     placed: dict[Path, Path] = {}
@@ -69,7 +69,7 @@ def _without_ending(video: Path) -> Path:
 
 
 def _videos_in(folder: Path, output: Path) -> list[Path]:
-    """The videos and bags of a folder, however deep, by name; hidden ones and results are left out."""
+    """The videos and bags of a folder, however deep, by name; hidden files and results are skipped."""
     found: list[Path] = []
     names = result_names("")
     for name, inner, files in os.walk(folder, onerror=_unreadable):
@@ -106,19 +106,19 @@ def _check_places(placed: dict[Path, Path]) -> None:
 
 
 def outcome_of_earlier(job: Job, origin: Origin) -> Outcome | None:
-    """What an earlier run made of the video, if that is complete and would be the same now."""
+    """The outcome of an earlier run on the video, if its results are complete and would be the same now."""
     manifest = read_manifest(job.folder)
     if manifest is None or not manifest.is_valid(job.folder, job.video, origin):
         return None
     results: Any = manifest.results  # as it stands in the file
     if not isinstance(results, dict):
         return None
-    given = {"start_s": 0.0, **{name: value for name, value in results.items() if name in _NUMBERS}}
-    if given.get("mean_intensity", 0) is None:
-        given["mean_intensity"] = float("nan")
-    if set(given) != _NUMBERS or not all(type(value) in (int, float) for value in given.values()):
-        return None  # somebody's own
-    return Outcome(**given)
+    values = {"start_s": 0.0, **{name: value for name, value in results.items() if name in _NUMBERS}}
+    if values.get("mean_intensity", 0) is None:
+        values["mean_intensity"] = float("nan")
+    if set(values) != _NUMBERS or not all(type(value) in (int, float) for value in values.values()):
+        return None  # edited by hand
+    return Outcome(**values)
 
 
 _NUMBERS = frozenset(item.name for item in fields(Outcome))
@@ -126,7 +126,7 @@ _NUMBERS = frozenset(item.name for item in fields(Outcome))
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What came of a video: status is done, skipped, failed, or open while it has not come to its end."""
+    """The state of a video in a run: status is done, skipped, failed, or open until it is finished."""
 
     job: Job
     status: str = "open"
@@ -135,7 +135,7 @@ class Entry:
 
 
 class Ledger:
-    """What came of each video of a run."""
+    """The state of each video of a run."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.entries = [Entry(job) for job in jobs]

@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from social_perception.cli.options import add_settings, given_settings
+from social_perception.cli.options import add_settings, settings_from
 from social_perception.cli.stills import readable
 from social_perception.core.config import DetectionConfig
 
 _BOXES = "dlib"
-"""This command is there to compare detectors; ``--boxes voted`` shows what the pipeline uses."""
+"""The command is for comparing detectors; ``--boxes voted`` gives the boxes of the pipeline."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", type=Path, metavar="IMAGES_DIR", help="a folder of images, or one image")
     parser.add_argument("--output", type=Path, required=True, metavar="BOXES.CSV")
     add_settings(parser, [DetectionConfig], leave_out=frozenset({"detection_interval"}))
-    parser.epilog = f"Here --boxes is {_BOXES} unless it is given."
+    parser.epilog = f"The default of --boxes is {_BOXES} here."
 
 
 def run(options: argparse.Namespace) -> int:
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     from social_perception.sources.images import list_images
 
     paths = list_images(options.images)
-    detector = make_detector(given_settings(options, DetectionConfig, boxes=_BOXES))
+    detector = make_detector(settings_from(options, DetectionConfig, boxes=_BOXES))
     images = faces = empty = 0
     with BoxTable(options.output) as table:
         for path, image in readable(paths):

@@ -1,4 +1,4 @@
-"""Check what is installed, what is missing and how to get it, and whether a test frame passes."""
+"""Check which packages and devices are installed, how to get missing ones, and process a test frame."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _PEOPLE = 5
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at.
+    """The result of one check.
 
     Attributes:
-        name: what was looked at.
+        name: of the package, device or step.
         status: ``ok``, ``missing`` or ``failed``.
-        detail: a version, a figure, or what went wrong.
-        remedy: how to get it; empty where nothing is to be done.
-        needed: whether the package does not work without it.
+        detail: a version, a figure, or the error.
+        remedy: how to install it; empty where nothing is to be done.
+        needed: whether the package requires it.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class _Package:
-    """A Python package: its module, what it is for, its names on PyPI and among rosdep's keys."""
+    """A Python package: its module, its purpose, its name on PyPI and its rosdep key."""
 
     module: str
     purpose: str
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         for check in checks:
             print(_line(check))
-        print("The core works." if works else "The core does not work: see what is marked with !!.")
+        print("The core works." if works else "The core does not work: see the lines marked with !!.")
     return 0 if works else 1
 
 
@@ -95,8 +95,8 @@ def _checks() -> Iterator[Check]:
     yield Check("Python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     for package in _PACKAGES:
         yield _package(package)
-    for look in (_device, _ros, _messages, _cv_bridge, _camera, _test_frame):
-        yield look()
+    for check in (_device, _ros, _messages, _cv_bridge, _camera, _test_frame):
+        yield check()
 
 
 def _package(package: _Package) -> Check:
@@ -105,7 +105,7 @@ def _package(package: _Package) -> Check:
         module = importlib.import_module(package.module)
     except ImportError:
         return Check(package.module, "missing", f"for {package.purpose}", remedy, package.needed)
-    # A package built for another numpy, or with a library gone, fails in its own way.
+    # A package built for another numpy, or without one of its libraries, raises any error.
     except Exception as error:
         return Check(package.module, "failed", _short(error), remedy, package.needed)
     version = getattr(module, "__version__", None) or _distribution_version(package.pip.split()[0])
@@ -124,44 +124,44 @@ def _short(error: BaseException) -> str:
     return text if len(text) <= 200 else text[:197] + "..."
 
 
-def _guarded(name: str, look: Callable[[], str], remedy: str, *, needed: bool = False) -> Check:
+def _guarded(name: str, run: Callable[[], str], remedy: str, *, needed: bool = False) -> Check:
     """A check from a function that returns a detail or raises."""
     try:
-        return Check(name, "ok", look(), needed=needed)
+        return Check(name, "ok", run(), needed=needed)
     except ImportError as error:
         return Check(name, "missing", _short(error), remedy, needed)
-    # Whatever goes wrong is what the doctor is asked to tell.
+    # Any error is a result of the check.
     except Exception as error:
         return Check(name, "failed", _short(error), remedy, needed)
 
 
 def _device() -> Check:
-    def look() -> str:
+    def run() -> str:
         torch = importlib.import_module("torch")
         if torch.cuda.is_available():
             return f"cuda: {torch.cuda.get_device_name(0)}"
         return f"cpu, {torch.get_num_threads()} threads (no CUDA device found)"
 
-    return _guarded("device", look, "pip install torch", needed=True)
+    return _guarded("device", run, "pip install torch", needed=True)
 
 
 def _ros() -> Check:
-    def look() -> str:
+    def run() -> str:
         importlib.import_module("rclpy")
         return os.environ.get("ROS_DISTRO", "rclpy found, ROS_DISTRO not set")
 
-    return _guarded("ROS 2", look, "source /opt/ros/DISTRO/setup.bash, or run make setup and . ./env.sh")
+    return _guarded("ROS 2", run, "source /opt/ros/DISTRO/setup.bash, or run make setup and . ./env.sh")
 
 
 def _messages() -> Check:
-    def look() -> str:
+    def run() -> str:
         importlib.import_module("social_perception.msg")
         return "built"
 
-    return _guarded("messages", look, "colcon build, then source install/setup.bash")
+    return _guarded("messages", run, "colcon build, then source install/setup.bash")
 
 
-def _is_there(module: str) -> bool:
+def _is_importable(module: str) -> bool:
     """Whether a module can be imported; looking for a module inside a package imports the package."""
     try:
         return importlib.util.find_spec(module) is not None
@@ -170,31 +170,31 @@ def _is_there(module: str) -> bool:
 
 
 def _cv_bridge() -> Check:
-    def look() -> str:
+    def run() -> str:
         importlib.import_module("cv_bridge")
         return "found"
 
-    check = _guarded("cv_bridge", look, "apt install ros-DISTRO-cv-bridge (rosdep: cv_bridge)")
-    if check.status == "missing" and _is_there("rosbags.image"):
-        return Check("cv_bridge", "ok", "not installed; rosbags-image takes its place")
+    check = _guarded("cv_bridge", run, "apt install ros-DISTRO-cv-bridge (rosdep: cv_bridge)")
+    if check.status == "missing" and _is_importable("rosbags.image"):
+        return Check("cv_bridge", "ok", "not installed; rosbags-image is used instead")
     return check
 
 
 def _camera() -> Check:
-    def look() -> str:
+    def run() -> str:
         from social_perception.core.config import SourceConfig
         from social_perception.core.errors import SourceError
         from social_perception.sources.camera import camera_works
 
         if not camera_works(0, SourceConfig()):
-            raise SourceError("camera 0 is not there or delivers no picture")
-        return "camera 0 delivers pictures"
+            raise SourceError("camera 0 is missing or delivers no image")
+        return "camera 0 delivers images"
 
-    return _guarded("camera", look, "connect one; the user must be in the group video")
+    return _guarded("camera", run, "connect one; the user must be in the group video")
 
 
 def _test_frame() -> Check:
-    def look() -> str:
+    def run() -> str:
         from social_perception.core.config import PipelineConfig
         from social_perception.perception.pipeline import make_pipeline
         from social_perception.sources.sample import SampleSource
@@ -206,10 +206,10 @@ def _test_frame() -> Check:
             pipeline.process(next(source))
             done_s = time.perf_counter()
         if not first.faces:
-            raise SocialPerceptionError(f"no face was found in a picture with {_PEOPLE}")
+            raise SocialPerceptionError(f"no face was found in an image with {_PEOPLE}")
         return (
             f"{len(first.faces)} of {_PEOPLE} faces in 1280x720; {1000 * (detected_s - begun_s):.0f} ms with "
             f"detection (the first is the slowest), {1000 * (done_s - detected_s):.0f} ms without"
         )
 
-    return _guarded("test frame", look, "", needed=True)
+    return _guarded("test frame", run, "", needed=True)

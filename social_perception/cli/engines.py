@@ -1,8 +1,8 @@
-"""Who annotates the videos of a corpus: this process, one after the other, or several worker processes.
+"""Annotates the videos of a corpus in this process, one after the other, or in several worker processes.
 
-Each worker has its own process, because a broken video can take the process with it that decodes it:
-that one video has failed then, and another worker goes on. Workers are programs of their own, never
-forks: a fork of a process that runs torch can hang.
+Each worker has its own process, because a broken video can crash the process that decodes it: then only
+this video has failed, and another worker continues. Workers are programs of their own, never forks: a fork
+of a process that runs torch can hang.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import multiprocessing
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -29,20 +28,20 @@ from social_perception.core.errors import DetectionError, SocialPerceptionError,
 _logger = logging.getLogger(__name__)
 
 PROGRESS_S = 0.25
-"""Workers tell how far they are at most this often."""
+"""Shortest time between two reports of a worker's progress."""
 
 _GRACE_S = 5.0
 
 _WORKER_BYTES = 1 << 30
-"""Memory set aside for a worker, which takes 0.5 GB for a video of 1280x720 and 0.7 for 1920x1080."""
+"""Memory reserved for a worker, which needs 0.5 GB for a video of 1280x720 and 0.7 for 1920x1080."""
 
 Annotate = Callable[[Job, Progress], Outcome]
 MakeAnnotate = Callable[[], AbstractContextManager[Annotate]]
-"""Makes what annotates; it is pickled and called in each worker."""
+"""Makes an annotator; it is pickled and called in each worker."""
 
 
 class Listener(Protocol):
-    """Is told how a run goes."""
+    """Receives the progress of a run."""
 
     def started(self, job: Job) -> None: ...
 
@@ -61,10 +60,10 @@ class Failure:
 
 
 def attempt(annotate: Annotate, job: Job, progress: Progress) -> Outcome | Failure:
-    """Annotate a video; one that cannot be is reported, because the others are still wanted.
+    """Annotate a video; one that fails is returned as a failure, so that the others are annotated.
 
     Raises:
-        SocialPerceptionError: what would hinder the others, too.
+        SocialPerceptionError: an error that the others would meet, too.
     """
     try:
         return annotate(job, progress)
@@ -72,7 +71,7 @@ def attempt(annotate: Annotate, job: Job, progress: Progress) -> Outcome | Failu
         return Failure(" ".join(str(error).split()))
     except SocialPerceptionError:
         raise
-    except Exception as error:  # a video that nobody thought of must not end a night's run
+    except Exception as error:  # an unforeseen video must not end a nightly run
         _logger.info("%s failed", job.video, exc_info=True)
         return Failure(f"{job.video}: {type(error).__name__}: {' '.join(str(error).split())}")
 
@@ -81,16 +80,16 @@ def run_serially(jobs: Sequence[Job], make: MakeAnnotate, listener: Listener) ->
     """Annotate the videos in this process, one after the other.
 
     Raises:
-        SocialPerceptionError: what would hinder every video.
+        SocialPerceptionError: an error that every video would meet.
     """
     with make() as annotate:
         for job in jobs:
             listener.started(job)
-            tell(listener, job, attempt(annotate, job, partial(listener.progressed, job)))
+            report_result(listener, job, attempt(annotate, job, partial(listener.progressed, job)))
 
 
-def tell(listener: Listener, job: Job, result: Outcome | Failure) -> None:
-    """Tell the listener what came of a video."""
+def report_result(listener: Listener, job: Job, result: Outcome | Failure) -> None:
+    """Report the result of a video to the listener."""
     if isinstance(result, Failure):
         listener.failed(job, result.error)
     else:
@@ -99,7 +98,7 @@ def tell(listener: Listener, job: Job, result: Outcome | Failure) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """How far a worker is in its video."""
+    """Progress of a worker in its video."""
 
     frames: int
     total: int | None
@@ -107,45 +106,45 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """What a worker logged."""
+    """A record in the log of a worker."""
 
     level: int
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Hindrance:
-    """An error that every video would meet with."""
+class FatalError:
+    """An error that every video would meet."""
 
     error: str
 
 
 @dataclass(slots=True, eq=False)
 class _Worker:
-    """A worker process seen from its parent; job is what it is at."""
+    """A worker process as its parent sees it; job is the video that it annotates."""
 
     process: subprocess.Popen[bytes]
     connection: Connection
     job: Job | None = None
 
 
-def workers_that_pay(videos: int, cores: int, free_bytes: int | None) -> int:
-    """How many videos at a time are the fastest: one per core, as far as the memory goes.
+def default_workers(videos: int, cores: int, free_bytes: int | None) -> int:
+    """The number of videos at a time that is the fastest: one per core, limited by the memory.
 
-    One thread for each of two videos does the same with half the processor time that two threads for one
-    after the other take, which wait for each other at every layer.
+    Two videos at a time with one thread each need half the processor time of one after the other with two
+    threads, which wait for each other at every layer.
 
     Args:
-        videos: that are to be done.
-        cores: that this process may use.
-        free_bytes: of memory; None: not known.
+        videos: number of videos.
+        cores: number of cores that this process may use.
+        free_bytes: of memory; None: unknown.
     """
-    room = cores if free_bytes is None else free_bytes // _WORKER_BYTES
-    return max(1, min(videos, cores, room))
+    fitting = cores if free_bytes is None else free_bytes // _WORKER_BYTES
+    return max(1, min(videos, cores, fitting))
 
 
 def free_memory() -> int | None:
-    """The memory in bytes that new processes can have; None where the system does not say (not Linux)."""
+    """The memory in bytes that new processes can use; None where it is unknown (not on Linux)."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             fields = dict(line.split(":") for line in file)
@@ -154,44 +153,44 @@ def free_memory() -> int | None:
         return None
 
 
-def run_in_processes(jobs: Sequence[Job], make: MakeAnnotate, listener: Listener, workers: int) -> None:
-    """Annotate the videos in so many processes; each takes the next video when it is done with one.
+def run_in_processes(jobs: Sequence[Job], make: MakeAnnotate, listener: Listener, count: int) -> None:
+    """Annotate the videos in several processes; each starts with the next video when it has finished one.
 
     Raises:
-        SocialPerceptionError: what would hinder every video; those begun are given up.
+        SocialPerceptionError: an error that every video would meet; unfinished videos are abandoned.
     """
     waiting = deque(jobs)
-    crew: list[_Worker] = []
+    workers: list[_Worker] = []
     try:
-        while waiting or any(worker.job for worker in crew):
-            while waiting and len(crew) < workers:
-                crew.append(_hire(make))
-            for worker in crew:
+        while waiting or any(worker.job for worker in workers):
+            while waiting and len(workers) < count:
+                workers.append(_start_worker(make))
+            for worker in workers:
                 if worker.job is None and waiting:
                     _assign(worker, waiting.popleft(), listener)
-            for worker in _heard(crew):
-                if not _listen(worker, listener):
-                    crew.remove(worker)
-                    _bury(worker, listener)
-        _dismiss(crew)
+            for worker in _wait_for_messages(workers):
+                if not _receive(worker, listener):
+                    workers.remove(worker)
+                    _remove_dead(worker, listener)
+        _stop(workers)
     except BaseException:
-        _dismiss(crew, at_once=True)
+        _stop(workers, at_once=True)
         raise
 
 
-def _hire(make: MakeAnnotate) -> _Worker:
+def _start_worker(make: MakeAnnotate) -> _Worker:
     here, there = multiprocessing.Pipe()
     process = subprocess.Popen(
         [sys.executable, "-m", "social_perception.cli.worker", str(there.fileno())],
         pass_fds=(there.fileno(),),
         stdin=subprocess.DEVNULL,
-        # Ctrl-C reaches all processes of a terminal; these leave it to their parent.
+        # Ctrl-C reaches all processes of a terminal; workers leave it to their parent.
         start_new_session=True,
     )
     there.close()
-    # What is to be made may come from where only this process looks.
+    # The annotator may come from a folder that only this process searches.
     for message in (sys.path, _logger.getEffectiveLevel(), make):
-        with suppress(OSError):  # it has died: that is heard in a moment
+        with suppress(OSError):  # it has died, which _receive notices
             here.send(message)
     return _Worker(process, here)
 
@@ -199,25 +198,25 @@ def _hire(make: MakeAnnotate) -> _Worker:
 def _assign(worker: _Worker, job: Job, listener: Listener) -> None:
     worker.job = job
     listener.started(job)
-    with suppress(OSError):  # it has died: that is heard in a moment
+    with suppress(OSError):  # it has died, which _receive notices
         worker.connection.send(job)
 
 
-def _heard(crew: Sequence[_Worker]) -> list[_Worker]:
-    """Wait for the workers that say something or have died."""
-    speaking = {worker.connection: worker for worker in crew}
-    return [speaking[connection] for connection in wait(list(speaking))]  # type: ignore[index]
+def _wait_for_messages(workers: Sequence[_Worker]) -> list[_Worker]:
+    """Wait for workers that have sent a message or died."""
+    by_connection = {worker.connection: worker for worker in workers}
+    return [by_connection[connection] for connection in wait(list(by_connection))]  # type: ignore[index]
 
 
-def _listen(worker: _Worker, listener: Listener) -> bool:
-    """Take one message of a worker; whether it lives."""
+def _receive(worker: _Worker, listener: Listener) -> bool:
+    """Handle one message of a worker; return whether it lives."""
     try:
         message = worker.connection.recv()
     except (EOFError, OSError):
         return False
     if isinstance(message, LogLine):
         _logger.log(message.level, "%s", message.text)
-    elif isinstance(message, Hindrance):
+    elif isinstance(message, FatalError):
         raise SocialPerceptionError(message.error)
     elif isinstance(message, Progressed):
         assert worker.job is not None
@@ -225,21 +224,21 @@ def _listen(worker: _Worker, listener: Listener) -> bool:
     else:
         job, worker.job = worker.job, None
         assert job is not None
-        tell(listener, job, message)
+        report_result(listener, job, message)
     return True
 
 
-def _bury(worker: _Worker, listener: Listener) -> None:
+def _remove_dead(worker: _Worker, listener: Listener) -> None:
     worker.connection.close()
-    status = _waited_for(worker, _GRACE_S)
+    status = _exit_status(worker, _GRACE_S)
     if worker.job is not None:
         listener.failed(worker.job, f"{worker.job.video}: {_cause_of_death(status)}")
 
 
-def _waited_for(worker: _Worker, patience_s: float) -> int:
-    """The exit status of a worker that is about to end; one that does not is killed."""
+def _exit_status(worker: _Worker, timeout_s: float) -> int:
+    """Wait for a worker that is about to end and return its exit status; one that does not end is killed."""
     try:
-        return worker.process.wait(max(0.0, patience_s))
+        return worker.process.wait(max(0.0, timeout_s))
     except subprocess.TimeoutExpired:
         worker.process.kill()
         return worker.process.wait()
@@ -253,85 +252,25 @@ def _cause_of_death(status: int) -> str:
     return f"its worker ended with status {status}"
 
 
-def _dismiss(crew: Sequence[_Worker], *, at_once: bool = False) -> None:
-    """End all workers; those at work close their files first."""
-    for worker in crew:
+def _stop(workers: Sequence[_Worker], *, at_once: bool = False) -> None:
+    """End all workers; busy ones close their files first."""
+    for worker in workers:
         if at_once:
             worker.process.terminate()
         else:
-            worker.connection.close()  # which a worker without a job takes for the end
+            worker.connection.close()  # a worker without a job ends then
     until_s = time.monotonic() + _GRACE_S
-    for worker in crew:
-        _waited_for(worker, until_s - time.monotonic())
+    for worker in workers:
+        _exit_status(worker, until_s - time.monotonic())
         if at_once:
-            _say_last_words(worker)
+            _log_rest(worker)
 
 
-def _say_last_words(worker: _Worker) -> None:
+def _log_rest(worker: _Worker) -> None:
+    """Log what a stopped worker sent at last."""
     with suppress(EOFError, OSError):
         while worker.connection.poll():
             message = worker.connection.recv()
             if isinstance(message, LogLine):
                 _logger.log(message.level, "%s", message.text)
     worker.connection.close()
-
-
-def work(connection: Connection) -> None:
-    """What a worker process does: annotate the videos that come through the connection, till it ends."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    send = _Sender(connection)
-    # A parent that is gone closes the connection: then this process ends, too.
-    with suppress(EOFError, OSError, KeyboardInterrupt):
-        sys.path[:] = connection.recv()
-        forward_log(send, connection.recv())
-        make: MakeAnnotate = connection.recv()
-        try:
-            with make() as annotate:
-                while True:
-                    job = connection.recv()
-                    send(attempt(annotate, job, throttled(lambda *count: send(Progressed(*count)))))
-        except SocialPerceptionError as error:
-            send(Hindrance(str(error)))
-
-
-class _Sender:
-    """Sends whole messages, from whatever thread."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._lock = threading.Lock()
-
-    def __call__(self, message: object) -> None:
-        with self._lock:
-            self._connection.send(message)
-
-
-def throttled(progress: Progress) -> Progress:
-    """Progress that is told a few times a second."""
-    told_s = -PROGRESS_S
-
-    def tell_sometimes(frames: int, total: int | None) -> None:
-        nonlocal told_s
-        if time.monotonic() - told_s >= PROGRESS_S:
-            told_s = time.monotonic()
-            progress(frames, total)
-
-    return tell_sometimes
-
-
-def forward_log(send: Callable[[LogLine], None], level: int) -> None:
-    """Send what this process logs to its parent, which alone writes to the terminal."""
-    logger = logging.getLogger("social_perception")
-    logger.handlers[:] = [_Forwarding(send)]
-    logger.setLevel(level)
-    logger.propagate = False
-
-
-class _Forwarding(logging.Handler):
-    def __init__(self, send: Callable[[LogLine], None]) -> None:
-        super().__init__()
-        self._forward = send
-
-    def emit(self, record: logging.LogRecord) -> None:
-        with suppress(OSError):  # nobody listens any more
-            self._forward(LogLine(record.levelno, self.format(record)))

@@ -11,18 +11,20 @@ from social_perception.cli.train import missing_extra
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="", metavar="FILE", help="weights; default: the shipped network")
     parser.add_argument(
-        "--cache", type=Path, default=Path(".cache"), metavar="DIR", help="where found faces are kept"
+        "--cache",
+        type=Path,
+        default=Path(".cache"),
+        metavar="DIR",
+        help="folder of the faces that were found",
     )
-    parser.add_argument(
-        "--no-clips", action="store_true", help="leave out the rated clips, which take minutes"
-    )
+    parser.add_argument("--no-clips", action="store_true", help="skip the rated clips, which take minutes")
     other = parser.add_mutually_exclusive_group()
     other.add_argument("--precisions", action="store_true", help="compare float32, bfloat16 and int8 instead")
     other.add_argument(
         "--detector", action="store_true", help="measure the face detector's recall by face size instead"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="folder for the figures, as JSON and as pictures"
+        "--output", type=Path, metavar="DIR", help="folder for the figures, as JSON and as plots"
     )
 
 

@@ -21,9 +21,9 @@ from social_perception.cli.live_sinks import (
 from social_perception.cli.options import (
     add_pipeline_settings,
     add_settings,
-    given_settings,
     pipeline_settings,
     positive,
+    settings_from,
     warn_if_plain,
 )
 from social_perception.cli.privacy import add_privacy_options, check_privacy, view_of
@@ -66,9 +66,9 @@ def run(options: argparse.Namespace) -> int:
     from social_perception.sources.pacing import PacedSource
     from social_perception.views.terminal import live_display
 
-    config, pipeline_config = given_settings(options, SourceConfig), pipeline_settings(options)
+    config, pipeline_config = settings_from(options, SourceConfig), pipeline_settings(options)
     warn_if_plain("--tcp-token", config.tcp_token)
-    picture = given_settings(options, WebConfig, prefix=WEB).picture
+    picture = settings_from(options, WebConfig, prefix=WEB).picture
     check_privacy(options, {"--record-images": options.record_images, "--web-picture": picture})
     files: tuple[FailSafeSink, ...] = ()
     try:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from social_perception.cli.options import add_settings, given_settings, warn_if_plain
+from social_perception.cli.options import add_settings, settings_from, warn_if_plain
 from social_perception.core.config import DynamicsConfig, WebConfig
 from social_perception.core.errors import ConfigurationError, MissingDependencyError
 from social_perception.core.types import Frame, FrameAffect, ImageArray
@@ -75,7 +75,7 @@ def open_web_page(options: argparse.Namespace, source_name: str) -> WebPageSink 
         return None
     from social_perception.views.web.server import Dashboard
 
-    config = given_settings(options, WebConfig, prefix=WEB, port=options.web)
+    config = settings_from(options, WebConfig, prefix=WEB, port=options.web)
     warn_if_plain("--web-token", config.token)
     # Browsers need not know the folder of a recording.
     shown_name = source_name if "://" in source_name else Path(source_name).name

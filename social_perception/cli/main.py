@@ -1,4 +1,4 @@
-"""The entry point: reads the command line, runs a sub-command, turns errors into an exit status.
+"""The entry point: parses the command line, runs a sub-command, turns errors into an exit status.
 
 Exit status: 0 done, 1 an error (one line on stderr; ``--verbose`` shows where it came from), 2 wrong
 usage, 130 interrupted.
@@ -44,23 +44,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read along (head, less) has seen enough; Python must not complain when it flushes.
+        # The reader (head, less) is gone; Python must not fail when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=PROGRAM, description="How much each person in a picture smiles, and how the group feels."
+        prog=PROGRAM, description="How much each person in an image smiles, and how the group feels."
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    parser.add_argument("--verbose", action="store_true", help="say more, and show where an error came from")
+    parser.add_argument("--verbose", action="store_true", help="log more, with the traceback of an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in _COMMANDS:
         name = module.__name__.rpartition(".")[2]
         summary = (module.__doc__ or "").splitlines()[0]
         command = commands.add_parser(name, help=summary, description=summary)
-        # The same flag after the sub-command must not undo the one before it.
+        # The flag before the sub-command must not be overwritten by the default of the one after it.
         command.add_argument(
             "--verbose", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
         )
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Handler(logging.Handler):
-    """One line on stderr per record; progress bars are drawn again below it."""
+    """One line on stderr per record; progress bars are redrawn below it."""
 
     def emit(self, record: logging.LogRecord) -> None:
         text = f"{PROGRAM}: {record.levelname.lower()}: {self.format(record)}"
@@ -90,7 +90,7 @@ def _configure_logging(*, verbose: bool) -> None:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the command as Ctrl-C does, so that files are completed."""
+    """Let SIGTERM end the command like Ctrl-C, so that files are completed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

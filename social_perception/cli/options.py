@@ -88,15 +88,15 @@ def _boolean(text: str) -> bool:
     return words[text.lower()]
 
 
-def is_given(options: argparse.Namespace, name: str, *, prefix: str = "") -> bool:
-    """Whether the flag of a setting was given."""
+def is_used(options: argparse.Namespace, name: str, *, prefix: str = "") -> bool:
+    """Whether the flag of a setting is used."""
     return getattr(options, _DESTINATION + prefix + name, None) is not None
 
 
-def given_settings(
+def settings_from(
     options: argparse.Namespace, kind: type[Config], *, prefix: str = "", **defaults: Any
 ) -> Config:
-    """The configuration of a kind from the flags that were given; defaults replace the kind's own."""
+    """The configuration of a kind from the flags that are used; ``defaults`` replace those of the kind."""
     values = dict(defaults)
     for item in settings_of(kind):
         value = getattr(options, _DESTINATION + prefix + item.name, None)
@@ -113,11 +113,11 @@ def add_pipeline_settings(parser: argparse.ArgumentParser) -> None:
 def pipeline_settings(options: argparse.Namespace) -> PipelineConfig:
     """The configuration of the whole pipeline from the flags."""
     return PipelineConfig(
-        given_settings(options, DetectionConfig),
-        given_settings(options, TrackingConfig),
-        given_settings(options, SmileConfig),
-        given_settings(options, GroupConfig),
-        given_settings(options, HearingConfig),
+        settings_from(options, DetectionConfig),
+        settings_from(options, TrackingConfig),
+        settings_from(options, SmileConfig),
+        settings_from(options, GroupConfig),
+        settings_from(options, HearingConfig),
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from social_perception.cli.options import add_settings, given_settings
+from social_perception.cli.options import add_settings, settings_from
 from social_perception.cli.stills import MIN_FACE_PX, NOT_FOR_STILLS, readable
 from social_perception.core.config import DetectionConfig, SmileConfig
 from social_perception.core.errors import SocialPerceptionError
@@ -50,8 +50,8 @@ def run(options: argparse.Namespace) -> int:
     from social_perception.sources.images import list_images
 
     paths = list_images(options.images)
-    detector = make_detector(given_settings(options, DetectionConfig, min_face_px=MIN_FACE_PX))
-    scorer = make_scorer(given_settings(options, SmileConfig))
+    detector = make_detector(settings_from(options, DetectionConfig, min_face_px=MIN_FACE_PX))
+    scorer = make_scorer(settings_from(options, SmileConfig))
     found = 0
     with ScoreTable(options.output) as table:
         for batch in _batches(_find(paths, detector)):
@@ -71,7 +71,7 @@ def _find(paths: tuple[Path, ...], detector: Detector) -> Iterator[_Still]:
         try:
             faces = detect_in_still(detector, image)
         except SocialPerceptionError as error:
-            _logger.warning("%s: %s; counted as without a face", path, error)
+            _logger.warning("%s: %s; counted as an image without a face", path, error)
             faces = ()
         if faces:
             largest = max(faces, key=lambda face: face.box.area)

@@ -1,4 +1,4 @@
-"""Send pictures over TCP to a program that listens with ``--source tcp://HOST:PORT``."""
+"""Send images over TCP to a program that listens with ``--source tcp://HOST:PORT``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from social_perception.cli.options import add_settings, given_settings, not_negative, positive, warn_if_plain
+from social_perception.cli.options import add_settings, not_negative, positive, settings_from, warn_if_plain
 from social_perception.core.config import SourceConfig
 from social_perception.core.errors import SourceTimeout
 from social_perception.core.secret import read_secret
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-_Picture = tuple[ImageArray, float, float]
+_Image = tuple[ImageArray, float, float]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="a video, a folder of images, a camera or sample")
     parser.add_argument("address", metavar="tcp://HOST:PORT", help="where the receiver listens")
     parser.add_argument(
-        "--rate", type=positive, metavar="HZ", help="pictures per second (default: as recorded)"
+        "--rate", type=positive, metavar="HZ", help="images per second (default: as recorded)"
     )
-    parser.add_argument("--loop", action="store_true", help="begin again at the end")
+    parser.add_argument("--loop", action="store_true", help="start again at the end")
     parser.add_argument("--duration", type=positive, metavar="S", help="end after this time in s")
     parser.add_argument(
         "--wait",
         type=not_negative,
         default=10.0,
         metavar="S",
-        help="time in s to go on trying while nobody listens (default 10)",
+        help="time in s for which the connection is retried while nobody listens (default 10)",
     )
     add_settings(parser, [SourceConfig], leave_out=frozenset({"max_message_bytes", "peer_timeout_s"}))
 
@@ -46,17 +46,17 @@ def run(options: argparse.Namespace) -> int:
     from social_perception.sources.tcp_sender import TcpSender
 
     address = parse_address(options.address)
-    given = given_settings(options, SourceConfig).tcp_token
-    warn_if_plain("--tcp-token", given)
-    token = read_secret("tcp_token", given)
-    pictures = _pictures(options)
-    # Before anything is sent: a source that cannot be opened must not disturb the receiver.
-    first = next(pictures)
+    secret = settings_from(options, SourceConfig).tcp_token
+    warn_if_plain("--tcp-token", secret)
+    token = read_secret("tcp_token", secret)
+    images = _images(options)
+    # Before anything is sent: a source that fails to open must not disturb the receiver.
+    first = next(images)
     sent = 0
     try:
         with TcpSender(address, wait_s=options.wait, token=token) as sender:
             begun_s = time.monotonic()
-            for image, stamp_s, due_s in itertools.chain([first], pictures):
+            for image, stamp_s, due_s in itertools.chain([first], images):
                 elapsed_s = time.monotonic() - begun_s
                 if options.duration is not None and max(elapsed_s, due_s) >= options.duration:
                     break
@@ -64,20 +64,20 @@ def run(options: argparse.Namespace) -> int:
                 sender.send(image, stamp_s)
                 sent += 1
     finally:
-        print(f"{sent} pictures sent to {address}", flush=True)
+        print(f"{sent} images sent to {address}", flush=True)
     return 0
 
 
-def _pictures(options: argparse.Namespace) -> Iterator[_Picture]:
-    """The pictures, each with its stamp and with when it is due, in s; time goes on from round to round."""
+def _images(options: argparse.Namespace) -> Iterator[_Image]:
+    """The images with their stamps and the times at which they are due, in s; time continues in each loop."""
     from social_perception.sources.factory import open_source
 
-    config = given_settings(options, SourceConfig)
+    config = settings_from(options, SourceConfig)
     begins_s = due_s = 0.0
     while True:
         with open_source(options.source, config) as source:
             first_s = None
-            for frame in _patiently(source):
+            for frame in _frames(source):
                 if source.live and not options.rate:
                     yield frame.image, frame.stamp_s, 0.0
                     continue
@@ -90,8 +90,8 @@ def _pictures(options: argparse.Namespace) -> Iterator[_Picture]:
             begins_s = due_s + 1.0 / (options.rate or source.rate_hz or 30.0)
 
 
-def _patiently(source: Source) -> Iterator[Frame]:
-    """The frames of a source; says so, and waits, where a live one has none."""
+def _frames(source: Source) -> Iterator[Frame]:
+    """The frames of a source; logs and waits while a live source has none."""
     while True:
         try:
             yield next(source)

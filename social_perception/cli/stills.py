@@ -12,14 +12,14 @@ from social_perception.core.types import ImageArray
 _logger = logging.getLogger(__name__)
 
 MIN_FACE_PX = 80
-"""Small stills are enlarged before the search: enlarging them twice would only cost time."""
+"""Small stills are enlarged before the detection: enlarging them twice would only cost time."""
 
 NOT_FOR_STILLS = frozenset({"detection_interval", "warmup_frames", "max_gap_s", "max_faces"})
-"""Settings that say something of video alone."""
+"""Settings that apply to video alone."""
 
 
 def readable(paths: tuple[Path, ...]) -> Iterator[tuple[Path, ImageArray | None]]:
-    """Read the images with a progress bar; one that cannot be read is named and comes as None.
+    """Read the images with a progress bar; one that cannot be read is logged and returned as None.
 
     Raises:
         ImageError: the only image cannot be read.

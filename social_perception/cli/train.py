@@ -14,14 +14,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--resume",
         choices=("auto", "no"),
         default="no",
-        help="auto: go on after the last epoch that an earlier run finished (default: begin anew)",
+        help="auto: continue after the last epoch that an earlier run finished (default: start a new run)",
     )
     parser.add_argument(
         "--without",
         action="append",
         default=[],
         metavar="SET",
-        help="leave a data set out, to measure on it; may be repeated (genki_train)",
+        help="exclude a data set, to measure on it; may be repeated (genki_train)",
     )
 
 

@@ -1,1 +1,1 @@
-"""Where results go: CSV, Parquet, ELAN, MCAP and video files."""
+"""Sinks: CSV, Parquet, ELAN, MCAP, video and JSON lines, with one protocol and one registry."""

@@ -1,6 +1,6 @@
-"""The package's messages without ROS: their definitions, and values of the core as CDR, by rosbags.
+"""The package's messages without ROS: their definitions, and CDR messages from core types, by rosbags.
 
-A message holds what the nodes would publish, byte for byte.
+A message equals the one that the nodes would publish, byte for byte.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def interface_folder(places: Iterable[str | Path] = ()) -> Path:
     """The folder with the .msg files.
 
     colcon and pip both install them to ``PREFIX/share/social_perception/msg``, where PREFIX is above the
-    Python package; in the source tree they lie beside it.
+    Python package; in the source tree they are beside it.
 
     Args:
         places: folders of the Python package; none: where it was imported from.
@@ -42,7 +42,7 @@ def interface_folder(places: Iterable[str | Path] = ()) -> Path:
                 return folder
     raise MissingDependencyError(
         f"the message definitions (share/{PACKAGE}/msg) are missing beside {packages[0]}: "
-        "install the package anew"
+        "install the package again"
     )
 
 
@@ -92,7 +92,7 @@ class Interfaces:
         return self._serialized(DYNAMICS, self._messages.group_dynamics(header, dynamics))
 
     def jpeg(self, image: ImageArray, quality: int, stamp_s: float, frame_id: str) -> bytes:
-        """CompressedImage of an RGB picture, (H, W, 3) uint8."""
+        """CompressedImage of an RGB image, (H, W, 3) uint8."""
         import cv2
 
         _, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])

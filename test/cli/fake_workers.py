@@ -1,4 +1,4 @@
-"""What worker processes of the tests run: it looks at a video's name to know what becomes of it."""
+"""An annotator of worker processes in tests: the name of a video decides its result."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ OUTCOME = Outcome(FRAMES, 1, 0.2, 0.5, 1.0)
 
 
 class FakeAnnotator:
-    """Writes a line into ``log`` for everything that it lives through."""
+    """Writes a line into ``log`` for each of its calls."""
 
     def __init__(self, log, threads=0):
         self.log = Path(log)
@@ -37,7 +37,7 @@ class FakeAnnotator:
         raise SourceError(f"{job.video} is\nbroken")
 
     def bug(self, job, progress):
-        raise ValueError("nobody thought of this")
+        raise ValueError("unforeseen")
 
     def full(self, job, progress):
         raise OutputError("no space left")
@@ -59,7 +59,7 @@ class FakeAnnotator:
             self.note("closed", job.video.stem)
 
     def __enter__(self):
-        self.note("hired")
+        self.note("made")
         return self
 
     def __exit__(self, *_):
@@ -67,10 +67,10 @@ class FakeAnnotator:
 
 
 class Recorder:
-    """A Listener that remembers; ``on_progress`` is called when a video has got on."""
+    """A listener that keeps the results; ``on_progress`` is called with each progress."""
 
     def __init__(self, on_progress=None):
-        self.said = {}
+        self.results = {}
         self.order = []
         self.on_progress = on_progress
 
@@ -84,8 +84,8 @@ class Recorder:
 
     def finished(self, job, outcome):
         self.order.append(("finished", job.video.stem))
-        self.said[job.video.stem] = outcome
+        self.results[job.video.stem] = outcome
 
     def failed(self, job, error):
         self.order.append(("failed", job.video.stem))
-        self.said[job.video.stem] = error
+        self.results[job.video.stem] = error

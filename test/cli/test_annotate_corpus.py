@@ -182,7 +182,7 @@ def another_network(corpus):
         "nothing",
         "force",
         "setting",
-        "wanted",
+        "requested",
         "video",
         "copy",
         "byte",

@@ -1,4 +1,4 @@
-"""Who annotates a corpus: one process, several, or Ray."""
+"""The engines that annotate a corpus: one process, several processes, or Ray."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from social_perception.cli.engines import free_memory, run_in_processes, run_serially, workers_that_pay
+from social_perception.cli.engines import default_workers, free_memory, run_in_processes, run_serially
 from social_perception.cli.result_folder import Job
 from social_perception.core.errors import SocialPerceptionError
 
@@ -68,7 +68,7 @@ engines = pytest.mark.parametrize(
 )
 def test_as_many_workers_as_cores_videos_and_memory_allow(videos, cores, free_gib, workers):
     free = None if free_gib is None else free_gib << 30
-    assert workers_that_pay(videos, cores, free) == workers
+    assert default_workers(videos, cores, free) == workers
 
 
 def test_the_free_memory_is_known_on_linux():
@@ -79,33 +79,33 @@ def test_the_free_memory_is_known_on_linux():
 def test_broken_videos_among_good_ones_do_not_stop_them(engine, tmp_path, fakes, make):
     listener = fakes.Recorder()
     engine(jobs(tmp_path, "good1", "broken", "bug", "good2", "good3"), make, listener)
-    assert listener.said == {
+    assert listener.results == {
         "good1": fakes.OUTCOME,
         "broken": f"{tmp_path}/broken.mp4 is broken",
-        "bug": f"{tmp_path}/bug.mp4: ValueError: nobody thought of this",
+        "bug": f"{tmp_path}/bug.mp4: ValueError: unforeseen",
         "good2": fakes.OUTCOME,
         "good3": fakes.OUTCOME,
     }
-    for stem in listener.said:
+    for stem in listener.results:
         assert listener.order.index(("started", stem)) == min(
             n for n, (_, other) in enumerate(listener.order) if other == stem
         )
 
 
 @engines
-def test_what_hinders_every_video_stops_the_run(engine, tmp_path, fakes, make):
+def test_an_error_that_every_video_would_meet_stops_the_run(engine, tmp_path, fakes, make):
     listener = fakes.Recorder()
     with pytest.raises(SocialPerceptionError, match="no space left"):
         engine(jobs(tmp_path, "full", *(f"good{n}" for n in range(500))), make, listener)
-    assert "full" not in listener.said
-    assert len(listener.said) < 500
+    assert "full" not in listener.results
+    assert len(listener.results) < 500
 
 
 def test_each_worker_is_made_once_and_does_many_videos(tmp_path, fakes, make):
     listener = fakes.Recorder()
     run_in_processes(jobs(tmp_path, *(f"good{n}" for n in range(12))), make, listener, 2)
-    assert len(listener.said) == 12
-    assert sum(line[0] == "hired" for line in log(tmp_path)) == 2
+    assert len(listener.results) == 12
+    assert sum(line[0] == "made" for line in log(tmp_path)) == 2
     workers = {line[-1] for line in log(tmp_path)}
     assert str(os.getpid()) not in workers
     assert all(is_gone(int(pid)) for pid in workers)
@@ -123,16 +123,16 @@ def is_gone(pid):
 def test_a_killed_worker_costs_its_video_only(tmp_path, fakes, make):
     listener = fakes.Recorder()
     run_in_processes(jobs(tmp_path, "killed1", "good1", "killed2", "good2"), make, listener, 1)
-    assert listener.said["good1"] == listener.said["good2"] == fakes.OUTCOME
+    assert listener.results["good1"] == listener.results["good2"] == fakes.OUTCOME
     for stem in ("killed1", "killed2"):
-        assert listener.said[stem].startswith(f"{tmp_path}/{stem}.mp4: its worker was killed (SIGKILL)")
-    assert sum(line[0] == "hired" for line in log(tmp_path)) == 3
+        assert listener.results[stem].startswith(f"{tmp_path}/{stem}.mp4: its worker was killed (SIGKILL)")
+    assert sum(line[0] == "made" for line in log(tmp_path)) == 3
 
 
 def test_a_worker_that_ends_early_is_reported_with_its_status(tmp_path, fakes, make):
     listener = fakes.Recorder()
     run_in_processes(jobs(tmp_path, "once"), make, listener, 2)
-    assert listener.said == {"once": f"{tmp_path}/once.mp4: its worker ended with status 3"}
+    assert listener.results == {"once": f"{tmp_path}/once.mp4: its worker ended with status 3"}
 
 
 def test_an_interrupt_ends_all_workers_which_close_their_files(tmp_path, fakes, make):
@@ -145,14 +145,14 @@ def test_an_interrupt_ends_all_workers_which_close_their_files(tmp_path, fakes, 
 
     with pytest.raises(KeyboardInterrupt):
         run_in_processes(jobs(tmp_path, "endless1", "endless2", "good"), make, fakes.Recorder(interrupt), 2)
-    said = log(tmp_path)
-    assert {line[1] for line in said if line[0] == "closed"} == {"endless1", "endless2"}
-    assert all(is_gone(int(line[-1])) for line in said)
-    assert ["begun", "good"] not in [line[:2] for line in said]
+    lines = log(tmp_path)
+    assert {line[1] for line in lines if line[0] == "closed"} == {"endless1", "endless2"}
+    assert all(is_gone(int(line[-1])) for line in lines)
+    assert ["begun", "good"] not in [line[:2] for line in lines]
 
 
 def test_workers_end_with_a_parent_that_was_killed(tmp_path, fakes, make):
-    """Its connections are closed then: whoever is at work notices when it tells how far it is."""
+    """Its connections are closed then: a busy worker notices when it reports its progress."""
     program = (
         "import sys, os, signal\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
@@ -184,8 +184,8 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path, fakes, make):
 def test_a_video_whose_actor_died_is_tried_once_more(tmp_path, fakes, make):
     listener = fakes.Recorder()
     on_ray(jobs(tmp_path, "once", "killed", "good"), make, listener)
-    assert listener.said["once"] == listener.said["good"] == fakes.OUTCOME
-    assert listener.said["killed"].startswith(f"{tmp_path}/killed.mp4: its ray actor died 2 times")
+    assert listener.results["once"] == listener.results["good"] == fakes.OUTCOME
+    assert listener.results["killed"].startswith(f"{tmp_path}/killed.mp4: its ray actor died 2 times")
     assert sum(line[:2] == ["begun", "killed"] for line in log(tmp_path)) == 2
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
@@ -193,7 +193,7 @@ def test_a_video_whose_actor_died_is_tried_once_more(tmp_path, fakes, make):
 @pytest.mark.slow
 @slow_start
 @needs_ray
-def test_a_ray_of_this_machine_listens_to_it_alone_and_tells_nobody(tmp_path):
+def test_a_ray_of_this_machine_listens_to_it_alone_and_reports_to_nobody(tmp_path):
     program = (
         "import grpc, os\n"
         "from social_perception.cli.ray_engine import _cluster\n"

@@ -97,9 +97,7 @@ def test_wrong_usage_is_one_error_and_status_2(argv, runs, capsys):
         (["--overload", "--markdown", "file"], "file has no lines <!-- overload: begin -->"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line_before_the_work(
-    argv, message, runs, capsys, tmp_path, monkeypatch
-):
+def test_invalid_options_are_one_line_before_the_work(argv, message, runs, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("words")
     (tmp_path / "folder").mkdir()
@@ -160,7 +158,7 @@ def test_a_soak_is_reported_with_its_slope(monkeypatch, capsys):
 
     def play(request):
         asked.append(request)
-        return (Stream("topics", request.device, request.people, reason="left out"), CHECKED)
+        return (Stream("topics", request.device, request.people, reason="dropped"), CHECKED)
 
     monkeypatch.setattr(benchmarks, "measure_soak", play)
     assert main(["bench", "--soak", "12"]) == 0
@@ -208,8 +206,8 @@ OPEN_ONE = dataclasses.replace(CHECKED, criteria=(Criterion("memory", "too short
         ([CHECKED, BROKEN], 1),
         ([dataclasses.replace(CHECKED, interrupted=True)], 130),
         ([dataclasses.replace(BROKEN, interrupted=True)], 1),
-        ([Stream("topics", "cpu", 8, reason="left out")], 1),
-        ([Stream("topics", "cpu", 8, reason="left out"), CHECKED], 0),
+        ([Stream("topics", "cpu", 8, reason="dropped")], 1),
+        ([Stream("topics", "cpu", 8, reason="dropped"), CHECKED], 0),
     ],
 )
 def test_a_broken_promise_is_the_exit_status(what, found, status, monkeypatch, tmp_path):

@@ -148,7 +148,7 @@ def test_live_hands_the_group_alone_to_ros_and_the_page(couple, folder, monkeypa
 def test_pictures_and_anonymity_exclude_each_other(argv, flag, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     assert main([*argv, "--anonymous"]) != 0
-    assert f"--anonymous gives no pictures: leave out {flag}" in capsys.readouterr().err
+    assert f"--anonymous excludes images: remove {flag}" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -175,7 +175,7 @@ def test_annotate_writes_the_group_only(couple, tmp_path, write_video, caplog) -
 @pytest.mark.parametrize(
     ("flags", "reported"),
     [
-        ([], "the videos' pictures are kept in annotated.mp4, with everybody in them (--blur-faces)"),
+        ([], "the videos' images are kept in annotated.mp4, with everybody in them (--blur-faces)"),
         (
             ["--blur-faces", "--thumbnails"],
             "annotated.mp4 and the report, with the faces that are found hidden",
@@ -189,7 +189,7 @@ def test_annotate_says_in_one_line_that_it_keeps_pictures(
 ) -> None:
     video = write_video(tmp_path / "talk.mp4", frames=3)
     assert main(["annotate", str(video), "--output", str(tmp_path / "out"), "--no-plot", *flags]) == 0
-    lines = [line for line in capsys.readouterr().err.splitlines() if "pictures are kept" in line]
+    lines = [line for line in capsys.readouterr().err.splitlines() if "images are kept" in line]
     assert len(lines) == bool(reported)
     assert all(reported in line for line in lines)
 

@@ -77,7 +77,7 @@ def test_a_table_without_rows_is_a_file_without_rows(tmp_path):
     assert (read.num_rows, read.column_names) == (0, list(face_columns()))
 
 
-def test_a_missing_pyarrow_is_said(tmp_path, monkeypatch):
+def test_a_missing_pyarrow_is_reported(tmp_path, monkeypatch):
     real = builtins.__import__
 
     def without(name, *rest):
