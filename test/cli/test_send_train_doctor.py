@@ -97,4 +97,4 @@ def test_the_doctor_fails_when_the_core_does(monkeypatch, capsys):
 
 @pytest.mark.parametrize(("module", "there"), [("no_such_package.part", False), ("numpy.linalg", True)])
 def test_a_missing_package_is_no_crash(module, there):
-    assert doctor._is_there(module) is there
+    assert doctor._is_importable(module) is there
