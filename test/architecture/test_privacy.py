@@ -25,7 +25,7 @@ KNOWN = {
     "sinks/video.py": "annotate: the annotated video",
     "views/report/thumbnails.py": "annotate --thumbnails",
     "sinks/interfaces.py": "live --record-images",
-    "views/web/picture.py": "live --web-picture, while a browser asks for it",
+    "views/web/hub.py": "live --web-picture, while a browser asks for it",
     "ros/nodes/affect_overlay.py": "the overlay, while somebody subscribes it",
     "sources/tcp_sender.py": "social-perception send",
     "research/training/video_faces.py": "train: the faces of the training videos",

@@ -12,14 +12,12 @@ import numpy as np
 import pytest
 from social_perception.msg import FaceAffectArray, GroupAffect
 
-from social_perception.core.config import DetectionConfig, GroupConfig, PipelineConfig
-from social_perception.perception.group.aggregator import GroupAggregator
+from social_perception.core.config import DetectionConfig, PipelineConfig
 from social_perception.perception.pipeline import make_pipeline
-from social_perception.ros.convert import faces_of, seconds
+from social_perception.ros.support.messages import MESSAGES
 from social_perception.sinks.interfaces import FACES, Interfaces
 from social_perception.sources.factory import open_source
 from social_perception.sources.sample import SampleSource
-from test.ros.messages import group_affect_message
 
 rosbag2 = pytest.importorskip("rosbags.rosbag2")
 pytest.importorskip("skimage", reason="the sample's face comes with scikit-image")
@@ -58,15 +56,19 @@ def bag(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(bag):
-    """What the library says: a FaceAffectArray for each image."""
-    from rclpy.serialization import deserialize_message
-
-    interfaces = Interfaces()
+    """The library's results, by the same clock as the messages' stamps."""
     with (
         open_source(str(bag)) as source,
         make_pipeline(PipelineConfig(detection=DETECTION), live=False) as pipeline,
     ):
-        affects = [pipeline.process(frame) for frame in source]
+        return [pipeline.process(frame) for frame in source]
+
+
+def as_messages(affects):
+    """A FaceAffectArray for each image."""
+    from rclpy.serialization import deserialize_message
+
+    interfaces = Interfaces()
     assert FACES.endswith("FaceAffectArray")
     return [deserialize_message(interfaces.faces(each, "camera"), FaceAffectArray) for each in affects]
 
@@ -151,26 +153,16 @@ def all_content(messages):
 
 
 def test_replay_equals_the_library_in_every_bit(ros, bag, expected):
-    first, groups = replay(ros, bag)
-    assert all_content(first) == all_content(expected)
-    assert any(face.valid for message in first for face in message.faces)
-    check_groups(first, groups)
-
-
-def check_groups(faces, groups):
-    """The group's figures are those of the published faces, with whatever image a group was published."""
-    aggregator = GroupAggregator(GroupConfig())
-    by_stamp = {}
-    for message in faces:
-        group = aggregator.update(faces_of(message), seconds(message.header.stamp))
-        by_stamp[stamp_ns(message)] = group_affect_message(message.header, group)
+    faces, groups = replay(ros, bag)
+    assert all_content(faces) == all_content(as_messages(expected))
+    assert any(face.valid for message in faces for face in message.faces)
+    by_stamp = dict(zip(map(stamp_ns, faces), (each.group for each in expected)))
     assert len({stamp_ns(each) for each in groups}) >= 2
     for group in groups:
-        said, computed = figures(group), figures(by_stamp[stamp_ns(group)])
-        assert said == computed
+        assert figures(group) == figures(MESSAGES.group_affect(group.header, by_stamp[stamp_ns(group)]))
 
 
 def figures(group):
     names = ("intensity", "mean_intensity", "dispersion", "smiling_fraction", "trend", "synchrony", "window")
     numbers = [np.float32(getattr(group, name)).tobytes() for name in names]
-    return (group.group_size, group.valid_faces, group.level, *numbers, sorted(group.face_ids))
+    return (group.group_size, group.valid_faces, group.level, *numbers, len(group.face_ids))

@@ -142,14 +142,14 @@ def test_gaps_in_the_numbers_are_losses(arrivals, several, count) -> None:
 
 def test_events_count_where_messages_bear_no_numbers() -> None:
     losses = Losses(lambda: False)
-    losses.told(5)
+    losses.reported(5)
     assert losses.missing_before(10) == 0
-    losses.told(2)
+    losses.reported(2)
     assert (losses.missing_before(13), losses.count) == (2, 5)
     losses.forget_number()
     assert losses.missing_before(50) == 0
     losses.missing_before(None)
-    losses.told(3)
+    losses.reported(3)
     assert losses.count == 8
 
 

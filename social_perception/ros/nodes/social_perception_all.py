@@ -1,8 +1,8 @@
 """The nodes of the package in one process: images cross DDS once, and no node needs another one's messages.
 
-affect_markers, for people who watch, costs nothing while nobody does, and can be left out. affect_overlay
-is left out unless requested: it subscribes to the images too, and a process with two subscriptions of an
-image topic was seen to block (docs/decisions.md).
+affect_markers runs unless it is disabled; it costs nothing while nobody subscribes to the markers.
+affect_overlay runs only on request: it subscribes to the images too, and a process with two subscriptions
+of an image topic was seen to block (docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from social_perception.ros.support.runner import NodeFactory, run
 VIEWS: dict[str, NodeFactory] = {"markers": AffectMarkersNode, "overlay": AffectOverlayNode}
 """For people who watch; by the options' names."""
 
-_WANTED = {"markers": "true", "overlay": "false"}
+_ENABLED = {"markers": "true", "overlay": "false"}
 
 
 def pipeline() -> tuple[NodeFactory, ...]:
@@ -39,18 +39,18 @@ def pipeline() -> tuple[NodeFactory, ...]:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    wanted = _wanted(remove_ros_args(sys.argv if args is None else ["", *args])[1:])
-    return run([*wanted, *pipeline()], args)
+    enabled = _enabled(remove_ros_args(sys.argv if args is None else ["", *args])[1:])
+    return run([*enabled, *pipeline()], args)
 
 
-def _wanted(args: Sequence[str]) -> list[NodeFactory]:
+def _enabled(args: Sequence[str]) -> list[NodeFactory]:
     parser = argparse.ArgumentParser(prog="social_perception_all", description=__doc__)
     for name in VIEWS:
         parser.add_argument(
             f"--{name}",
             type=str.lower,
             choices=("true", "false"),
-            default=_WANTED[name],
+            default=_ENABLED[name],
             help=f"whether affect_{name} runs, too (default: %(default)s)",
         )
     given = vars(parser.parse_args(args))

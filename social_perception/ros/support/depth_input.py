@@ -49,7 +49,7 @@ class DepthInput:
         self._lock = threading.Lock()
         self._images: deque[Image] = deque(maxlen=_KEPT)
         self._info: CameraInfo | None = None
-        self._told = ""
+        self._reported = ""
         reliability = stage.parameters[ImageInputConfig].reliability
         self._input = TopicInput(
             stage,
@@ -128,8 +128,8 @@ class DepthInput:
     def _report(self, problem: str) -> None:
         text = f"the faces have no position: {problem}"
         self._stage.health.warned(text)
-        if problem != self._told:
-            self._told = problem
+        if problem != self._reported:
+            self._reported = problem
             self._stage.get_logger().warning(text)
 
 

@@ -42,7 +42,7 @@ class Input(Protocol):
     def replaced(self) -> int: ...
     def silence_s(self) -> float: ...
     def check(self, limit_s: float) -> str: ...
-    def crowd(self) -> str: ...
+    def other_publishers(self) -> str: ...
     def close(self) -> None: ...
 
 
@@ -68,7 +68,7 @@ class Stage(LifecycleNode):
         self.input: Input | None = None
         self.worker: Worker[Any] | None = None
         self._loaded = self._opened = self._has_worked = False
-        self._told_of_offset = False
+        self._offset_reported = False
         self._others: list[Subscription[Any]] = []
         self._timers_of_ours: list[Timer] = []
         self._stamps = StampWatch()
@@ -237,8 +237,8 @@ class Stage(LifecycleNode):
         except Exception as error:
             refused = isinstance(error, SocialPerceptionError)
             cause = str(error) if refused else f"{type(error).__name__}: {error}"
-            told = cause if refused else f"\n{traceback.format_exc()}"
-            self.get_logger().error(f"{self.get_name()} cannot be {done}: {told}")
+            shown = cause if refused else f"\n{traceback.format_exc()}"
+            self.get_logger().error(f"{self.get_name()} cannot be {done}: {shown}")
             self.health.transition_failed(f"cannot be {done}: {cause}")
             return (
                 TransitionCallbackReturn.FAILURE if refused and not ending else TransitionCallbackReturn.ERROR
@@ -265,7 +265,7 @@ class Stage(LifecycleNode):
     def _open(self) -> None:
         self._stamps.forget()
         self.health.restart()
-        self._told_of_offset = False
+        self._offset_reported = False
         if self._has_worked:
             self.restart()
         self.open()
@@ -313,7 +313,7 @@ class Stage(LifecycleNode):
         """Compare a stamp with those before it: of the input, or of another sender with its own watch.
 
         Raises:
-            MessageError: the message does not follow those before it, and is to be left out.
+            MessageError: the message does not follow those before it, and is dropped.
         """
         stamps = self._stamps if stamps is None else stamps
         jump_s = stamps.note(seconds(stamp), self._now_s(), time.monotonic())
@@ -329,17 +329,17 @@ class Stage(LifecycleNode):
         if jump_s < 0.0:
             self.restart()
         self._has_worked = True
-        if stamps.problem and not self._told_of_offset:
-            self._told_of_offset = True
+        if stamps.problem and not self._offset_reported:
+            self._offset_reported = True
             self.get_logger().warning(stamps.problem)
 
     def _now_s(self) -> float:
         return float(self.get_clock().now().nanoseconds) * 1e-9
 
     def _status(self) -> NodeStatus:
-        silence, lost, resting, crowd = "", 0, "", ""
+        silence, lost, resting, others = "", 0, "", ""
         if self.input is not None:
-            lost, crowd = self.input.lost, self.input.crowd()
+            lost, others = self.input.lost, self.input.other_publishers()
             silence = self.input.check(self.parameters[NodeConfig].silent_after_s)
         else:
             resting = "idle: nobody subscribes the results" if self._opened else self._state
@@ -347,7 +347,7 @@ class Stage(LifecycleNode):
             state=self._state,
             resting=resting,
             silence=silence,
-            warnings=(self._stamps.problem, crowd) if not (silence or resting) else (),
+            warnings=(self._stamps.problem, others) if not (silence or resting) else (),
             dropped=self.dropped,
             waiting=self.worker.waiting if self.worker is not None else 0,
             lost=lost,

@@ -21,7 +21,7 @@ from social_perception.ros.support.transport import PROFILE
 _CHANGE_S = 0.25
 """Time in s from the end of one subscription to the next, when the reliability changes."""
 
-CROWD_S = 25.0
+OTHER_PUBLISHERS_S = 25.0
 """Time in s after which a second publisher is worth a warning: one that was killed stays listed for 20 s."""
 
 _LOSS_COUNT = 30
@@ -48,7 +48,7 @@ class Losses:
         """Expect no certain number next: what was sent until now was not subscribed."""
         self._number = None
 
-    def told(self, count: int) -> None:
+    def reported(self, count: int) -> None:
         """Take in the middleware's word; it counts while the messages bear no numbers."""
         self.count += 0 if self._is_numbered else count
 
@@ -72,7 +72,7 @@ class TopicInput:
         qos: of the subscription.
         callback: called with each message.
         noun: what comes, in the plural, for log lines: ``images``.
-        origin: whence it comes, for log lines: ``the camera``.
+        origin: from where it comes, for log lines: ``the camera``.
         reliable_qos: if given, the subscription changes to it while all publishers are reliable,
             and back to ``qos`` when one is not.
         parameter: of the node, with which the reliability is set; empty: there is none.
@@ -105,7 +105,7 @@ class TopicInput:
         self._losses = Losses(self._has_several_publishers)
         self._taken = 0
         self._lost_since_taken = 0
-        self._told_of_loss = self._told_of_crowd = False
+        self._loss_reported = self._publishers_reported = False
         self._alone_s = time.monotonic()
         self._topic, self._qos, self._reliable_qos = topic, qos, reliable_qos
         self._full_name = node.resolve_topic_name(topic)
@@ -156,20 +156,20 @@ class TopicInput:
             self._node.get_logger().warning(text)
         return text
 
-    def crowd(self) -> str:
+    def other_publishers(self) -> str:
         """Who publishes on the topic, if they stay several, or an empty string; logs it when it begins."""
         publishers, now_s = self._node.get_publishers_info_by_topic(self.topic), time.monotonic()
         if len(publishers) < 2:
-            self._alone_s, self._told_of_crowd = now_s, False
-        if now_s - self._alone_s <= CROWD_S:
+            self._alone_s, self._publishers_reported = now_s, False
+        if now_s - self._alone_s <= OTHER_PUBLISHERS_S:
             return ""
         names = sorted(f"{each.node_namespace.rstrip('/')}/{each.node_name}" for each in publishers)
         text = (
             f"{len(names)} publishers send {self._noun} on {self.topic}, where one is expected: "
             f"{', '.join(names)}"
         )
-        if not self._told_of_crowd:
-            self._told_of_crowd = True
+        if not self._publishers_reported:
+            self._publishers_reported = True
             self._node.get_logger().warning(text)
         return text
 
@@ -274,14 +274,14 @@ class TopicInput:
         return self._reliable_qos if self._is_reliable and self._reliable_qos is not None else self._qos
 
     def _on_lost(self, count: int) -> None:
-        self._losses.told(count)
+        self._losses.reported(count)
         self._lost_since_taken += count
         self._tell_of_loss()
 
     def _tell_of_loss(self) -> None:
-        if self._told_of_loss or self.lost < max(_LOSS_COUNT, self._taken):
+        if self._loss_reported or self.lost < max(_LOSS_COUNT, self._taken):
             return
-        self._told_of_loss = True
+        self._loss_reported = True
         self._node.get_logger().warning(
             f"most {self._noun} on {self.topic} are lost on the way ({self.lost} of "
             f"{self.lost + self._taken}): {self._loss_remedy}"
@@ -298,12 +298,12 @@ class TopicInput:
 
     def _reason(self) -> str:
         publishers = self._node.get_publishers_info_by_topic(self.topic)
-        wanted = f"{self._kind.__module__.split('.')[0]}/msg/{self._kind.__name__}"
-        others = {each.topic_type for each in publishers if each.topic_type != wanted}
+        expected = f"{self._kind.__module__.split('.')[0]}/msg/{self._kind.__name__}"
+        others = {each.topic_type for each in publishers if each.topic_type != expected}
         if not publishers:
             return f"nobody publishes there; check {self._origin} and the name of the topic"
         if len(others) == len({each.topic_type for each in publishers}):
-            return f"what is published there is {', '.join(sorted(others))}, not {wanted}"
+            return f"what is published there is {', '.join(sorted(others))}, not {expected}"
         if mismatch := self._mismatch():
             return mismatch
         if self._lost_since_taken:
@@ -311,7 +311,7 @@ class TopicInput:
         return f"there is a publisher, but it is silent; check {self._origin}"
 
     def _mismatch(self) -> str:
-        """Who cannot be heard, and why; empty: there is nobody like that."""
+        """Publishers whose messages are not received, and why; empty: there are none."""
         asked = self._asked
         offers = mismatches(asked, self._node.get_publishers_info_by_topic(self.topic))
         if not offers:

@@ -138,9 +138,9 @@ class TrackerInputs:
         """Return which trackers are silent and why, or an empty string. To be called often."""
         return "; ".join(filter(None, [each.check(limit_s) for each in self._inputs]))
 
-    def crowd(self) -> str:
+    def other_publishers(self) -> str:
         """On which topics several nodes publish, or an empty string. To be called often."""
-        return "; ".join(filter(None, [each.crowd() for each in self._inputs]))
+        return "; ".join(filter(None, [each.other_publishers() for each in self._inputs]))
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -152,7 +152,7 @@ class CommonTime:
     """One time for several cameras, whose clocks need not go together.
 
     The first camera's time is everybody's. Another one's is taken as it is while it differs by less than
-    5 s, and else shifted to where the others are when it is heard.
+    5 s, and else shifted to where the others are when its first message is received.
     """
 
     def __init__(self) -> None:

@@ -66,7 +66,7 @@ def test_a_format_that_changes_costs_no_image_and_a_size_no_more_than_the_ids(ro
 
 
 def test_two_cameras_on_one_topic_are_reported(ros, pictures, monkeypatch) -> None:
-    monkeypatch.setattr(topic_input, "CROWD_S", 0.5)
+    monkeypatch.setattr(topic_input, "OTHER_PUBLISHERS_S", 0.5)
     chain = Chain(ros)
     first = Camera(ros, pictures)
     second = Camera(ros, pictures)

@@ -54,7 +54,7 @@ def test_no_face_and_many_faces_pass_the_pipeline(ros) -> None:
 
 
 def test_two_scorers_of_one_name_are_reported(ros, monkeypatch) -> None:
-    monkeypatch.setattr(topic_input, "CROWD_S", 0.3)
+    monkeypatch.setattr(topic_input, "OTHER_PUBLISHERS_S", 0.3)
     group = ros.start(GroupAffectNode, QUICK)
     statuses = ros.statuses(group)
     for _ in range(2):
