@@ -24,11 +24,7 @@ QUOTING = {"tools/check_words.py", "test/architecture/test_words.py"}
 
 TERMS = {
     r"unprocessed|left out": "dropped",
-<<<<<<< HEAD
     r"told(?! smile\b)|said of|(?:is|are|was|were) said": "reported, published, returned",
-=======
-    r"told(?! smile)|said of|(?:is|are|was|were) said": "reported, published, returned",
->>>>>>> 4546a7e (Words of the nodes' shared modules; the replayed group is that of the library)
     r"wanted|asked for": "requested, enabled",
     r"(?:camera|newest|next|whole) pictures?": "image",
     r"pictures? (?:of (?:a|the) (?:camera|video|topic)|per second)": "image",

@@ -32,7 +32,7 @@ class FrameClock:
                 return self._newest_s
             self.epoch += 1
             back_s = self._newest_s - stamp_s
-            _logger.warning("the frames' stamps went back by %.1f s: tracking starts again", back_s)
+            _logger.warning("the frames' stamps went back by %.1f s: histories start again", back_s)
         self._newest_s = stamp_s
         return stamp_s
 

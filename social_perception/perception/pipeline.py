@@ -45,9 +45,8 @@ class FaceTracking:
         Raises:
             DetectionError: the detector failed; the next frame can be processed.
         """
-        epoch, stamp_s = self.clock.epoch, self.clock.admit(frame.stamp_s)
-        if self.clock.epoch != epoch:
-            self._forget()
+        # The images go on where stamps jump, so that a wrong stamp changes nobody's id.
+        stamp_s = self.clock.admit(frame.stamp_s)
         frame = frame if stamp_s == frame.stamp_s else dataclasses.replace(frame, stamp_s=stamp_s)
         self.tracker.advance(frame)
         for found in self.detection.update(frame):
@@ -74,9 +73,6 @@ class FaceTracking:
     def reset(self) -> None:
         """Forget all faces; ids that were given stay used."""
         self.clock.restart()
-        self._forget()
-
-    def _forget(self) -> None:
         self.tracker.reset()
         self.detection.restart()
 

@@ -30,7 +30,7 @@ def test_a_jump_is_reported_with_its_size(caplog) -> None:
     clock = FrameClock()
     clock.admit(12.0)
     clock.admit(2.0)
-    assert caplog.messages == ["the frames' stamps went back by 10.0 s: tracking starts again"]
+    assert caplog.messages == ["the frames' stamps went back by 10.0 s: histories start again"]
 
 
 def test_a_restart_begins_an_epoch_without_a_warning(caplog) -> None:

@@ -320,19 +320,11 @@ def test_the_groups_figures_are_the_newest_that_belong_to_the_image(
     view = overlay({"max_group_age_s": 0.5})
     view.send(*(group(milliseconds) for milliseconds in stamps_ms), image(1000), faces(1000))
     ros.until(lambda: drawn, "a picture")
-<<<<<<< HEAD
     group_drawn = drawn[0].group
     if expected_ms is None:
         assert group_drawn is None
     else:
         assert group_drawn.stamp_s == pytest.approx(100 + expected_ms / 1000, abs=1e-6)
-=======
-    shown = drawn[0].group
-    if expected_ms is None:
-        assert shown is None
-    else:
-        assert shown.stamp_s == pytest.approx(100 + expected_ms / 1000, abs=1e-6)
->>>>>>> 4546a7e (Words of the nodes' shared modules; the replayed group is that of the library)
 
 
 def test_a_stale_group_is_warned_of(ros, overlay) -> None:

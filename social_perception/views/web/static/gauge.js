@@ -49,14 +49,14 @@ export class Gauge {
     this.last = 0;
   }
 
-  /** Makes an entry for each further value of the group. */
+  /** Makes an entry for each further value of the group, hidden until the value is known. */
   setFields(fields) {
     for (const { element } of this.further) element.remove();
     this.further = fields.map(({ label }) => {
       const [name, value] = [html("dt"), html("dd")];
       setText(name, label);
       setText(value, UNKNOWN);
-      return { element: html("div", { class: "group-further" }, name, value), value };
+      return { element: html("div", { class: "group-further", hidden: "" }, name, value), value };
     });
     byName("group-figures").append(...this.further.map(({ element }) => element));
   }
@@ -88,8 +88,9 @@ export class Gauge {
     setText(byName("group-smiling"), percent(group?.valid ? known(group.smiling) : null));
     setText(byName("group-spread"), group?.valid && group.dispersion !== null ? twoDigits(group.dispersion) : NOT_KNOWN);
     setText(byName("group-synchrony"), signed(known(group?.synchrony ?? null)));
-    this.further.forEach(({ value }, number) => {
+    this.further.forEach(({ element, value }, number) => {
       const { text, unit } = group?.further[number] ?? { text: UNKNOWN, unit: "" };
+      if (text !== UNKNOWN) element.hidden = false;
       setText(value, text === UNKNOWN ? text : `${text} ${unit}`.trim());
     });
   }
