@@ -59,7 +59,8 @@ def test_values_have_their_label_and_unit_on_the_stage_in_the_table_and_beside_t
     rows = page.locator("#people tr").all_inner_texts()
     assert [row.replace("\xa0", " ").split()[0] for row in rows] == ["f1", "yawn", "f2", "yawn"]
     room.show(room.person("f2", 0.7), further=[tiredness(math.nan, 0)])
-    page.wait_for_function("() => document.querySelector('.group-further:not([hidden]) dd').textContent === '–'")
+    shown = ".group-further:not([hidden]) dd"
+    page.wait_for_function(f"() => document.querySelector('{shown}').textContent === '–'")
     page.wait_for_function("() => document.querySelectorAll('#people tr').length === 2")
 
 
