@@ -188,7 +188,7 @@ def test_wrong_input_is_one_clear_line_and_status_1(folder, tmp_path, scorer, ca
         (["missing", "--labels", "labels.csv"], "labels.csv does not exist"),
         (["."], "needs --labels"),
         (["--data", "missing"], "no training data in missing"),
-        (["--data", "--labels", "labels.csv"], "--labels is for a folder"),
+        (["--data", "--labels", "labels.csv"], "--labels goes with a folder"),
     ],
 )
 def test_wrong_arguments_are_one_clear_line(argv, message, tmp_path, monkeypatch, capsys):

@@ -52,7 +52,7 @@ def test_a_batch_on_the_cpu_is_one_by_one(shared, video):
 def test_an_empty_batch_is_legal_and_a_mixed_one_refused():
     detector = make_detector(DetectionConfig(**EXACT))
     assert detector.detect_batch([]) == ()
-    with pytest.raises(ImageError, match="one size"):
+    with pytest.raises(ImageError, match="must have equal sizes"):
         detector.detect_batch([np.zeros((50, 60, 3), np.uint8), np.zeros((60, 50, 3), np.uint8)])
 
 
@@ -71,13 +71,13 @@ def test_faces_over_the_largest_size_are_not_looked_for(shared, video, largest, 
 @pytest.mark.parametrize("divisor", [3, 4, 6])
 def test_a_coarser_pyramid_searches_less_and_finds_clear_faces(shared, divisor, monkeypatch):
     searched = []
-    network = MmodTorchDetector._scored
+    network = MmodTorchDetector._score
 
     def noting(self, tiled, pyramid):
         searched.append(pyramid.width * pyramid.height)
         return network(self, tiled, pyramid)
 
-    monkeypatch.setattr(MmodTorchDetector, "_scored", noting)
+    monkeypatch.setattr(MmodTorchDetector, "_score", noting)
     image = photo(shared, "2008_002506.jpg")
     faces = make_detector(DetectionConfig(device="cpu", pyramid_divisor=divisor), video=True).detect(image)
     assert len(faces) == 3
