@@ -40,10 +40,12 @@ def test_the_fields_own_words_pass(text):
     assert not list(words.find_words("a.py", text))
 
 
-def test_exempt_paths_are_not_reported_and_those_without_need_are():
-    found = [words.Finding(path, 1, "told", "reported") for path in ("a/b.py", "c/d.py")]
-    assert words.judge(found, ["a/"]) == [str(found[1])]
-    assert words.judge(found[:1], ["a/", "e/"]) == ["tools/words_exempt.txt: e/ needs no exemption any more"]
+def test_a_file_with_such_a_word_fails_the_check(tmp_path, capsys):
+    for text, status in (("fine", 0), ("the user is told", 1)):
+        path = tmp_path / "page.md"
+        path.write_text(text)
+        assert words.main([str(path)]) == status
+    assert "page.md:1: 'told': use reported" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
