@@ -279,11 +279,6 @@ def fields_of(subject: Subject, *, without: type | None = None) -> tuple[tuple[S
     )
 
 
-def columns_of(subject: Subject) -> tuple[str, ...]:
-    """The table columns of a subject's signals."""
-    return tuple(column for each in _registered[subject] for column in each.columns)
-
-
 def declaration(kind: type) -> Signal:
     """The declaration of a signal.
 
@@ -374,7 +369,3 @@ class Signals(Mapping[type, Any]):
 
     def __reduce__(self) -> tuple[type[Signals], tuple[object, ...]]:
         return Signals, tuple(self._values.values())
-
-    def having(self, *values: object) -> Signals:
-        """These signals and others; one of the same class is replaced."""
-        return Signals(*{**self._values, **{type(each): each for each in values}}.values())

@@ -8,16 +8,14 @@ no index at its end; its chunks can still be read one after the other.
 from __future__ import annotations
 
 import io
-import os
 import struct
 import zlib
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from social_perception.core.errors import MissingDependencyError
-from social_perception.sinks.sink import output_error
+from social_perception.sinks.sink import append, output_error
 
 MAGIC = b"\x89MCAP0\r\n"
 COMPRESSION = "lz4"
@@ -188,17 +186,8 @@ class McapWriter:
         ) + _array(counts)  # fmt: skip
 
     def _append(self, *parts: bytes) -> None:
-        data = memoryview(b"".join(parts))
-        try:
-            written = 0
-            while written < len(data):
-                written += self._file.write(data[written:])
-        except OSError as error:
-            # No torn record stays; where even this fails a reader sees that the rest is missing.
-            with suppress(OSError):
-                os.ftruncate(self._file.fileno(), self._size)
-            raise output_error(self.path, error) from error
-        self._size += len(data)
+        data = b"".join(parts)
+        self._size = append(self._file, self.path, data, self._size)
         self._crc = zlib.crc32(data, self._crc)
 
 

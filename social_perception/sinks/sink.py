@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TypeVar
@@ -128,3 +131,30 @@ class FailSafeSink(Sink):
 def output_error(path: Path, error: Exception) -> OutputError:
     """The error of a file that cannot be written."""
     return OutputError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}")
+
+
+def append(file: io.FileIO, path: Path, data: bytes, size: int) -> int:
+    """Append to a file as a whole or not at all.
+
+    Args:
+        file: opened without a buffer.
+        path: of the file, for errors.
+        data: what is appended, for example whole lines or records.
+        size: of the file in bytes.
+
+    Returns:
+        The new size.
+
+    Raises:
+        OutputError: the file cannot be written; it then ends where it did before.
+    """
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError as error:
+        # Half a line or record must not stay; where even this fails, there is no space for more either.
+        with suppress(OSError):
+            os.ftruncate(file.fileno(), size)
+        raise output_error(path, error) from error
+    return size + len(data)

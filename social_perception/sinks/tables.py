@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from enum import IntEnum
@@ -17,7 +16,7 @@ from pathlib import Path
 from social_perception.core.errors import OutputError
 from social_perception.core.signals import Cell, Field, Subject, declaration, fields_of, signals_of
 from social_perception.core.types import Face, Frame, FrameAffect, Smile
-from social_perception.sinks.sink import Output, Sink, output_error
+from social_perception.sinks.sink import Output, Sink, append, output_error
 
 SCORE_COLUMNS = ("name", "found", "x", "y", "width", "height", *declaration(Smile).columns)
 BOX_COLUMNS = ("image", "left", "top", "width", "height", "confidence")
@@ -54,17 +53,7 @@ class TextFile(Output):
         Raises:
             OutputError: the file cannot be written; it then ends with the last whole line.
         """
-        data = memoryview(text.encode())
-        try:
-            written = 0
-            while written < len(data):
-                written += self._file.write(data[written:])
-        except OSError as error:
-            # Half a line must not stay; where even this fails, there is no space for more lines either.
-            with suppress(OSError):
-                os.ftruncate(self._file.fileno(), self._size)
-            raise output_error(self.path, error) from error
-        self._size += len(data)
+        self._size = append(self._file, self.path, text.encode(), self._size)
 
     def close(self) -> None:
         try:
