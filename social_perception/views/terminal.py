@@ -37,10 +37,12 @@ def live_display() -> Iterator[Show]:
 
     Where standard output is not a terminal, or one without cursor control, it prints a line a second.
     """
-    if not sys.stdout.isatty() or Console().is_dumb_terminal:
+    # Not the console that all programs of the process share, on which another display may run.
+    console = Console()
+    if not sys.stdout.isatty() or console.is_dumb_terminal:
         yield _Throttled(lambda affect, _: print(live_line(affect), flush=True), _LINE_PERIOD_S)
         return
-    with Live(live_table(None), auto_refresh=False, transient=False) as live:
+    with Live(live_table(None), console=console, auto_refresh=False, transient=False) as live:
         yield _Throttled(
             lambda affect, title: live.update(live_table(affect, title), refresh=True), _REFRESH_S
         )
