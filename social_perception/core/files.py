@@ -1,4 +1,4 @@
-"""Reads user-supplied files up to a size limit, and regular files only.
+"""Opens user-supplied files: regular files only, up to a size limit, whatever their names are.
 
 A path may name anything: an endless device, a pipe without a writer, a disk image. The caller passes the
 maximum size.
@@ -68,6 +68,11 @@ def check_file(path: str | Path, max_bytes: int) -> None:
         OSError: the file does not exist, is not a regular file, or is larger; ``strerror`` has the reason.
     """
     _check(os.stat(path), max_bytes)
+
+
+def ffmpeg_url(path: str | Path) -> str:
+    """The URL of a file for FFmpeg, which otherwise reads a protocol in a name with a colon."""
+    return f"file:{os.path.abspath(path)}"
 
 
 def _open(path: str, flags: int) -> int:

@@ -11,6 +11,7 @@ import av
 import cv2
 
 from social_perception.core.errors import OutputError
+from social_perception.core.files import ffmpeg_url
 from social_perception.core.types import Frame, FrameAffect, ImageArray
 from social_perception.sinks.sink import Draw, FaceHider, Output, Sink, output_error
 
@@ -37,20 +38,17 @@ class VideoWriter(Output):
             # FFmpeg itself opens the file only with the first frame.
             self.path.open("wb").close()
             # The index comes first, so that browsers begin to play before they have everything.
-            self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+            self._container = av.open(ffmpeg_url(path), "w", format="mp4", options={"movflags": "+faststart"})
         except (av.error.FFmpegError, OSError) as error:
             raise output_error(self.path, error) from error
         self._stream: av.VideoStream | None = None
         self._last_pts = -1
 
     def add(self, image: ImageArray, stamp_s: float) -> None:
-        """Append an RGB image, (H, W, 3) uint8; later ones of another size are resized to the first's."""
+        """Append an RGB image, (H, W, 3) uint8; later ones of another size are fitted into the first's."""
         if self._stream is None:
             self._stream = self._begin(image)
-        # These codecs want even sides.
-        size = (self._stream.width, self._stream.height)
-        if (image.shape[1], image.shape[0]) != size:
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        image = _fitted(image, self._stream.width, self._stream.height)
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
         frame.pts = self._last_pts = max(self._last_pts + 1, round(stamp_s / _TIME_BASE))
         frame.time_base = _TIME_BASE
@@ -61,6 +59,7 @@ class VideoWriter(Output):
         codec = "libx264" if has_h264 else "mpeg4"
         stream = self._container.add_stream(codec, rate=self._rate)
         assert isinstance(stream, av.VideoStream)
+        # These codecs want even sides.
         stream.width, stream.height = (max(2, side // 2 * 2) for side in (image.shape[1], image.shape[0]))
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = _TIME_BASE
@@ -92,6 +91,20 @@ class VideoWriter(Output):
     def abort(self) -> None:
         with suppress(av.error.FFmpegError, OSError):  # the error before says more
             self._container.close()
+
+
+def _fitted(image: ImageArray, width: int, height: int) -> ImageArray:
+    """The image in this size: its shape is kept, with black bars where it differs by more than a rounding."""
+    scale = min(width / image.shape[1], height / image.shape[0])
+    sides = [round(side * scale) for side in (image.shape[1], image.shape[0])]
+    inner = tuple(full if full - side <= 2 else max(1, side) for side, full in zip(sides, (width, height)))
+    if (image.shape[1], image.shape[0]) != inner:
+        image = cv2.resize(image, inner, interpolation=cv2.INTER_AREA)
+    across, down = width - inner[0], height - inner[1]
+    if not across and not down:
+        return image
+    left, top = across // 2, down // 2
+    return cv2.copyMakeBorder(image, top, down - top, left, across - left, cv2.BORDER_CONSTANT)
 
 
 class VideoSink(Sink):

@@ -19,12 +19,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from social_perception.core.errors import ImageError, SourceError
 from social_perception.core.files import read_limited
 from social_perception.core.types import Frame, ImageArray
+from social_perception.sources.geometry import MAX_PIXELS
 from social_perception.sources.source import Source
 
 _logger = logging.getLogger(__name__)
-
-MAX_PIXELS = 100_000_000
-"""Larger images are refused: 100 megapixels are 300 MB in memory."""
 
 MAX_FILE_BYTES = 2**29
 """Larger files are refused; 100 megapixels of 8 bits without compression have 300 MB."""

@@ -1,13 +1,14 @@
 """A video file as a source, images and sound, decoded by FFmpeg through PyAV.
 
 PyAV rather than OpenCV's VideoCapture: it gives each frame's presentation time (phones record at
-varying rates), the rotation, and the reason for which a file cannot be read, as an exception.
+varying rates), the display matrix, and the reason for which a file cannot be read, as an exception.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import av
 import numpy as np
 
 from social_perception.core.errors import SoundError, SourceError
+from social_perception.core.files import ffmpeg_url
 from social_perception.core.sound import Sound
-from social_perception.core.types import Frame, ImageArray
-from social_perception.sources.images import MAX_PIXELS
+from social_perception.core.types import Frame
+from social_perception.sources.geometry import MAX_ASPECT, MAX_PIXELS, MIN_DIFFERENCE, upright
 from social_perception.sources.sound import SoundReader, SoundTrack
 from social_perception.sources.source import Source
 
@@ -34,9 +36,9 @@ _FRAMES_THAT_MAY_MISS = 5
 class VideoSource(Source):
     """Reads a video file to its end; what precedes a damaged part is kept.
 
-    The stamps are the presentation times from the start of the file, so that they are those that a
-    player and ELAN show. The sound is that of the first audio stream, on the same clock; what follows the
-    last image is not delivered.
+    The images are those that a player shows: turned and mirrored by the display matrix, with square pixels.
+    The stamps are the presentation times from the start of the file, as a player and ELAN show them. The
+    sound is that of the first audio stream, on the same clock; what follows the last image is not delivered.
 
     Opening a video turns off PyAV's logging (``av.logging.set_level``) in the whole process: decoders with
     several threads can deadlock with it.
@@ -72,6 +74,7 @@ class VideoSource(Source):
             if sound_rate_hz is not None:
                 self._sound = _SoundFile.open(Path(path), self._start_s, sound_rate_hz)
             self.sound_rate_hz = None if self._sound is None else sound_rate_hz
+            self._square = _SquarePixels(self._stream)
             self._index = 0
             self._last_stamp_s = -self._period_s
             self._damaged = 0
@@ -96,7 +99,13 @@ class VideoSource(Source):
     def _decode(self) -> Iterator[Frame]:
         for decoded in self._decoded():
             stamp_s = self._stamp(decoded)
-            image = _upright(decoded.to_ndarray(format="rgb24"), decoded.rotation)
+            try:
+                image = self._square(decoded).to_ndarray(format="rgb24")
+            except av.error.FFmpegError:
+                self._damaged += 1
+                continue
+            if (matrix := _display_matrix(decoded)) is not None:
+                image = upright(image, matrix)
             sound = None if self._sound is None else self._sound.reader.until(stamp_s)
             yield Frame(image, stamp_s, self._index, sound)
             self._index += 1
@@ -214,7 +223,7 @@ def _open(path: Path) -> Any:
         # A frame thread that logs through Python waits for the interpreter's lock, which closing the decoder
         # holds while it waits for the thread. None: FFmpeg's messages are dropped without Python.
         av.logging.set_level(None)
-        container = av.open(str(path))
+        container = av.open(ffmpeg_url(path))
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise SourceError(f"{path} is not a video that can be read: {_reason(error)}") from error
     if container.format.name in _NOT_VIDEO_FORMATS:
@@ -243,7 +252,48 @@ def _frame_count(container: Any, stream: Any, rate_hz: float | None) -> int | No
     return None
 
 
-def _upright(image: ImageArray, rotation_deg: int) -> ImageArray:
-    """Turn the image counter-clockwise by a rotation given in degrees; only right angles count."""
-    turns = round(rotation_deg / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+def _display_matrix(decoded: Any) -> list[int] | None:
+    data = decoded.side_data.get("DISPLAYMATRIX")
+    return None if data is None else np.frombuffer(bytes(data), np.int32).tolist()
+
+
+class _SquarePixels:
+    """Scales frames to square pixels.
+
+    Each frame carries its own aspect, which PyAV does not show: a filter graph of FFmpeg reads it. An aspect
+    in the file's header overrides those of the frames, as in players.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._codec = stream.codec_context
+        self._in_header: Fraction | None = None
+        if self._codec is not None and stream.sample_aspect_ratio != self._codec.sample_aspect_ratio:
+            self._in_header = stream.sample_aspect_ratio
+        self._graph: Any = None
+        self._kind: tuple[int, int, str] | None = None
+
+    def __call__(self, decoded: Any) -> Any:
+        # The decoder knows of an aspect before its first frame is delivered.
+        if self._graph is None and (self._in_header or self._codec.sample_aspect_ratio or 1) == 1:
+            return decoded
+        kind = decoded.width, decoded.height, decoded.format.name
+        if kind != self._kind:
+            self._graph, self._kind = self._make_graph(decoded), kind
+        self._graph.push(decoded)
+        return self._graph.pull()
+
+    def _make_graph(self, decoded: Any) -> Any:
+        graph = av.filter.Graph()
+        sides = {"width": decoded.width, "height": decoded.height}
+        nodes = [graph.add_buffer(**sides, format=decoded.format, time_base=Fraction(1, 1000))]
+        if self._in_header:
+            nodes.append(graph.add("setsar", f"r={self._in_header}"))
+        # As in square_size.
+        aspect = (
+            f"st(0, if(between(sar, 1/{MAX_ASPECT}, {MAX_ASPECT}) * gt(abs(sar - 1), {MIN_DIFFERENCE})"
+            f" * lte(iw * ih * max(sar, 1/sar), {MAX_PIXELS}), sar, 1))"
+        )
+        size = f"w='{aspect}; round(iw * max(1, ld(0)))':h='{aspect}; round(ih * max(1, 1/ld(0)))'"
+        nodes += [graph.add("scale", f"{size}:eval=frame"), graph.add("buffersink")]
+        graph.link_nodes(*nodes).configure()
+        return graph

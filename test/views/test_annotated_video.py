@@ -1,6 +1,8 @@
 """The annotated video plays everywhere: H.264, its index first, every frame at its own time."""
 
+import os
 import struct
+from pathlib import Path
 
 import av
 import numpy as np
@@ -57,3 +59,23 @@ def test_its_frames_and_its_length_are_those_of_the_source(written):
         length_s = float(stream.duration * stream.time_base)
     assert times_s == pytest.approx(stamps_s, abs=1e-4)
     assert stamps_s[-1] < length_s < stamps_s[-1] + 0.1
+
+
+def test_later_images_of_another_shape_keep_theirs(tmp_path):
+    path = tmp_path / "annotated.mp4"
+    with VideoWriter(path, 25.0) as writer:
+        for number, size in enumerate([(120, 160), (120, 80), (240, 320)]):
+            writer.add(np.full((*size, 3), 200, np.uint8), number / 25)
+    with av.open(str(path)) as container:
+        shown = [frame.to_ndarray(format="rgb24")[60, :, 0] > 100 for frame in container.decode(video=0)]
+    assert [row.sum() for row in shown] == pytest.approx([160, 80, 160], abs=2)
+    assert shown[1][45:115].all()
+
+
+@pytest.mark.parametrize("name", ["13:28:35", "concat:a", "100%d", os.fsdecode(b"na\xefve")])
+def test_it_is_written_into_a_folder_of_any_name(tmp_path, monkeypatch, name):
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    with VideoWriter(Path(name) / f"{name}.mp4", 25.0) as writer:
+        writer.add(np.zeros((48, 64, 3), np.uint8), 0.0)
+    assert boxes(tmp_path / name / f"{name}.mp4")[0] == "ftyp"

@@ -221,7 +221,7 @@ def test_a_video_keeps_the_frames_times_and_takes_odd_sizes(tmp_path):
     stamps = [0.0, 0.04, 0.2, 0.24]
     with VideoWriter(path, 25.0) as writer:
         for number, stamp_s in enumerate(stamps):
-            size = (65, 49) if number < 3 else (33, 33)
+            size = (65, 49) if number < 3 else (33, 25)
             writer.add(np.full((size[1], size[0], 3), 40 * number, np.uint8), stamp_s)
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))

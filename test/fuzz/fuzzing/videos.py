@@ -50,12 +50,13 @@ def encoded(container: str, codec: str, frames: int = 4) -> bytes:
 
 
 def with_sound(container: str, codec: str, seconds: float = 0.2) -> bytes:
-    """A video of 32 x 32 px with stereo sound."""
+    """A video of 32 x 32 px, shown as 43 x 32 px, with stereo sound."""
     path = Path(_FOLDER.name) / "seed"
     with av.open(str(path), "w", format=container) as output:
         video = output.add_stream("mpeg4", rate=Fraction(25))
         video.width = video.height = 32
         video.pix_fmt = "yuv420p"
+        video.codec_context.sample_aspect_ratio = Fraction(4, 3)
         audio = output.add_stream(codec, rate=32_000, layout="stereo")
         noise = np.random.default_rng(0).uniform(-1, 1, (2, int(32_000 * seconds))).astype(np.float32)
         block = av.AudioFrame.from_ndarray(noise, format="fltp", layout="stereo")
