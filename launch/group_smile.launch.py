@@ -1,6 +1,6 @@
 """The nodes from the camera's images to the group's affect, the views, and optionally rviz."""
 
-from launch.actions import DeclareLaunchArgument, GroupAction, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, GroupAction
 from launch.conditions import IfCondition, UnlessCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
 from launch_ros.actions import Node, PushRosNamespace
@@ -16,8 +16,8 @@ from social_perception.ros.support.launching import (
     anonymity_arguments,
     arguments_of_nodes,
     camera_info_topic,
+    checked,
     needs,
-    refuse_people,
     respawning,
 )
 
@@ -51,6 +51,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "composed",
         default_value="true",
+        choices=YES_NO,
         description="true: all nodes except affect_overlay and affect_dashboard in one process; false: one "
         "process per node, with face crops on the topic tracked_faces",
     ),
@@ -222,6 +223,4 @@ def generate_launch_description() -> LaunchDescription:
         ]
     )
     rviz = needs("rviz2", "rviz:=true", condition=IfCondition(LaunchConfiguration("rviz")))
-    # Before the defaults are set: only arguments given by the user can conflict.
-    refuse = OpaqueFunction(function=refuse_people)
-    return LaunchDescription([refuse, *ARGUMENTS, rviz, secured(nodes), nodes])
+    return checked(*ARGUMENTS, rviz, secured(nodes), nodes)

@@ -2,19 +2,14 @@
 
 from pathlib import Path
 
-from launch.actions import (
-    DeclareLaunchArgument,
-    GroupAction,
-    IncludeLaunchDescription,
-    OpaqueFunction,
-)
+from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
 from social_perception.ros.security.securing import secured, security_arguments
-from social_perception.ros.support.launching import needs, refuse_people
+from social_perception.ros.support.launching import checked, needs
 
 DRIVER = "realsense2_camera"
 CAMERA = ["/", LaunchConfiguration("camera_namespace"), "/", LaunchConfiguration("camera_name")]
@@ -63,6 +58,5 @@ NODES = IncludeLaunchDescription(
 
 
 def generate_launch_description() -> LaunchDescription:
-    refuse = OpaqueFunction(function=refuse_people)
     driver = [needs(DRIVER, "realsense.launch.py"), secured(REALSENSE), REALSENSE]
-    return LaunchDescription([refuse, *ARGUMENTS, *driver, NODES])
+    return checked(*ARGUMENTS, *driver, NODES)

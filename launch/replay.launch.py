@@ -7,7 +7,6 @@ from launch.actions import (
     ExecuteProcess,
     IncludeLaunchDescription,
     OpaqueFunction,
-    Shutdown,
 )
 from launch.conditions import IfCondition, UnlessCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -16,7 +15,7 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
 from social_perception.ros.security.securing import enclave, secured, security_arguments
-from social_perception.ros.support.launching import needs, refuse_people
+from social_perception.ros.support.launching import checked, ends_launch, needs
 
 OURS = "image_publisher"
 ROS2_BAG = "ros2_bag"
@@ -51,6 +50,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "use_sim_time",
         default_value="true",
+        choices=["true", "false"],
         description="keep the recorded stamps, and use the time of /clock, which the player publishes; "
         "false: image_publisher stamps the images with the current time",
     ),
@@ -80,7 +80,7 @@ def play(context: LaunchContext) -> list[Node | ExecuteProcess]:
     """The player; the launch ends with it."""
     arguments = context.launch_configurations
     loop = ["--loop"] if arguments["loop"] == "true" else []
-    options = {"output": "screen", "emulate_tty": True, "on_exit": Shutdown(reason="the recording has ended")}
+    options = {"output": "screen", "emulate_tty": True, "on_exit": ends_launch("the recording has ended")}
     if arguments["player"] == ROS2_BAG:
         command = ["ros2", "bag", "play", arguments["source"], "--clock", "--delay", arguments["delay"]]
         return [ExecuteProcess(cmd=command + loop, name="ros2_bag_play", **options)]
@@ -102,7 +102,4 @@ NODES = IncludeLaunchDescription(
 
 def generate_launch_description() -> LaunchDescription:
     rosbag = needs("ros2bag", f"player:={ROS2_BAG}", condition=IfCondition(PLAYS_BAG))
-    refuse = OpaqueFunction(function=refuse_people)
-    return LaunchDescription(
-        [refuse, *ARGUMENTS, rosbag, secured(*PLAYERS), NODES, OpaqueFunction(function=play)]
-    )
+    return checked(*ARGUMENTS, rosbag, secured(*PLAYERS), NODES, OpaqueFunction(function=play))

@@ -13,6 +13,7 @@ from social_perception.ros.support.launching import (
     anonymity_arguments,
     arguments_of_nodes,
     camera_info_topic,
+    checked,
     respawning,
 )
 
@@ -110,4 +111,4 @@ def generate_launch_description() -> LaunchDescription:
         ]
     )
     # Two processes of one program would share an enclave: with security:=true, nothing is started.
-    return LaunchDescription([*ARGUMENTS, secured(nodes), nodes])
+    return checked(*ARGUMENTS, secured(nodes), nodes)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import List  # noqa: UP035 - launch_ros knows no list[int]
 
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PythonExpression
@@ -12,7 +12,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
 from social_perception.ros.security.securing import enclave, secured, security_arguments
-from social_perception.ros.support.launching import first_installed, needs, refuse_people
+from social_perception.ros.support.launching import checked, first_installed, needs
 
 DRIVERS = ["usb_cam", "v4l2_camera"]
 OURS = "image_publisher"
@@ -115,6 +115,5 @@ NODES = IncludeLaunchDescription(
 
 def generate_launch_description() -> LaunchDescription:
     missing = [needs(driver, f"driver:={driver}", condition=chosen(driver)) for driver in DRIVERS]
-    refuse = OpaqueFunction(function=refuse_people)
     cameras = [USB_CAM, V4L2_CAMERA, IMAGE_PUBLISHER]
-    return LaunchDescription([refuse, *ARGUMENTS, *missing, secured(*cameras), *cameras, NODES])
+    return checked(*ARGUMENTS, *missing, secured(*cameras), *cameras, NODES)

@@ -54,3 +54,10 @@ class DetectionError(SocialPerceptionError):
 
 class MissingDependencyError(SocialPerceptionError):
     """An optional package is required for the request and is not installed."""
+
+
+INVALID_CONFIGURATION = 2
+"""Exit status of a program that fails again whenever it is started with the same configuration."""
+
+PERMANENT = (ConfigurationError, ModelError, MissingDependencyError)
+"""Errors that restarting a program does not solve."""

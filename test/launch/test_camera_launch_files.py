@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from social_perception.core.errors import INVALID_CONFIGURATION
+
 pytest.importorskip("launch_ros", reason="needs launch_ros")
 pytest.importorskip("social_perception.msg", reason="needs the messages: build the package and source it")
 
@@ -21,6 +23,7 @@ import pathlib, sys
 files = [path for option, path in zip(sys.argv, sys.argv[1:]) if option == "--params-file"]
 said = [*sys.argv[1:], "# parameters", *(pathlib.Path(file).read_text() for file in files)]
 pathlib.Path({reported!r}).write_text("\\n".join(said))
+sys.exit({status})
 """
 
 pytestmark = [
@@ -35,11 +38,11 @@ class Prefix:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def package(self, name: str, program: str) -> None:
+    def package(self, name: str, program: str, status: int = 0) -> None:
         self.file(f"share/ament_index/resource_index/packages/{name}", "")
         reported = str(self.folder / f"{program}.reported")
-        path = self.file(f"lib/{name}/{program}", STAND_IN.format(python=sys.executable, reported=reported))
-        path.chmod(0o755)
+        text = STAND_IN.format(python=sys.executable, reported=reported, status=status)
+        self.file(f"lib/{name}/{program}", text).chmod(0o755)
 
     def reported(self, program: str) -> str:
         """How a program was started: its arguments and parameters; empty if it was not."""
@@ -202,3 +205,47 @@ def test_the_launch_ends_with_the_recording(arguments, given, absent, launch, pr
     assert set(given) <= set(started)
     assert not set(absent) & set(started)
     assert "shutting down launched system" in run.stdout
+
+
+@pytest.mark.usefixtures("ours")
+@pytest.mark.parametrize(
+    ("file", "argument", "rule"),
+    [
+        ("group_smile.launch.py", "web:=true", "must be a whole number in [0, 65535] or empty"),
+        ("group_smile.launch.py", "composed:=maybe", "must be true or false"),
+        ("group_smile.launch.py", "params_file:=/nowhere.yaml", "must be a YAML file that can be read"),
+        ("group_smile.launch.py", "image_topic:=/a b", "must be the name of a topic"),
+        ("two_cameras.launch.py", "use_sim_time:=maybe", "must be true or false"),
+        ("webcam.launch.py", "rate:=fast", "must be a whole number in [1, 1000]"),
+        ("webcam.launch.py", "web:=true", "must be a whole number in [0, 65535] or empty"),
+        ("realsense.launch.py", "overlay:=1", "must be true or false"),
+        ("replay.launch.py", "loop:=twice", "must be true or false"),
+        ("replay.launch.py", "min_group_size:=two", "must be a whole number in [1, 100]"),
+    ],
+)
+def test_a_wrong_argument_starts_nothing(file, argument, rule, launch, prefix) -> None:
+    prefix.package("realsense2_camera", "driver")
+    prefix.file("share/realsense2_camera/launch/rs_launch.py", FAKE_RS)
+    name, _, value = argument.partition(":=")
+    run = launch(file, argument)
+    assert run.returncode == 1, run.stdout
+    (error,) = [line for line in run.stdout.splitlines() if "[ERROR]" in line]
+    assert f"launch argument {name} {rule}" in error
+    assert f"got {value!r}" in error
+    assert "process started" not in run.stdout
+    assert "Traceback" not in run.stdout
+
+
+def test_a_program_with_an_invalid_configuration_ends_the_launch(launch, prefix, ours) -> None:
+    prefix.package("social_perception", "social_perception_all", status=INVALID_CONFIGURATION)
+    run = launch("group_smile.launch.py", "overlay:=false")
+    assert run.returncode == 1, run.stdout
+    assert run.stdout.count("process started") == 1
+    assert "social_perception_all-1 has an invalid configuration and is not restarted" in run.stdout
+
+
+def test_a_player_that_fails_is_a_launch_that_fails(launch, prefix, ours) -> None:
+    prefix.package("social_perception", "image_publisher", status=1)
+    run = launch("replay.launch.py", "source:=/nowhere.mp4", "respawn:=false")
+    assert run.returncode == 1, run.stdout
+    assert "image_publisher-3 failed with status 1: see its error above" in run.stdout

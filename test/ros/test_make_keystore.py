@@ -7,11 +7,13 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from social_perception.ros.security import make_keystore
+from social_perception.core.errors import INVALID_CONFIGURATION
+from social_perception.ros.security import keystores, make_keystore
 from social_perception.ros.security.policies import grants
 
 MY_POLICY = """<policy version="0.2.0"><enclaves><enclave path="/viewer"><profiles>
@@ -79,7 +81,7 @@ def test_enclaves_lie_elsewhere_and_policies_come_from_elsewhere(capsys, tmp_pat
     ],
 )
 def test_invalid_arguments_are_refused_in_a_line(arguments, complaint, capsys) -> None:
-    assert make_keystore.main(["unused", "--show", *arguments]) == 1
+    assert make_keystore.main(["unused", "--show", *arguments]) == INVALID_CONFIGURATION
     reported = capsys.readouterr().err
     assert reported.startswith("error: ")
     assert complaint in reported
@@ -89,9 +91,27 @@ def test_invalid_arguments_are_refused_in_a_line(arguments, complaint, capsys) -
 def test_without_sros2_it_says_how_to_get_it(monkeypatch, capsys, tmp_path) -> None:
     for name in ("sros2", "sros2.keystore", "sros2.policy"):
         monkeypatch.setitem(sys.modules, name, None)
-    assert make_keystore.main([str(tmp_path / "keys")]) == 1
+    assert make_keystore.main([str(tmp_path / "keys")]) == INVALID_CONFIGURATION
     assert "sudo apt install ros-$ROS_DISTRO-sros2" in capsys.readouterr().err
     assert not (tmp_path / "keys").exists()
+
+
+@pytest.mark.parametrize(("version", "hint"), [("45.0.7", ""), ("46.0.1", " (cryptography is 46.0.1; ")])
+def test_a_cryptography_too_new_for_sros2_is_named_and_nothing_is_left(
+    version, hint, monkeypatch, capsys, tmp_path
+) -> None:
+    def create(folder: Path) -> None:
+        (folder / "public").mkdir(parents=True)
+        raise TypeError("curve must be an EllipticCurve instance")
+
+    sros2 = SimpleNamespace(is_valid_keystore=lambda folder: False, create_keystore=create)
+    monkeypatch.setattr(keystores, "_sros2", lambda: (sros2, lambda path: None))
+    monkeypatch.setattr(keystores.importlib.metadata, "version", lambda name: version)
+    assert make_keystore.main([str(tmp_path / "keys")]) == INVALID_CONFIGURATION
+    reported = capsys.readouterr().err
+    assert f"error: sros2 failed: TypeError: curve must be an EllipticCurve instance{hint}" in reported
+    assert ("pip install 'cryptography<46'" in reported) == bool(hint)
+    assert not (tmp_path / "keys").exists(), "a second run with another release can create it"
 
 
 # With sros2.
@@ -184,7 +204,7 @@ def test_a_keystore_without_its_ca_is_left_alone(keystore, capsys, tmp_path) -> 
 def test_what_sros2_refuses_is_not_begun(policy, sros2, capsys, tmp_path) -> None:
     path = tmp_path / "my.xml"
     path.write_text(MY_POLICY.replace("<topics sub", f"{policy}<topics sub"))
-    assert make_keystore.main([str(tmp_path / "keys"), "--policy", str(path)]) == 1
+    assert make_keystore.main([str(tmp_path / "keys"), "--policy", str(path)]) == INVALID_CONFIGURATION
     assert capsys.readouterr().err.startswith("error: sros2 failed: ")
     assert not (tmp_path / "keys").exists()
 
@@ -196,6 +216,6 @@ def test_an_enclave_never_keeps_the_permission_for_everything(sros2, monkeypatch
         raise RuntimeError("the disk is full")
 
     monkeypatch.setattr(keystore, "create_permission", fail)
-    assert make_keystore.main([str(tmp_path / "keys")]) == 1
+    assert make_keystore.main([str(tmp_path / "keys")]) == INVALID_CONFIGURATION
     assert list((tmp_path / "keys").rglob("key.pem"))
     assert not list((tmp_path / "keys").rglob("permissions.p7s"))

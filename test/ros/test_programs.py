@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+from social_perception.core.errors import INVALID_CONFIGURATION as INVALID
 from social_perception.ros.support.runner import interruptible
 
 TIMEOUT_S = 60.0
@@ -106,22 +107,35 @@ def test_a_second_signal_does_not_disturb_the_cleaning_up(number) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "problem"),
+    ("arguments", "problem", "status"),
     [
-        (("group_affect", "--ros-args", "-p", "window_s:=999.0"), "error: .*window_s.*999"),
-        (("group_affect", "--ros-args", "-p", "window_s:=long"), "error: .*window_s.*long"),
+        ("group_affect -p window_s:=999.0", r"error: window_s must be in \[0.5, 120\], got 999.0", INVALID),
+        ("group_affect -p window_s:=long", "error: window_s must be of type float, got 'long'", INVALID),
+        ("group_affect -p window_s:", "error: the arguments for ROS are .*window_s:", INVALID),
         (
-            ("smile_intensity", "--ros-args", "-p", "model:=/nowhere.safetensors"),
-            "cannot be configured: .*/nowhere",
+            "image_publisher -r image:=no+topic",
+            "error: the arguments for ROS are .*no.topic",
+            INVALID,
         ),
-        (("face_tracker", "--ros-args", "-p", "backend:=magic"), "error: .*backend must be one of .*magic"),
-        (("image_publisher", "--source", "/nowhere.mp4"), "error: /nowhere.mp4 does not exist"),
-        (("demo", "--source", "/nowhere.mp4"), "error: /nowhere.mp4 does not exist"),
+        (
+            "social_perception_all --params-file /nowhere.yaml",
+            "error: .*/nowhere.yaml",
+            INVALID,
+        ),
+        ("smile_intensity -p model:=/nowhere.safetensors", "cannot be configured: .*/nowhere", INVALID),
+        ("face_tracker -p backend:=magic", "error: .*backend must be one of .*magic", INVALID),
+        (
+            "face_tracker -r image:=/eye -r camera_info:=/eye",
+            "cannot be activated: topic /eye is used for .* and for another type: remap one of them",
+            INVALID,
+        ),
+        ("image_publisher --source /nowhere.mp4", "error: /nowhere.mp4 does not exist", 1),
+        ("demo --source /nowhere.mp4", "error: /nowhere.mp4 does not exist", 1),
     ],
 )
-def test_what_is_wrong_is_reported_in_a_line(arguments, problem, run) -> None:
-    program = run(*arguments)
-    assert program.end() == 1, program.output
+def test_what_is_wrong_is_reported_in_a_line(arguments, problem, status, run) -> None:
+    program = run(*re.sub(" (?=-[pr]|--params)", " --ros-args ", arguments, count=1).split())
+    assert program.end() == status, program.output
     assert re.search(problem, program.output), program.output
     assert "Traceback" not in program.output
 

@@ -173,7 +173,7 @@ def test_two_cameras_are_not_started_with_security(keystore) -> None:
     for each in entities:
         if isinstance(each, DeclareLaunchArgument):
             each.execute(context)
-    (check,) = [each for each in entities if isinstance(each, OpaqueFunction)]
+    *_, check = [each for each in entities if isinstance(each, OpaqueFunction)]
     with pytest.raises(NotSecured, match="smile_intensity of social_perception has no enclave here"):
         check.execute(context)
 

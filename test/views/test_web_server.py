@@ -970,9 +970,17 @@ def test_a_port_in_use_is_an_error_of_one_line(serve):
         serve(port=port)
 
 
-@pytest.mark.parametrize("where", ["203.0.113.7", "no-such-host.invalid", "not an address", ""])
-def test_a_foreign_address_is_an_error_of_one_line(serve, where):
-    with pytest.raises(WebError, match="address") as caught:
+@pytest.mark.parametrize(
+    ("where", "kind"),
+    [
+        ("203.0.113.7", WebError),
+        ("no-such-host.invalid", ConfigurationError),
+        ("not an address", ConfigurationError),
+        ("", ConfigurationError),
+    ],
+)
+def test_a_foreign_address_is_an_error_of_one_line(serve, where, kind):
+    with pytest.raises(kind, match="address") as caught:
         serve(address=where)
     assert "\n" not in str(caught.value)
 
@@ -982,7 +990,7 @@ def test_a_port_that_needs_rights_is_an_error_of_one_line(serve, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(socket, "create_server", refuse)
-    with pytest.raises(WebError, match=r"port 80 of 127\.0\.0\.1 needs special rights"):
+    with pytest.raises(ConfigurationError, match=r"port 80 of 127\.0\.0\.1 needs special rights"):
         serve(port=80)
 
 

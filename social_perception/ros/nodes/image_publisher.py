@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 from builtin_interfaces.msg import Time
 from rclpy.node import Node
-from rclpy.utilities import remove_ros_args
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
@@ -24,6 +22,7 @@ from social_perception.ros.convert import nanoseconds_of
 from social_perception.ros.support.clocks import JUMP_S
 from social_perception.ros.support.images import encode, image_header
 from social_perception.ros.support.qos import NEWEST_RESULT_QOS, RESULT_QOS
+from social_perception.ros.support.rclpy_errors import own_arguments
 from social_perception.ros.support.runner import exit_status, running
 from social_perception.ros.support.transport import prefer_large_images
 from social_perception.sources.factory import default_source, open_source
@@ -239,7 +238,7 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
 
 def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argparse.Namespace:
     """Parse the arguments without those of ROS, and check the rate."""
-    options = parser.parse_args(remove_ros_args(sys.argv if args is None else ["", *args])[1:])
+    options = parser.parse_args(own_arguments(args))
     if options.rate is not None and not 0.0 < options.rate <= 1000.0:
         parser.error(f"--rate must be in (0, 1000], got {options.rate:g}")
     return options

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-import sys
 from collections.abc import Sequence
-
-from rclpy.utilities import remove_ros_args
 
 from social_perception.ros.nodes.affect_markers import AffectMarkersNode
 from social_perception.ros.nodes.affect_overlay import AffectOverlayNode
@@ -20,6 +17,7 @@ from social_perception.ros.nodes.face_tracker import FaceTrackerNode
 from social_perception.ros.nodes.group_affect import GroupAffectNode
 from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
 from social_perception.ros.support.intra_process import IntraProcess
+from social_perception.ros.support.rclpy_errors import own_arguments
 from social_perception.ros.support.runner import NodeFactory, run
 
 VIEWS: dict[str, NodeFactory] = {"markers": AffectMarkersNode, "overlay": AffectOverlayNode}
@@ -39,7 +37,7 @@ def pipeline() -> tuple[NodeFactory, ...]:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    enabled = _enabled(remove_ros_args(sys.argv if args is None else ["", *args])[1:])
+    enabled = _enabled(own_arguments(args))
     return run([*enabled, *pipeline()], args)
 
 

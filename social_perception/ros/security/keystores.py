@@ -6,7 +6,9 @@ sros2 does the cryptography; this module calls it and restricts access to the fi
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -25,6 +27,8 @@ from social_perception.ros.security.policies import grants
 _OWNER_ONLY = 0o077
 """Permissions that are removed from files and folders: all those of group and others."""
 DOMAIN = "ROS_DOMAIN_ID"
+_CRYPTOGRAPHY = 45
+"""The newest release that sros2 0.13 works with; later ones reject the curve that it passes as a class."""
 _VERBS = {"subscribe": "subscribes to", "publish": "publishes", "request": "calls"}
 
 
@@ -93,7 +97,11 @@ def _open_keystore(keystore: ModuleType, folder: Path, domain_id: int) -> str:
                 f"{folder} is not empty and not a complete keystore: use the one with the keys of the CA in "
                 "private, or another folder"
             )
-        keystore.create_keystore(folder)
+        try:
+            keystore.create_keystore(folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # it was empty
+            raise
         return f"created the keystore {folder} for domain {domain_id}"
     governance = ET.parse(folder / "enclaves" / "governance.xml")
     domains = {each.text for each in governance.iterfind(".//domains/id")}
@@ -156,7 +164,14 @@ def _converted_errors() -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"the keystore cannot be written: {error}") from error
     except Exception as error:
-        raise ConfigurationError(f"sros2 failed: {type(error).__name__}: {error}") from error
+        raise ConfigurationError(f"sros2 failed: {type(error).__name__}: {error}{_hint(error)}") from error
+
+
+def _hint(error: Exception) -> str:
+    version = importlib.metadata.version("cryptography")
+    if not isinstance(error, (TypeError, AttributeError)) or int(version.split(".")[0]) <= _CRYPTOGRAPHY:
+        return ""
+    return f" (cryptography is {version}; for sros2: pip install 'cryptography<{_CRYPTOGRAPHY + 1}')"
 
 
 def _restricted(folder: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Common parts of the launch files: arguments, optional packages and names of camera topics."""
+"""Common parts of the launch files: arguments, their checks, optional packages and names of camera topics."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Callable
 from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch.events.process import ProcessExited
 from launch.launch_context import LaunchContext
+from launch.launch_description import LaunchDescription
 from launch.substitution import Substitution
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.substitutions import FindPackageShare
 
 from social_perception.core.config import DEVICES, AnonymityConfig, SmileConfig
+from social_perception.core.errors import INVALID_CONFIGURATION
+from social_perception.ros.support.argument_rules import check_value
 from social_perception.ros.support.camera_topics import aligned_depth_of, camera_info_of
 
 RESPAWN_DELAY_S = 2.0
 """Time to release a camera or GPU, and to keep the log readable if a program ends immediately."""
 
 
-class PackageMissing(RuntimeError):  # noqa: N818
-    """A required package is not installed; launch shows the text as its error."""
-
-
-class ConflictingArguments(RuntimeError):  # noqa: N818
-    """Two arguments exclude each other; launch shows the text as its error."""
+class NotLaunched(RuntimeError):  # noqa: N818
+    """The launch ends with status 1; launch shows the text as its error."""
 
 
 def is_installed(package: str) -> bool:
@@ -52,7 +52,7 @@ def needs(package: str, needed_for: str, **options: Any) -> OpaqueFunction:
 
     def check(_context: object) -> None:
         if not is_installed(package):
-            raise PackageMissing(
+            raise NotLaunched(
                 f"{needed_for} needs the package {package}, which is not installed: "
                 f"sudo apt install ros-$ROS_DISTRO-{package.replace('_', '-')}"
             )
@@ -60,9 +60,61 @@ def needs(package: str, needed_for: str, **options: Any) -> OpaqueFunction:
     return OpaqueFunction(function=check, **options)
 
 
+def checked(*entities: Any) -> LaunchDescription:
+    """A launch description that checks all its arguments before it does anything else.
+
+    An error after the first process has started would leave that process running.
+    """
+    arguments = LaunchDescription(entities).get_launch_arguments()
+
+    def check(context: LaunchContext) -> None:
+        # Before the declarations set the defaults: only arguments given by the user can be wrong.
+        given = context.launch_configurations
+        for argument in arguments:
+            if argument.name in given:
+                given[argument.name] = _checked_value(argument, given[argument.name])
+        refuse_people(context)
+
+    return LaunchDescription([OpaqueFunction(function=check), *entities])
+
+
+def _checked_value(argument: DeclareLaunchArgument, value: str) -> str:
+    try:
+        return check_value(argument.name, value, argument.choices or ())
+    except ValueError as error:
+        raise NotLaunched(f"launch argument {argument.name} {error}, got {value!r}") from error
+
+
 def respawning() -> dict[str, Any]:
-    """Options of a Node that restart it after it has ended, if the launch argument ``respawn`` is true."""
-    return {"respawn": LaunchConfiguration("respawn"), "respawn_delay": RESPAWN_DELAY_S}
+    """Options of a Node that restart it after it has ended, if the launch argument ``respawn`` is true.
+
+    A program whose configuration is invalid is not restarted: it ends the launch.
+    """
+    return {
+        "respawn": LaunchConfiguration("respawn"),
+        "respawn_delay": RESPAWN_DELAY_S,
+        "on_exit": _end_if_misconfigured,
+    }
+
+
+def _end_if_misconfigured(event: ProcessExited, context: LaunchContext) -> None:
+    if event.returncode == INVALID_CONFIGURATION and not context.is_shutdown:
+        raise NotLaunched(
+            f"{event.process_name} has an invalid configuration and is not restarted: see its error above"
+        )
+
+
+def ends_launch(reason: str) -> Callable[[ProcessExited, LaunchContext], Shutdown]:
+    """The ``on_exit`` of a process that ends the launch: with status 1 if the process has failed."""
+
+    def end(event: ProcessExited, context: LaunchContext) -> Shutdown:
+        if event.returncode and not context.is_shutdown:
+            raise NotLaunched(
+                f"{event.process_name} failed with status {event.returncode}: see its error above"
+            )
+        return Shutdown(reason=reason)
+
+    return end
 
 
 def arguments_of_nodes() -> list[DeclareLaunchArgument]:
@@ -81,6 +133,7 @@ def arguments_of_nodes() -> list[DeclareLaunchArgument]:
         DeclareLaunchArgument(
             "use_sim_time",
             default_value="false",
+            choices=["true", "false"],
             description="use the time of /clock (simulation, bag)",
         ),
         DeclareLaunchArgument(
@@ -123,19 +176,15 @@ _ABOUT_PEOPLE = {
 def refuse_people(context: Any) -> None:
     """End the launch if it is anonymous and an argument requests single people.
 
-    Put it before the declarations of the arguments, which set their defaults.
-
     Raises:
-        ConflictingArguments: with the name of the argument.
+        NotLaunched: with the name of the argument.
     """
     arguments = context.launch_configurations
     if arguments.get("anonymous") != "true":
         return
     for name, (value, why) in _ABOUT_PEOPLE.items():
         if arguments.get(name) == value:
-            raise ConflictingArguments(
-                f"anonymous:=true excludes {name}:={value}, which {why}: remove one of them"
-            )
+            raise NotLaunched(f"anonymous:=true excludes {name}:={value}, which {why}: remove one of them")
 
 
 class DerivedTopic(Substitution):

@@ -113,6 +113,10 @@ def _declare(node: Node, item: Setting) -> Any:
     try:
         return node.declare_parameter(item.name, item.default, descriptor_of(item)).value
     except ParameterException as error:
+        # rclpy has no public access to it; our own message names parameter, value and rule.
+        given = getattr(node, "_parameter_overrides", {}).get(item.name)
+        if given is not None:
+            item.check(given.value)
         raise ConfigurationError(str(error)) from error
 
 

@@ -19,8 +19,9 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from social_perception.core.errors import SocialPerceptionError
+from social_perception.core.errors import INVALID_CONFIGURATION, PERMANENT, SocialPerceptionError
 from social_perception.ros.support.config import NodeConfig
+from social_perception.ros.support.rclpy_errors import converted_argument_errors, converted_errors
 from social_perception.ros.support.reporting import LibraryLog
 from social_perception.ros.support.stage import Stage
 
@@ -81,7 +82,8 @@ def running(
         SocialPerceptionError: a node cannot be constructed or started.
     """
     # rclpy's own handlers would shut the context down while the nodes are still working.
-    rclpy.init(args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO)
+    with converted_argument_errors():
+        rclpy.init(args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
     ended = threading.Event()
     errors: list[Exception] = []
@@ -89,7 +91,8 @@ def running(
     nodes: list[AnyNode] = []
     try:
         for factory in factories:
-            nodes.append(factory())
+            with converted_errors():
+                nodes.append(factory())
             executor.add_node(nodes[-1])
         with LibraryLog(nodes[0]):
             _autostart(nodes)
@@ -129,17 +132,23 @@ def raise_errors(program: Running[AnyNode]) -> None:
 
 
 def exit_status(work: Callable[[], None]) -> int:
-    """Run a program until it ends or Ctrl-C; an error becomes a line on stderr and the status 1."""
-    status = 0
+    """Run a program until it ends or Ctrl-C; an error becomes a line on stderr.
+
+    Returns:
+        0, or 1 after an error, or INVALID_CONFIGURATION if the program would fail again.
+    """
+    cause: BaseException | None = None
     with interruptible():
         try:
             work()
-        except NotStarted:
-            status = 1
+        except NotStarted as error:
+            cause = error.__cause__ or error
         except SocialPerceptionError as error:
             print(f"error: {error}", file=sys.stderr)
-            status = 1
-    return status
+            cause = error
+    if cause is None:
+        return 0
+    return INVALID_CONFIGURATION if isinstance(cause, PERMANENT) else 1
 
 
 def _spin(executor: SingleThreadedExecutor, ended: threading.Event, errors: list[Exception]) -> None:
@@ -184,4 +193,4 @@ def _autostart(nodes: Sequence[Node]) -> None:
     for trigger in (Stage.trigger_configure, Stage.trigger_activate):
         for stage in stages:
             if trigger(stage) != TransitionCallbackReturn.SUCCESS:
-                raise NotStarted(f"{stage.get_name()} could not be started")
+                raise NotStarted(f"{stage.get_name()} could not be started") from stage.failure

@@ -23,6 +23,7 @@ from social_perception.ros.support.clocks import StampWatch, duration_text
 from social_perception.ros.support.config import NodeConfig
 from social_perception.ros.support.health import Health, NodeStatus
 from social_perception.ros.support.parameters import Parameters
+from social_perception.ros.support.rclpy_errors import as_configuration_error, converted_errors
 from social_perception.ros.support.reporting import Reporter
 from social_perception.ros.support.resources import DeviceInfo, release_memory
 from social_perception.ros.support.topic_input import TopicInput
@@ -56,6 +57,7 @@ class Stage(LifecycleNode):
 
     Attributes:
         task: what the node does, in the name of its status on /diagnostics.
+        failure: the error of the last transition; None if it succeeded.
 
     Raises:
         ConfigurationError: a parameter given at start is illegal.
@@ -67,6 +69,7 @@ class Stage(LifecycleNode):
         # First, because a node that is refused its parameters is destroyed too.
         self.input: Input | None = None
         self.worker: Worker[Any] | None = None
+        self.failure: Exception | None = None
         self._loaded = self._opened = self._has_worked = False
         self._offset_reported = False
         self._others: list[Subscription[Any]] = []
@@ -234,7 +237,8 @@ class Stage(LifecycleNode):
             result = TransitionCallbackReturn.SUCCESS if ending else managed(state)
             step()
             result = managed(state) if ending else result
-        except Exception as error:
+        except Exception as raised:
+            self.failure = error = as_configuration_error(raised)
             refused = isinstance(error, SocialPerceptionError)
             cause = str(error) if refused else f"{type(error).__name__}: {error}"
             shown = cause if refused else f"\n{traceback.format_exc()}"
@@ -243,6 +247,7 @@ class Stage(LifecycleNode):
             return (
                 TransitionCallbackReturn.FAILURE if refused and not ending else TransitionCallbackReturn.ERROR
             )
+        self.failure = None
         self.health.transition_succeeded()
         self.get_logger().info(f"{self.get_name()} is {done}")
         return result
@@ -300,7 +305,8 @@ class Stage(LifecycleNode):
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
-            work()
+            with converted_errors():
+                work()
         except SocialPerceptionError as error:
             self.fail(str(error))
         except Exception as error:

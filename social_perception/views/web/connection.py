@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from social_perception.core.errors import WebError
+from social_perception.core.errors import ConfigurationError, WebError
 from social_perception.views.web.access import HEADERS
 
 _logger = logging.getLogger(__name__)
@@ -110,10 +110,11 @@ def listen(address: str, port: int) -> socket.socket:
     """Open the port; 0: any that is free.
 
     Raises:
-        WebError: the address is not one of this machine, or the port is in use or not allowed.
+        ConfigurationError: the address does not exist, or the port is not allowed.
+        WebError: the address is not one of this machine now, or the port is in use.
     """
     if not address:
-        raise WebError("the web page needs an address; 0.0.0.0 stands for all of this machine's")
+        raise ConfigurationError("the web page needs an address; 0.0.0.0 stands for all of this machine's")
     place = f"port {port} of {address}"
     try:
         found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -122,11 +123,12 @@ def listen(address: str, port: int) -> socket.socket:
         both = target[0] == "::" and socket.has_dualstack_ipv6()
         opened = socket.create_server(target, family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     except (socket.gaierror, UnicodeError) as error:
-        raise WebError(f"{_CANNOT}: {address} is not an address of this machine") from error
+        raise ConfigurationError(f"{_CANNOT}: {address} is not an address of this machine") from error
+    except PermissionError as error:
+        raise ConfigurationError(f"{_CANNOT}: {place} needs special rights; use one from 1024 on") from error
     except OSError as error:
         reasons = {
             errno.EADDRINUSE: f"{place} is in use",
-            errno.EACCES: f"{place} needs special rights; use one from 1024 on",
             errno.EADDRNOTAVAIL: f"{address} is not an address of this machine",
         }
         reason = reasons.get(error.errno or 0, f"{place}: {error.strerror or error}")

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from rclpy.node import Node
-from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
@@ -18,6 +17,7 @@ from social_perception.ros.convert import blob
 from social_perception.ros.nodes.image_publisher import FRAME_ID
 from social_perception.ros.support.images import encode, image_header
 from social_perception.ros.support.qos import NEWEST_RESULT_QOS
+from social_perception.ros.support.rclpy_errors import own_arguments
 from social_perception.ros.support.runner import run
 from social_perception.ros.support.transport import prefer_large_images
 from social_perception.ros.tools.robot_check.scene import Scene, load_scene
@@ -78,7 +78,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="camera", description=__doc__)
     parser.add_argument("scene", type=Path, help="folder of a saved scene")
     parser.add_argument("--rate", type=float, default=15.0, help="images per second")
-    options = parser.parse_args(remove_ros_args(sys.argv if args is None else ["", *args])[1:])
+    options = parser.parse_args(own_arguments(args))
     prefer_large_images()
     return run([lambda: Camera(load_scene(options.scene), options.rate)], args)
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rclpy.utilities import remove_ros_args
-
 from social_perception.core.errors import MissingDependencyError, SocialPerceptionError
+from social_perception.ros.support.rclpy_errors import own_arguments
 from social_perception.ros.support.runner import exit_status, running
 from social_perception.ros.tools.robot_check import steps
 from social_perception.ros.tools.robot_check.launched import Program, TimedOut
@@ -49,7 +47,7 @@ def parse(args: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="one process per node (composed:=false) instead of one for all",
     )
-    options = parser.parse_args(remove_ros_args(sys.argv if args is None else ["", *args])[1:])
+    options = parser.parse_args(own_arguments(args))
     if options.frames < 1 or options.rate <= 0.0 or options.listen <= 0.0:
         parser.error("--frames, --rate and --listen must be positive")
     return options
