@@ -155,7 +155,7 @@ class Ledger:
         path = output / CORPUS
         part = path.with_name(f".{CORPUS}.part")
         try:
-            with part.open("w", newline="", encoding="utf-8") as file:
+            with part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
                 table = csv.writer(file, lineterminator="\n")
                 table.writerow(COLUMNS)
                 table.writerows(_row(entry, output) for entry in self.entries)

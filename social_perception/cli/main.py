@@ -7,6 +7,7 @@ usage, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import signal
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     _configure_logging(verbose=options.verbose)
+    _print_any_name()
     try:
         with _terminable():
             return int(options.run(options))
@@ -67,6 +69,12 @@ def _parser() -> argparse.ArgumentParser:
         module.configure(command)
         command.set_defaults(run=module.run)
     return parser
+
+
+def _print_any_name() -> None:
+    """Let names of files that are not valid Unicode be printed, as standard error does."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 class _Handler(logging.Handler):

@@ -171,7 +171,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest in one step."""
     part = folder / f".{MANIFEST}.part"
     text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
-    with part.open("w", encoding="utf-8") as file:
+    # In JSON, backslashes keep a name that is not valid Unicode.
+    with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -77,9 +77,12 @@ def write_parquet(table: str | Path, path: str | Path, metadata: Mapping[str, st
         column_types=schema, null_values=[""], true_values=["1"], false_values=["0"]
     )
     reading = pyarrow.csv.ReadOptions(block_size=_BATCH_BYTES)
+    # Opened here: pyarrow takes no names that are not valid Unicode.
     with (
-        pyarrow.csv.open_csv(table, read_options=reading, convert_options=options) as batches,
-        pyarrow.parquet.ParquetWriter(path, schema) as writer,
+        Path(table).open("rb") as csv,
+        Path(path).open("wb") as file,
+        pyarrow.csv.open_csv(csv, read_options=reading, convert_options=options) as batches,
+        pyarrow.parquet.ParquetWriter(file, schema) as writer,
     ):
         for batch in batches:
             writer.write_table(pyarrow.Table.from_batches([batch]).cast(schema))

@@ -48,12 +48,12 @@ class TextFile(Output):
             raise output_error(self.path, error) from error
 
     def write(self, text: str) -> None:
-        """Append whole lines; they are in the file afterwards.
+        """Append whole lines; they are in the file afterwards. Names of files need not be valid Unicode.
 
         Raises:
             OutputError: the file cannot be written; it then ends with the last whole line.
         """
-        self._size = append(self._file, self.path, text.encode(), self._size)
+        self._size = append(self._file, self.path, text.encode(errors="backslashreplace"), self._size)
 
     def close(self) -> None:
         try:

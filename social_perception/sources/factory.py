@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def open_source(spec: str, config: SourceConfig | None = None, *, sound: bool = 
         return TcpSource(parse_address(spec), config)
     if re.fullmatch(r"sample(\?.*)?", spec):
         return _open_sample(spec, config)
-    if "://" in spec:
+    if "://" in spec and not os.path.exists(spec):
         raise SourceError(f"{spec} is no source; sources are {_KINDS}")
     return _open_path(spec, config, sound=sound)
 
@@ -60,9 +61,10 @@ def _open_sample(spec: str, config: SourceConfig) -> Source:
 
 
 def _open_path(spec: str, config: SourceConfig, *, sound: bool) -> Source:
-    place, _, topic = spec.partition(_TOPIC)
-    path = Path(place).expanduser()
-    if not path.exists():
+    # A name may contain anything: what exists is meant as it is.
+    place, _, topic = (spec, "", "") if os.path.exists(spec) else spec.partition(_TOPIC)
+    path = Path(place if os.path.exists(place) else os.path.expanduser(place))
+    if not os.path.exists(path):
         raise SourceError(f"{place} does not exist; a source is {_KINDS}")
     if not path.is_file() and not path.is_dir():
         raise SourceError(f"{place} is neither a file nor a folder")

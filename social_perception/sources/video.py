@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 
 from social_perception.core.errors import SoundError, SourceError
 from social_perception.core.files import ffmpeg_url
 from social_perception.core.sound import Sound
 from social_perception.core.types import Frame
-from social_perception.sources.geometry import MAX_ASPECT, MAX_PIXELS, MIN_DIFFERENCE, upright
+from social_perception.sources.geometry import MAX_PIXELS
+from social_perception.sources.shown import ShownFrames
 from social_perception.sources.sound import SoundReader, SoundTrack
 from social_perception.sources.source import Source
 
@@ -74,7 +73,7 @@ class VideoSource(Source):
             if sound_rate_hz is not None:
                 self._sound = _SoundFile.open(Path(path), self._start_s, sound_rate_hz)
             self.sound_rate_hz = None if self._sound is None else sound_rate_hz
-            self._square = _SquarePixels(self._stream)
+            self._shown = ShownFrames(self._stream)
             self._index = 0
             self._last_stamp_s = -self._period_s
             self._damaged = 0
@@ -100,12 +99,10 @@ class VideoSource(Source):
         for decoded in self._decoded():
             stamp_s = self._stamp(decoded)
             try:
-                image = self._square(decoded).to_ndarray(format="rgb24")
+                image = self._shown.to_rgb(decoded)
             except av.error.FFmpegError:
                 self._damaged += 1
                 continue
-            if (matrix := _display_matrix(decoded)) is not None:
-                image = upright(image, matrix)
             sound = None if self._sound is None else self._sound.reader.until(stamp_s)
             yield Frame(image, stamp_s, self._index, sound)
             self._index += 1
@@ -250,50 +247,3 @@ def _frame_count(container: Any, stream: Any, rate_hz: float | None) -> int | No
     if container.duration and rate_hz:
         return round(container.duration / av.time_base * rate_hz)
     return None
-
-
-def _display_matrix(decoded: Any) -> list[int] | None:
-    data = decoded.side_data.get("DISPLAYMATRIX")
-    return None if data is None else np.frombuffer(bytes(data), np.int32).tolist()
-
-
-class _SquarePixels:
-    """Scales frames to square pixels.
-
-    Each frame carries its own aspect, which PyAV does not show: a filter graph of FFmpeg reads it. An aspect
-    in the file's header overrides those of the frames, as in players.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self._codec = stream.codec_context
-        self._in_header: Fraction | None = None
-        if self._codec is not None and stream.sample_aspect_ratio != self._codec.sample_aspect_ratio:
-            self._in_header = stream.sample_aspect_ratio
-        self._graph: Any = None
-        self._kind: tuple[int, int, str] | None = None
-
-    def __call__(self, decoded: Any) -> Any:
-        # The decoder knows of an aspect before its first frame is delivered.
-        if self._graph is None and (self._in_header or self._codec.sample_aspect_ratio or 1) == 1:
-            return decoded
-        kind = decoded.width, decoded.height, decoded.format.name
-        if kind != self._kind:
-            self._graph, self._kind = self._make_graph(decoded), kind
-        self._graph.push(decoded)
-        return self._graph.pull()
-
-    def _make_graph(self, decoded: Any) -> Any:
-        graph = av.filter.Graph()
-        sides = {"width": decoded.width, "height": decoded.height}
-        nodes = [graph.add_buffer(**sides, format=decoded.format, time_base=Fraction(1, 1000))]
-        if self._in_header:
-            nodes.append(graph.add("setsar", f"r={self._in_header}"))
-        # As in square_size.
-        aspect = (
-            f"st(0, if(between(sar, 1/{MAX_ASPECT}, {MAX_ASPECT}) * gt(abs(sar - 1), {MIN_DIFFERENCE})"
-            f" * lte(iw * ih * max(sar, 1/sar), {MAX_PIXELS}), sar, 1))"
-        )
-        size = f"w='{aspect}; round(iw * max(1, ld(0)))':h='{aspect}; round(ih * max(1, 1/ld(0)))'"
-        nodes += [graph.add("scale", f"{size}:eval=frame"), graph.add("buffersink")]
-        graph.link_nodes(*nodes).configure()
-        return graph

@@ -48,7 +48,8 @@ def plot_timeline(
     if group is not None:
         lower.plot(*_line(group), color="black", lw=1.6)
     _decorate(lower, "group")
-    figure.axes[0].set_title(title)
+    # Names of files may not be valid Unicode, and hold the dollar signs of formulas.
+    figure.axes[0].set_title(title.encode("utf-8", "replace").decode(), parse_math=False)
     lower.set_xlabel("time (s)")
     figure.savefig(path, dpi=110, format="png")
 

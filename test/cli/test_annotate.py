@@ -6,6 +6,7 @@ from pympi.Elan import Eaf
 
 from social_perception.cli.main import main
 from social_perception.core.errors import ModelError
+from social_perception.research.training.elan_tiers import find_video
 
 
 def test_annotate_writes_everything(tmp_path, pipelines, capsys, rows, write_video):
@@ -142,3 +143,22 @@ def test_annotate_follows_a_real_smile(tmp_path, shared, rows):
             intensities.append(float(seen["intensity"]))
     assert len(levels) >= 5
     assert spearmanr(levels, intensities).statistic > 0.6
+
+
+@pytest.mark.parametrize("name", ["13:28:35", "a$b_c$\\frac", "100%d?", os.fsdecode(b"na\xefve")])
+def test_files_and_folders_of_any_name_are_annotated_once(tmp_path, pipelines, capsys, write_video, name):
+    video = write_video(tmp_path / "plain.mp4", frames=3).rename(tmp_path / f"{name}.mp4")
+    argv = ["annotate", str(video), "--output", str(tmp_path / f"out {name}"), "--jobs", "1"]
+    assert main(argv) == 0
+    folder = tmp_path / f"out {name}" / name
+    assert {"annotated.mp4", "faces.parquet", "timeline.png", f"{name}.eaf"} <= set(os.listdir(folder))
+    assert find_video(folder / f"{name}.eaf").samefile(video)
+    assert main(argv) == 0
+    assert "already done" in capsys.readouterr().out
+
+
+def test_a_table_holds_names_that_are_not_unicode(tmp_path, scorer, gray_images, rows):
+    gray_images(tmp_path, [100])
+    (tmp_path / "0.png").rename(tmp_path / os.fsdecode(b"na\xefve.png"))
+    assert main(["score", str(tmp_path), "--output", str(tmp_path / "scores.csv")]) == 0
+    assert [row["name"] for row in rows(tmp_path / "scores.csv")] == ["na\\udcefve.png"]

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -73,6 +75,23 @@ def test_each_kind_is_recognised(tmp_path):
     ]:
         with open_source(spec) as source:
             assert isinstance(source, kind)
+
+
+@pytest.mark.parametrize(
+    "name", ["http://photo.png", "what?topic=x.png", "~nobody.png", "tcp:1.png", "sample.png"]
+)
+def test_what_exists_is_a_file_whatever_it_is_called(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path(name).parent.mkdir(exist_ok=True)
+    Image.new("RGB", (8, 6)).save(name)
+    with open_source(name) as source:
+        assert next(source).image.shape == (6, 8, 3)
+
+
+@pytest.mark.parametrize("name", ["~nobody.png", "a" * 300, "x?topic=y"])
+def test_a_missing_file_of_an_odd_name_is_one_clear_line(name):
+    with pytest.raises(SourceError, match="does not exist"):
+        open_source(name)
 
 
 @pytest.mark.parametrize("spec", ["0", "/dev/video0"])

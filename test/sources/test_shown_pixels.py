@@ -8,6 +8,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from social_perception.sources.geometry import square_size, upright
 from social_perception.sources.video import VideoSource
@@ -128,6 +129,21 @@ def test_the_aspect_in_the_header_overrides_that_of_the_frames(tmp_path):
     path.write_bytes(data[:place] + struct.pack(">II", 3, 2) + data[place + 8 :])
     with VideoSource(path) as source:
         assert {frame.image.shape for frame in source} == {(48, 96, 3)}
+
+
+@pytest.mark.parametrize(("orientation", "shape", "corner"), [(1, (48, 64), (0, 0)), (7, (64, 48), (-1, -1))])
+def test_the_exif_orientation_of_mjpeg_is_applied(tmp_path, orientation, shape, corner):
+    exif, data = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    pixels[:16, :16] = 255
+    Image.fromarray(pixels).save(data, "JPEG", exif=exif)
+    path = tmp_path / "video.mjpeg"
+    path.write_bytes(data.getvalue() * 2)
+    with VideoSource(path) as source:
+        images = [frame.image for frame in source]
+    assert [image.shape[:2] for image in images] == [shape] * 2
+    assert images[1][corner].mean() > 200
 
 
 NAMES = (

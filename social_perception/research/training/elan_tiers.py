@@ -91,8 +91,9 @@ def find_video(path: Path) -> Path:
     """
     tried = []
     for link in _open_eaf(path).get_linked_files():
-        if link.get("RELATIVE_MEDIA_URL"):
-            tried.append(path.parent / unquote(link["RELATIVE_MEDIA_URL"].removeprefix("file:")))
+        if relative := link.get("RELATIVE_MEDIA_URL", "").removeprefix("file:"):
+            # ELAN writes these as they are, other programs with percent signs.
+            tried += [path.parent / relative, path.parent / unquote(relative, errors="surrogateescape")]
         tried.append(_path_from_url(link.get("MEDIA_URL", "")))
     tried += [path.with_suffix(suffix) for suffix in VIDEO_SUFFIXES]
     # Files get moved: look for the linked name in the folder of the annotations, too.
@@ -153,7 +154,7 @@ def _name_list(names: Sequence[str]) -> str:
 
 def _path_from_url(url: str) -> Path:
     try:
-        return Path(unquote(urlparse(url).path))
+        return Path(unquote(urlparse(url).path, errors="surrogateescape"))
     except ValueError:  # not a URL
         return Path()
 
