@@ -159,7 +159,7 @@ def run(options: argparse.Namespace) -> int:
             _sum_up(ledger, options.output)
         raise
     _sum_up(ledger, options.output)
-    return 1 if ledger.count("failed") else 0
+    return 1 if ledger.count("failed") or ledger.count("incomplete") else 0
 
 
 def _warn_of_images(output: OutputOptions) -> None:
@@ -209,8 +209,9 @@ def _sum_up(ledger: Ledger, output: Path) -> None:
         return
     table = ledger.write(output)
     counts = [f"{ledger.count(status)} {status}" for status in ("done", "skipped", "failed")]
-    left = ledger.count("open")
-    print(", ".join([*counts, *([f"{left} left"] if left else [])]), "->", table, flush=True)
+    further = {"incomplete": ledger.count("incomplete"), "left": ledger.count("open")}
+    counts += [f"{count} {name}" for name, count in further.items() if count]
+    print(", ".join(counts), "->", table, flush=True)
 
 
 class Display:
@@ -234,7 +235,8 @@ class Display:
         bar.update(frames - bar.n)
 
     def finished(self, job: Job, outcome: Outcome) -> None:
-        self._ledger.enter(job, "done", outcome)
+        status = "incomplete" if outcome.errors else "done"
+        self._ledger.enter(job, status, outcome, "; ".join(outcome.errors))
         self._end(job)
         rate = outcome.frames / outcome.seconds
         counts = f"frames {outcome.frames}, faces {outcome.faces}, {rate:.1f} fps"

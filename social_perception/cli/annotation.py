@@ -11,7 +11,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,7 +31,6 @@ from social_perception.cli.result_folder import (
 from social_perception.core.config import DynamicsConfig, PipelineConfig, SourceConfig
 from social_perception.core.errors import (
     MissingDependencyError,
-    OutputError,
     SocialPerceptionError,
     SourceError,
 )
@@ -40,13 +39,15 @@ from social_perception.core.types import Frame, FrameAffect, ImageArray
 from social_perception.perception.group.anonymity import frame_without_people
 from social_perception.perception.group.dynamics import PeriodicDynamics
 from social_perception.sinks.registry import FACES, GROUP, Run, SinkFormat, formats
-from social_perception.sinks.sink import Draw, Sink
+from social_perception.sinks.sink import Draw, FailSafeSink, Sink, failure_text, output_error
 
 if TYPE_CHECKING:
     from social_perception.perception.pipeline import Pipeline
     from social_perception.sources.source import Source
 
 _logger = logging.getLogger(__name__)
+
+_OTHERS_ARE_MADE = "the other results are made"
 
 Timed = TypeVar("Timed", Frame, FrameAffect)
 
@@ -100,12 +101,12 @@ class Annotator:
         output = self._output
         timelines = Timelines(job.part / FACES if output.people else None, job.part / GROUP)
         run = _run_of(job, source, output, self._origin, timelines)
-        frames, people, start_s = _write_frames(_processed(source, pipeline, progress), job, output, run)
-        try:
-            _write_views(job, timelines, output)
-        except OSError as error:
-            raise OutputError(f"{job.part} cannot be written: {error.strerror or error}") from error
-        return Outcome(frames, people, *_figures(timelines), seconds=0.0, start_s=start_s)
+        errors: list[str] = []
+        processed = _processed(source, pipeline, progress)
+        frames, people, start_s = _write_frames(processed, job, output, run, errors)
+        _write_views(job, timelines, output, errors)
+        figures = _figures(timelines)
+        return Outcome(frames, people, *figures, seconds=0.0, start_s=start_s, errors=tuple(errors))
 
     def _restarted(self, seed: str) -> Pipeline:
         # Imported here: torch takes seconds to load, and --help must not.
@@ -184,10 +185,28 @@ def _overlay() -> Draw:
     return draw
 
 
+class _FileSink(FailSafeSink):
+    """A sink whose failure costs its own file, in a folder of results, and nothing else."""
+
+    def __init__(self, sink: Sink, path: Path) -> None:
+        super().__init__(sink, _OTHERS_ARE_MADE)
+        self.path = path
+
+    def abort(self) -> None:
+        self._sink.abort()
+
+
 def _write_frames(
-    processed: Iterator[tuple[Frame, FrameAffect]], job: Job, output: OutputOptions, run: Run
+    processed: Iterator[tuple[Frame, FrameAffect]],
+    job: Job,
+    output: OutputOptions,
+    run: Run,
+    errors: list[str],
 ) -> tuple[int, int, float]:
     """Pass each frame to the sinks; return the number of frames, the number of people, and the start in s.
+
+    The errors of sinks that failed are appended to ``errors``. The tables must not fail: all else is made
+    of them.
 
     A bag's stamps are times of day. Its tables and its annotated video begin at 0, as ELAN needs it.
     """
@@ -197,7 +216,7 @@ def _write_frames(
     start_s: float | None = None if is_bag(job.video) else 0.0
     people: set[str] = set()
     with ExitStack() as stack:
-        sinks = [(each, stack.enter_context(sink)) for each, sink in _sinks(job, output, run)]
+        sinks = [(each, stack.enter_context(sink)) for each, sink in _sinks(job, output, run, errors)]
         for frame, affect in processed:
             people.update(face.track.id for face in affect.faces)
             if not output.people:
@@ -208,24 +227,40 @@ def _write_frames(
             for each, sink in sinks:
                 sink.add(*(as_it_is if each.keeps_stamps else since_start))
             frames += 1
+    for _, sink in sinks:
+        if isinstance(sink, _FileSink) and sink.error:
+            errors.append(sink.error)
+            _remove(sink.path)
     return frames, len(people), start_s or 0.0
 
 
-def _sinks(job: Job, output: OutputOptions, run: Run) -> Iterator[tuple[SinkFormat, Sink]]:
+def _sinks(job: Job, output: OutputOptions, run: Run, errors: list[str]) -> Iterator[tuple[SinkFormat, Sink]]:
     for each in output.formats:
-        sink = _make(each, job.part / each.file.format(stem=job.stem), run)
-        if sink is not None:
-            yield each, sink
+        path = job.part / each.file.format(stem=job.stem)
+        try:
+            sink = each.make(path, run)
+        except MissingDependencyError as error:
+            if not each.is_optional:
+                raise
+            _warn_once(f"{error}; the other files are written")
+        except Exception as error:
+            if each.file in (FACES, GROUP):
+                raise
+            _report(error, errors)
+            _remove(path)
+        else:
+            yield each, sink if each.file in (FACES, GROUP) else _FileSink(sink, path)
 
 
-def _make(sink_format: SinkFormat, path: Path, run: Run) -> Sink | None:
-    try:
-        return sink_format.make(path, run)
-    except MissingDependencyError as error:
-        if not sink_format.is_optional:
-            raise
-        _warn_once(f"{error}; the other files are written")
-        return None
+def _report(error: Exception, errors: list[str]) -> None:
+    errors.append(failure_text(error))
+    _logger.error("%s; %s", errors[-1], _OTHERS_ARE_MADE)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file that is incomplete."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 @functools.cache
@@ -258,14 +293,25 @@ def _processed(source: Source, pipeline: Pipeline, progress: Progress) -> Iterat
         _logger.warning("%s: %d frames failed and were dropped: %s", source.name, failed, last_error)
 
 
-def _write_views(job: Job, timelines: Timelines, output: OutputOptions) -> None:
+def _write_views(job: Job, timelines: Timelines, output: OutputOptions, errors: list[str]) -> None:
+    views = {PLOT: _write_plot} if output.plot else {}
+    if output.report:
+        views[REPORT] = _write_report
+    for name, write in views.items():
+        try:
+            write(job, timelines, output)
+        except MissingDependencyError:  # noqa: PERF203
+            raise
+        except Exception as error:
+            _report(output_error(job.part / name, error) if isinstance(error, OSError) else error, errors)
+            _remove(job.part / name)
+
+
+def _write_plot(job: Job, timelines: Timelines, output: OutputOptions) -> None:
     from social_perception.views.plots import plot_timeline
 
-    if output.plot:
-        people = timelines.faces if output.people else None
-        plot_timeline(job.part / PLOT, people, timelines.group, title=job.video.name)
-    if output.report:
-        _write_report(job, timelines, output)
+    people = timelines.faces if output.people else None
+    plot_timeline(job.part / PLOT, people, timelines.group, title=job.video.name)
 
 
 def _write_report(job: Job, timelines: Timelines, output: OutputOptions) -> None:

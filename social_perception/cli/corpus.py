@@ -6,12 +6,12 @@ import csv
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from social_perception.cli.manifest import MANIFEST, Origin, read_manifest
-from social_perception.cli.result_folder import Job, Outcome, result_names
+from social_perception.cli.result_folder import FIGURES, Job, Outcome, result_names
 from social_perception.core.errors import ConfigurationError, OutputError, SourceError
 from social_perception.sources.bag_files import SUFFIXES as BAG_SUFFIXES
 from social_perception.sources.bag_files import is_bag
@@ -113,20 +113,21 @@ def outcome_of_earlier(job: Job, origin: Origin) -> Outcome | None:
     results: Any = manifest.results  # as it stands in the file
     if not isinstance(results, dict):
         return None
-    values = {"start_s": 0.0, **{name: value for name, value in results.items() if name in _NUMBERS}}
+    values = {"start_s": 0.0, **{name: value for name, value in results.items() if name in FIGURES}}
     if values.get("mean_intensity", 0) is None:
         values["mean_intensity"] = float("nan")
-    if set(values) != _NUMBERS or not all(type(value) in (int, float) for value in values.values()):
+    if set(values) != set(FIGURES) or not all(type(value) in (int, float) for value in values.values()):
         return None  # edited by hand
     return Outcome(**values)
 
 
-_NUMBERS = frozenset(item.name for item in fields(Outcome))
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The state of a video in a run: status is done, skipped, failed, or open until it is finished."""
+    """The state of a video in a run.
+
+    ``status`` is done, skipped, failed, incomplete where some results could not be written, or open until
+    the video is finished.
+    """
 
     job: Job
     status: str = "open"

@@ -7,6 +7,7 @@ of a process that runs torch can hang.
 
 from __future__ import annotations
 
+import errno
 import logging
 import multiprocessing
 import signal
@@ -23,7 +24,13 @@ from typing import Protocol
 
 from social_perception.cli.annotation import Progress
 from social_perception.cli.result_folder import Job, Outcome
-from social_perception.core.errors import DetectionError, SocialPerceptionError, SourceError
+from social_perception.core.errors import (
+    ConfigurationError,
+    MissingDependencyError,
+    ModelError,
+    OutputError,
+    SocialPerceptionError,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -31,6 +38,8 @@ PROGRESS_S = 0.25
 """Shortest time between two reports of a worker's progress."""
 
 _GRACE_S = 5.0
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 _WORKER_BYTES = 1 << 30
 """Memory reserved for a worker, which needs 0.5 GB for a video of 1280x720 and 0.7 for 1920x1080."""
@@ -67,13 +76,20 @@ def attempt(annotate: Annotate, job: Job, progress: Progress) -> Outcome | Failu
     """
     try:
         return annotate(job, progress)
-    except (SourceError, DetectionError) as error:
-        return Failure(" ".join(str(error).split()))
-    except SocialPerceptionError:
+    except (ConfigurationError, ModelError, MissingDependencyError):
         raise
+    except SocialPerceptionError as error:
+        if isinstance(error, OutputError) and _is_full(error.__cause__):
+            raise
+        return Failure(" ".join(str(error).split()))
     except Exception as error:  # an unforeseen video must not end a nightly run
         _logger.info("%s failed", job.video, exc_info=True)
         return Failure(f"{job.video}: {type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def _is_full(cause: BaseException | None) -> bool:
+    """Whether an output failed because the disk has no space left or cannot be written at all."""
+    return isinstance(cause, OSError) and cause.errno in _FULL
 
 
 def run_serially(jobs: Sequence[Job], make: MakeAnnotate, listener: Listener) -> None:

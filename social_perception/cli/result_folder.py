@@ -83,6 +83,7 @@ class Outcome:
         mean_intensity: over all faces and frames, NaN without a valid one.
         seconds: that the work took.
         start_s: the stamp of a bag's first image, from which the tables count; 0 for videos.
+        errors: why some results are missing.
     """
 
     frames: int
@@ -91,6 +92,10 @@ class Outcome:
     mean_intensity: float
     seconds: float
     start_s: float = 0.0
+    errors: tuple[str, ...] = ()
+
+
+FIGURES = tuple(each.name for each in dataclasses.fields(Outcome) if each.name != "errors")
 
 
 def result_names(stem: str) -> tuple[str, ...]:
@@ -116,6 +121,8 @@ def begin(job: Job) -> None:
 def publish(job: Job, fingerprint: str, outcome: Outcome, origin: Origin) -> None:
     """Move the results, each in one step, over those of an earlier run; other files stay.
 
+    Where some are missing there is no manifest: the next run makes them again.
+
     Raises:
         OutputError: they cannot be moved.
     """
@@ -129,7 +136,9 @@ def publish(job: Job, fingerprint: str, outcome: Outcome, origin: Origin) -> Non
         for name in made:
             (part / name).replace(folder / name)
         part.rmdir()
-        write_manifest(folder, Manifest.of(job.video, fingerprint, origin, made, dataclasses.asdict(outcome)))
+        if not outcome.errors:
+            figures = {name: getattr(outcome, name) for name in FIGURES}
+            write_manifest(folder, Manifest.of(job.video, fingerprint, origin, made, figures))
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}; see {part}") from error
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-from social_perception.core.errors import OutputError
+from social_perception.core.errors import MissingDependencyError, OutputError
 from social_perception.core.types import Frame, FrameAffect, GroupDynamics, ImageArray
 
 _logger = logging.getLogger(__name__)
@@ -91,18 +91,26 @@ class Sink(Output, ABC):
 class FailSafeSink(Sink):
     """A sink whose failure does not end the run: it is logged once, and nothing more is written.
 
-    The perception of a robot must not stop because the disk is full.
+    The perception of a robot must not stop because the disk is full, nor the tables because of the video.
 
     Args:
         sink: the sink, opened.
+        consequence: of a failure, for the log.
 
     Attributes:
-        failed: whether it ended early.
+        error: why it ended early; empty: it did not.
     """
 
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self.failed = False
+    def __init__(
+        self, sink: Sink, consequence: str = "nothing more is recorded, what was before can be read"
+    ) -> None:
+        self._sink, self._consequence = sink, consequence
+        self.error = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended early."""
+        return bool(self.error)
 
     def add(self, frame: Frame, affect: FrameAffect) -> None:
         self._attempt(lambda: self._sink.add(frame, affect))
@@ -121,11 +129,17 @@ class FailSafeSink(Sink):
             return
         try:
             call()
-        except OutputError as error:
-            self.failed = True
-            # The message alone: a full disk is no defect of the program.
-            message = "%s; nothing more is recorded, what was before can be read"
-            _logger.log(logging.ERROR, message, error)
+        except MissingDependencyError:
+            raise
+        except Exception as error:
+            self.error = failure_text(error)
+            _logger.log(logging.ERROR, "%s; %s", self.error, self._consequence)
+
+
+def failure_text(error: Exception) -> str:
+    """Why an output failed, in one line: the message alone, for a full disk is no defect of the program."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, OutputError) else f"{type(error).__name__}: {text}"
 
 
 def output_error(path: Path, error: Exception) -> OutputError:

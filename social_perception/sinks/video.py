@@ -33,7 +33,7 @@ class VideoWriter(Output):
             OutputError: the file cannot be written.
         """
         self.path = Path(path)
-        self._rate = Fraction(rate_hz or 30.0).limit_denominator(1001)
+        self._rate = Fraction(rate_hz or 30.0).limit_denominator(1001) or Fraction(1)
         try:
             # FFmpeg itself opens the file only with the first frame.
             self.path.open("wb").close()

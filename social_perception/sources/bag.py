@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from social_perception.core.clock import RecordingClock
 from social_perception.core.errors import ImageError, SourceError
-from social_perception.core.types import Frame, ImageArray
+from social_perception.core.types import MAX_STAMP_S, Frame, ImageArray
 from social_perception.sources.bag_files import Topic, in_one_line, message_reader, open_recording
 from social_perception.sources.bag_sound import BagSound
 from social_perception.sources.images import decode_image
+from social_perception.sources.mcap_scan import Message
 from social_perception.sources.raw_images import decode_raw
-from social_perception.sources.source import Source
+from social_perception.sources.source import Source, plausible_rate
 
 _logger = logging.getLogger(__name__)
 
@@ -22,8 +27,17 @@ _NOT_FOR_FACES = ("depth", "disparity", "infra", "confidence", "mask", "overlay"
 """Words in the names of image topics that are used only on request."""
 
 
+_MANY_IMAGES = 1000
+"""Number of images in which header stamps must change, for them to be used."""
+
+
 class BagSource(Source):
-    """Reads the images of one topic, with the stamps of their headers, and the sound of another."""
+    """Reads the images of one topic, with the stamps of their headers, and the sound of another.
+
+    Where the header stamps never change, the images have the times at which they were recorded. Single
+    images without a stamp (0) have that time, too, on the clock of the others. Jumps are bridged
+    (:class:`.clock.RecordingClock`).
+    """
 
     live = False
 
@@ -49,7 +63,7 @@ class BagSource(Source):
             raise
         self.frame_count: int | None = self.topic.count
         duration_s = self._recording.duration_s
-        self.rate_hz: float | None = self.topic.count / duration_s if duration_s > 0 else None
+        self.rate_hz = plausible_rate(self.topic.count / duration_s if duration_s > 0 else None)
         self._read_message = message_reader(path)
         self._sound = None if sound_rate_hz is None else BagSound.open(path, self._recording, sound_rate_hz)
         self.sound_rate_hz = None if self._sound is None else sound_rate_hz
@@ -61,7 +75,11 @@ class BagSource(Source):
 
     def _read(self) -> Iterator[Frame]:
         index = 0
-        for stamp_s, recorded_s, image in self._images():
+        clock = RecordingClock(self.name, self.rate_hz)
+        stamps = _Stamps(self.name, self.topic.name, self._first_stamps())
+        for header_s, recorded_s, image in self._images():
+            measured_s = recorded_s if self.rate_hz else math.nan
+            stamp_s = clock.admit(stamps.stamp(header_s, recorded_s), measured_s)
             sound = None if self._sound is None else self._sound.until(stamp_s, recorded_s)
             yield Frame(image, stamp_s, index, sound)
             index += 1
@@ -70,8 +88,19 @@ class BagSource(Source):
         if index == 0:
             raise SourceError(f"{self.name}: no image of {self.topic.name} can be read")
 
+    def _first_stamps(self) -> Iterator[tuple[float, float]]:
+        """The header stamps of the first images, until two differ, and when these were recorded."""
+        known: set[float] = set()
+        for entry in islice(self._recording.messages(self.topic), _MANY_IMAGES):
+            with suppress(ImageError):  # reported where the image is read
+                header_s = _header_s(self._message(entry.data))
+                yield header_s, _recorded_s(entry)
+                known |= set() if math.isnan(header_s) else {header_s}
+            if len(known) > 1:
+                return
+
     def _images(self) -> Iterator[tuple[float, float, ImageArray]]:
-        """Yield each image's stamp, when it was recorded, and its pixels."""
+        """Yield each image's header stamp, when it was recorded, and its pixels."""
         for entry in self._recording.messages(self.topic):
             try:
                 message = self._message(entry.data)
@@ -79,11 +108,7 @@ class BagSource(Source):
             except ImageError as error:
                 self._skip(error)
                 continue
-            stamp = message.header.stamp
-            # As the nodes compute it, to the last bit.
-            stamp_s = stamp.sec + stamp.nanosec * 1e-9
-            recorded_s = entry.time_ns * 1e-9
-            yield stamp_s or recorded_s, recorded_s, image
+            yield _header_s(message), _recorded_s(entry), image
 
     def _message(self, data: bytes) -> Any:
         try:
@@ -106,6 +131,59 @@ class BagSource(Source):
     def close(self) -> None:
         self._frames = iter(())
         self._recording.close()
+
+
+def _header_s(message: Any) -> float:
+    """An image's header stamp in s; NaN for one of 0, as of a node without a clock, and one out of range."""
+    stamp = message.header.stamp
+    # As the nodes compute it, to the last bit.
+    stamp_s = stamp.sec + stamp.nanosec * 1e-9
+    return stamp_s if stamp_s and abs(stamp_s) < MAX_STAMP_S else math.nan
+
+
+def _recorded_s(entry: Message) -> float:
+    recorded_s = entry.time_ns * 1e-9
+    return recorded_s if recorded_s < MAX_STAMP_S else math.nan
+
+
+class _Stamps:
+    """The stamps of a topic's images: all on one clock, whatever each header holds.
+
+    Args:
+        name: of the bag, for the log.
+        topic: name of the topic.
+        first: the header stamps and the times of recording of the first images.
+    """
+
+    def __init__(self, name: str, topic: str, first: Iterable[tuple[float, float]]) -> None:
+        self._name, self._topic = name, topic
+        self._last_s = math.nan
+        self._is_reported = False
+        first = tuple(first)
+        known = [(header_s, at_s) for header_s, at_s in first if not math.isnan(header_s)]
+        self._by_header = len(known) == 1 or len({header_s for header_s, _ in known}) > 1
+        self._recorder_ahead_s = known[0][1] - known[0][0] if self._by_header else 0.0
+        if first and not self._by_header:
+            text = "%s: the header stamps of %s never change; the times of recording are used instead"
+            _logger.warning(text, name, topic)
+
+    def stamp(self, header_s: float, recorded_s: float) -> float:
+        """The stamp of the next image; NaN where neither time is known."""
+        if not self._by_header:
+            return recorded_s
+        if math.isnan(header_s) or header_s == self._last_s:
+            self._report()
+            return recorded_s - self._recorder_ahead_s
+        self._last_s = header_s
+        if not math.isnan(recorded_s):
+            self._recorder_ahead_s = recorded_s - header_s
+        return header_s
+
+    def _report(self) -> None:
+        if not self._is_reported:
+            self._is_reported = True
+            text = "%s: images of %s have no header stamp of their own; their times of recording are used"
+            _logger.warning(text, self._name, self._topic)
 
 
 def _choose(topics: Sequence[Topic], requested: str, name: str) -> Topic:

@@ -7,6 +7,9 @@ from typing import Protocol, TypeVar
 
 from social_perception.core.types import Frame
 
+MIN_RATE_HZ, MAX_RATE_HZ = 0.1, 10_000.0
+"""Rates outside are of a clock that jumped."""
+
 Self = TypeVar("Self", bound="Source")
 
 
@@ -52,3 +55,8 @@ class Source(Protocol):
 
     def __exit__(self, *unused: object) -> None:
         self.close()
+
+
+def plausible_rate(rate_hz: float | None) -> float | None:
+    """The rate; None where no camera has it, as in recordings whose clock was set."""
+    return rate_hz if rate_hz is not None and MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ else None

@@ -7,12 +7,14 @@ varying rates), the display matrix, and the reason for which a file cannot be re
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import av
 
+from social_perception.core.clock import MAX_PAUSE_S, Follower, RecordingClock
 from social_perception.core.errors import SoundError, SourceError
 from social_perception.core.files import ffmpeg_url
 from social_perception.core.sound import Sound
@@ -20,14 +22,20 @@ from social_perception.core.types import Frame
 from social_perception.sources.geometry import MAX_PIXELS
 from social_perception.sources.shown import ShownFrames
 from social_perception.sources.sound import SoundReader, SoundTrack
-from social_perception.sources.source import Source
+from social_perception.sources.source import Source, plausible_rate
 
 _logger = logging.getLogger(__name__)
 
 # FFmpeg "plays" text files as terminal art.
 _NOT_VIDEO_FORMATS = {"tty"}
 _ATTACHED_PICTURE = 0x0400
-_ASSUMED_RATE_HZ = 30.0
+_RAW_STREAM_RATE_HZ = 25.0  # as FFmpeg assumes
+
+# Flags of FFmpeg's formats: raw streams without time stamps, and those whose parts may have their own clocks.
+_NO_STAMPS, _JOINABLE = 0x0080, 0x0200
+_MAX_JOINED_PAUSE_S = 10.0
+"""Of a joinable format; FFmpeg has the same limit (``dts_delta_threshold``)."""
+
 # Decoders hold frames back, and counts in headers are often off by a few.
 _FRAMES_THAT_MAY_MISS = 5
 
@@ -36,8 +44,9 @@ class VideoSource(Source):
     """Reads a video file to its end; what precedes a damaged part is kept.
 
     The images are those that a player shows: turned and mirrored by the display matrix, with square pixels.
-    The stamps are the presentation times from the start of the file, as a player and ELAN show them. The
-    sound is that of the first audio stream, on the same clock; what follows the last image is not delivered.
+    The stamps are the presentation times from the start of the file, as a player and ELAN show them; jumps
+    are bridged (:class:`.clock.RecordingClock`). The sound is that of the first audio stream, on the same
+    clock; what follows the last image is not delivered.
 
     Opening a video turns off PyAV's logging (``av.logging.set_level``) in the whole process: decoders with
     several threads can deadlock with it.
@@ -64,18 +73,19 @@ class VideoSource(Source):
             if self._stream.codec_context is not None:  # there is a decoder for it
                 # A file of a few bytes can announce images of gigabytes.
                 self._stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-            rate = self._stream.average_rate or self._stream.guessed_rate
-            self.rate_hz: float | None = float(rate) if rate else None
+            format_flags = int(self._container.format.flags)
+            self._has_stamps = not format_flags & _NO_STAMPS
+            self.rate_hz: float | None = self._rate() if self._has_stamps else self._raw_rate()
             self.frame_count: int | None = _frame_count(self._container, self._stream, self.rate_hz)
-            self._period_s = 1.0 / (self.rate_hz or _ASSUMED_RATE_HZ)
+            max_pause_s = _MAX_JOINED_PAUSE_S if format_flags & _JOINABLE else MAX_PAUSE_S
+            self._clock = RecordingClock(self.name, self.rate_hz, max_pause_s, begins_at_0=True)
             start = self._container.start_time
             self._start_s = start / av.time_base if start is not None else 0.0
             if sound_rate_hz is not None:
-                self._sound = _SoundFile.open(Path(path), self._start_s, sound_rate_hz)
+                self._sound = _SoundFile.open(Path(path), self._start_s, sound_rate_hz, self._clock)
             self.sound_rate_hz = None if self._sound is None else sound_rate_hz
             self._shown = ShownFrames(self._stream)
             self._index = 0
-            self._last_stamp_s = -self._period_s
             self._damaged = 0
             self._frames = self._decode()
             self._first: Frame | None = self._decode_first()
@@ -106,7 +116,6 @@ class VideoSource(Source):
             sound = None if self._sound is None else self._sound.reader.until(stamp_s)
             yield Frame(image, stamp_s, self._index, sound)
             self._index += 1
-            self._last_stamp_s = stamp_s
         self._report_damage()
 
     def _decoded(self) -> Iterator[Any]:
@@ -126,10 +135,22 @@ class VideoSource(Source):
             return []
 
     def _stamp(self, decoded: Any) -> float:
-        if decoded.pts is None or decoded.time_base is None:
-            return self._last_stamp_s + self._period_s
-        stamp_s = float(decoded.pts * decoded.time_base) - self._start_s
-        return stamp_s if stamp_s > self._last_stamp_s else self._last_stamp_s + self._period_s
+        if not self._has_stamps or decoded.pts is None or decoded.time_base is None:
+            return self._clock.admit(math.nan)
+        return self._clock.admit(float(decoded.pts * decoded.time_base) - self._start_s)
+
+    def _rate(self) -> float | None:
+        rates = (float(each or 0) for each in (self._stream.average_rate, self._stream.guessed_rate))
+        return next(filter(plausible_rate, rates), None)
+
+    def _raw_rate(self) -> float:
+        """The rate that a raw stream's own parameters report; FFmpeg's averages are of its assumption."""
+        rate = plausible_rate(float(getattr(self._stream.codec_context, "framerate", None) or 0))
+        if rate:
+            return rate
+        text = "%s is a raw stream that has neither time stamps nor a rate: %g frames per second are assumed"
+        _logger.warning(text, self.name, _RAW_STREAM_RATE_HZ)
+        return _RAW_STREAM_RATE_HZ
 
     def _report_damage(self) -> None:
         if self._index == 0:
@@ -159,9 +180,12 @@ class VideoSource(Source):
 class _SoundFile:
     """The sound of a video file, through a demuxer of its own; damage is reported once, and skipped."""
 
-    def __init__(self, container: Any, stream: Any, start_s: float, rate_hz: int) -> None:
+    def __init__(
+        self, container: Any, stream: Any, start_s: float, rate_hz: int, images: RecordingClock
+    ) -> None:
         self._container, self._stream = container, stream
         self._start_s, self._rate_hz = start_s, rate_hz
+        self._images, self._clock = images, Follower(images)
         self._is_damaged = False
         for other in container.streams:
             if other is not stream:
@@ -169,12 +193,12 @@ class _SoundFile:
         self.reader = SoundReader(self._blocks(), rate_hz)
 
     @classmethod
-    def open(cls, path: Path, start_s: float, rate_hz: int) -> _SoundFile | None:
-        """Open a file's sound; None where it has none."""
+    def open(cls, path: Path, start_s: float, rate_hz: int, images: RecordingClock) -> _SoundFile | None:
+        """Open a file's sound, which follows the clock of its images; None where it has none."""
         container = _open(path)
         stream = next(iter(container.streams.audio), None)
         if stream is not None and stream.codec_context is not None:
-            return cls(container, stream, start_s, rate_hz)
+            return cls(container, stream, start_s, rate_hz, images)
         container.close()
         if stream is not None:
             _logger.warning("%s: there is no decoder for its sound", path)
@@ -189,17 +213,22 @@ class _SoundFile:
                 if packet is None:
                     break
                 for audio in packet.decode():
-                    yield from track.add(audio, self._time(audio))
+                    yield from self._timed(track, audio)
             except av.error.EOFError:
                 break
             except (av.error.FFmpegError, SoundError, ValueError) as error:
                 self._report_damage(error)
         yield from track.finish()
 
-    def _time(self, audio: Any) -> float | None:
-        if audio.pts is None or audio.time_base is None:
-            return None
-        return float(audio.pts * audio.time_base) - self._start_s
+    def _timed(self, track: SoundTrack, audio: Any) -> Iterator[Sound]:
+        time_s: float | None = None
+        if audio.pts is not None and audio.time_base is not None:
+            stamp_s = float(audio.pts * audio.time_base) - self._start_s
+            duration_s = audio.samples / max(1, audio.sample_rate)
+            while (time_s := self._clock.admit(stamp_s, duration_s)) is None:
+                # The images have not jumped yet: there is no sound until they do.
+                yield Sound.empty(self._rate_hz, self._images.newest_s or 0.0)
+        yield from track.add(audio, time_s)
 
     def _report_damage(self, error: Exception) -> None:
         if not self._is_damaged:

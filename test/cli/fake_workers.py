@@ -1,5 +1,6 @@
 """An annotator of worker processes in tests: the name of a video decides its result."""
 
+import errno
 import os
 import signal
 import time
@@ -40,7 +41,7 @@ class FakeAnnotator:
         raise ValueError("unforeseen")
 
     def full(self, job, progress):
-        raise OutputError("no space left")
+        raise OutputError("no space left") from OSError(errno.ENOSPC, "no space left")
 
     def killed(self, job, progress):
         os.kill(os.getpid(), signal.SIGKILL)

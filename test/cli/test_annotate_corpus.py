@@ -1,6 +1,8 @@
 """A corpus: which videos there are, where their results go, what is done already, and the summary."""
 
 import csv
+import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -12,7 +14,9 @@ import pytest
 from social_perception.cli import annotation
 from social_perception.cli.corpus import plan
 from social_perception.cli.main import main
-from social_perception.core.errors import ConfigurationError, OutputError, SourceError
+from social_perception.core.errors import ConfigurationError, ImageError, OutputError, SourceError
+from social_perception.sinks.registry import SINKS
+from social_perception.sinks.sink import Sink
 
 
 def touch(folder, *names):
@@ -250,9 +254,93 @@ def test_an_ended_video_names_people_alike_in_every_run(corpus, monkeypatch, fak
 
 def test_what_ended_a_run_is_reported_and_not_what_became_of_its_summary(corpus, monkeypatch, capsys):
     def full(*_, **__):
-        raise OutputError("the disk is full")
+        raise OutputError("the disk is full") from OSError(errno.ENOSPC, "")
 
     monkeypatch.setattr("social_perception.perception.pipeline.make_pipeline", full)
     (corpus.parent / "out" / ".corpus.csv.part").mkdir(parents=True)
     assert annotate(corpus) == 1
     assert capsys.readouterr().err == "social-perception: error: the disk is full\n"
+
+
+class Failing(Sink):
+    """A sink that fails in one of its methods, for one video."""
+
+    def __init__(self, path, where, error):
+        self.path, self.where, self.error = path, where, error
+        if "one" in path.parts[-2]:
+            path.write_text("half")
+            self.fail("open")
+
+    def fail(self, where):
+        if where == self.where and "one" in self.path.parts[-2]:
+            raise self.error
+
+    def add(self, frame, affect):
+        self.fail("add")
+
+    def close(self):
+        self.fail("close")
+        self.path.write_text("whole")
+
+    def abort(self):
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize("where", ["open", "add", "close"])
+def test_an_output_that_fails_costs_this_file_of_this_video_only(
+    corpus, pipelines, monkeypatch, capsys, where
+):
+    (corpus / "b" / "zero.mp4").unlink()
+    error = OutputError("results.jsonl cannot be written: odd") if where != "add" else ValueError("odd")
+    failing = dataclasses.replace(SINKS["json"], make=lambda path, run: Failing(path, where, error))
+    monkeypatch.setitem(SINKS, "json", failing)
+    assert annotate(corpus, "--json") == 1
+    out = capsys.readouterr()
+    assert out.err.count("odd; the other results are made") == 1
+    assert "1 done, 0 skipped, 0 failed, 1 incomplete -> " in out.out
+    found = statuses(corpus)
+    assert {stem: row["status"] for stem, row in found.items()} == {"one": "incomplete", "two": "done"}
+    assert "odd" in found["one"]["error"]
+    results = {
+        stem: {path.name for path in (corpus.parent / "out" / stem).iterdir()} for stem in ("one", "b/two")
+    }
+    assert results["b/two"] - results["one"] == {"results.jsonl", "annotation.json", "two.eaf"}
+    # It is not done: the next run makes it again.
+    failing = dataclasses.replace(failing, make=lambda path, run: Failing(path, "nowhere", error))
+    monkeypatch.setitem(SINKS, "json", failing)
+    assert annotate(corpus, "--json") == 0
+    assert {stem: row["status"] for stem, row in statuses(corpus).items()} == {
+        "one": "done",
+        "two": "skipped",
+    }
+
+
+@pytest.mark.parametrize("view", ["plots.plot_timeline", "report.page.write_report"])
+def test_a_plot_or_report_that_fails_costs_nothing_else(corpus, pipelines, monkeypatch, capsys, view):
+    def fail(*_, **__):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(f"social_perception.views.{view}", fail)
+    argv = ["annotate", str(corpus / "one.mp4"), "--output", str(corpus.parent / "out"), "--no-video"]
+    assert main(argv) == 1
+    name = "report.html" if "report" in view else "timeline.png"
+    assert f"{name} cannot be written: Input/output error; the other results" in capsys.readouterr().err
+    names = {path.name for path in (corpus.parent / "out" / "one").iterdir()}
+    assert name not in names
+    assert {"faces.csv", "group.csv", "one.eaf"} < names
+    assert len(names & {"report.html", "timeline.png"}) == 1
+
+
+@pytest.mark.parametrize("error", [OutputError("its folder cannot be made"), ImageError("odd image")])
+def test_what_concerns_one_video_does_not_stop_the_others(corpus, pipelines, monkeypatch, error):
+    real = annotation.begin
+
+    def begin(job):
+        if job.stem == "one":
+            raise error
+        real(job)
+
+    monkeypatch.setattr(annotation, "begin", begin)
+    assert annotate(corpus) == 1
+    found = {stem: row["status"] for stem, row in statuses(corpus).items()}
+    assert found == {"one": "failed", "two": "done", "zero": "failed"}

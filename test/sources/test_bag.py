@@ -298,7 +298,8 @@ def test_stamps_are_to_the_last_bit_what_nodes_compute(tmp_path):
     unstamped = raw(1)
     unstamped.header.stamp.sec = 0
     path = write_bag(tmp_path / "bag", {"/image": [message, unstamped]})
-    assert stamps(path) == [1_700_000_000 + 123_456_789 * 1e-9, 51.0]
+    # An image without a stamp has the time of recording, on the clock of the other ones.
+    assert stamps(path) == [1_700_000_000 + 123_456_789 * 1e-9, 1_700_000_001 + 123_456_789 * 1e-9]
 
 
 def test_a_topic_that_cannot_be_decoded_is_reported_once(tmp_path, caplog):
@@ -343,3 +344,65 @@ def test_what_is_no_bag_is_one_clear_line(tmp_path, name):
     with pytest.raises(SourceError, match="is not a bag that can be read") as caught:
         open_source(str(path))
     assert "\n" not in str(caught.value)
+
+
+def write_stamped(path, headers_s, recorded_s):
+    """A bag of images with these header stamps, recorded at these times."""
+    with rosbags.Writer(path, version=9) as writer:
+        connection = writer.add_connection("/image", "sensor_msgs/msg/Image", typestore=STORE)
+        for header_s, at_s in zip(headers_s, recorded_s):
+            message = raw(0)
+            sec, nanosec = divmod(round(header_s * 1e9), 10**9)
+            message.header.stamp.sec, message.header.stamp.nanosec = sec, nanosec
+            data = STORE.serialize_cdr(message, "sensor_msgs/msg/Image")
+            writer.write(connection, round(at_s * 1e9), data)
+    return path
+
+
+DAY_S = 1_700_000_000.0
+TENTHS_S = [n / 10 for n in range(6)]
+RECORDED_S = [DAY_S + time_s for time_s in TENTHS_S]
+JUMP, NO_STAMP, CONSTANT = "stamps jump", "have no header stamp of their own", "never change"
+
+
+@pytest.mark.parametrize(
+    ("headers_s", "recorded_s", "times_s", "warning"),
+    [
+        ([12.0 + time_s for time_s in TENTHS_S], RECORDED_S, [12.0 + time_s for time_s in TENTHS_S], ""),
+        # The camera's clock is set, forward or back; the recorder's is set, too.
+        ([5.0, 5.1, 5.2, DAY_S, DAY_S + 0.1, DAY_S + 0.2], RECORDED_S, [5 + t for t in TENTHS_S], JUMP),
+        ([50.0, 50.1, 50.2, 1.0, 1.1, 1.2], RECORDED_S, [50 + t for t in TENTHS_S], JUMP),
+        ([5.0, 5.1, 5.2, 35.3, 35.4, 35.5], RECORDED_S, [5 + t for t in TENTHS_S], JUMP),
+        (
+            [5.0, 5.1, 5.2, DAY_S, DAY_S + 0.1],
+            [5.0, 5.1, 5.2, DAY_S, DAY_S + 0.1],
+            [5.0, 5.1, 5.2, 5.3, 5.4],
+            JUMP,
+        ),
+        # Some have no stamp: the first one, before the clock of the simulation was known, or any other.
+        ([0.0, 12.1, 12.2, 12.3, 12.4, 12.5], RECORDED_S, [12 + t for t in TENTHS_S], NO_STAMP),
+        ([0.0, 0.0, 0.0, 0.0, 12.4, 12.5], RECORDED_S, [12 + t for t in TENTHS_S], NO_STAMP),
+        ([12.0, 12.1, 0.0, 12.3, 0.0, 0.0], RECORDED_S, [12 + t for t in TENTHS_S], NO_STAMP),
+        ([12.0, 12.1, 12.1, 12.1, 12.1, 12.5], RECORDED_S, [12 + t for t in TENTHS_S], NO_STAMP),
+        # A stamp that never changes, and one that is never set.
+        ([7.0] * 6, RECORDED_S, RECORDED_S, CONSTANT),
+        ([0.0] * 6, RECORDED_S, RECORDED_S, CONSTANT),
+        ([0.0] * 4, [0.0] * 4, [0.0, 1 / 30, 2 / 30, 3 / 30], CONSTANT),
+        ([-5.0 + time_s for time_s in TENTHS_S], RECORDED_S, [-5.0 + time_s for time_s in TENTHS_S], ""),
+    ],
+)
+def test_images_of_a_topic_are_on_one_clock_that_never_jumps(
+    tmp_path, caplog, headers_s, recorded_s, times_s, warning
+):
+    path = write_stamped(tmp_path / "bag", headers_s, recorded_s)
+    with open_source(str(path)) as source:
+        found = [frame.stamp_s for frame in source]
+    assert found == pytest.approx(times_s, abs=1e-6)
+    assert len(caplog.messages) == bool(warning)
+    assert warning in caplog.text
+
+
+def test_a_recorder_s_clock_that_is_set_has_no_rate(tmp_path):
+    path = write_stamped(tmp_path / "bag", [5.0, 5.1, DAY_S], [5.0, 5.1, DAY_S])
+    with open_source(str(path)) as source:
+        assert source.rate_hz is None

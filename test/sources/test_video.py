@@ -1,9 +1,11 @@
+import re
 import shutil
 import struct
 import subprocess
 import sys
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import av
 import numpy as np
@@ -283,3 +285,71 @@ def test_damaged_sound_is_reported_once_and_costs_no_image(tmp_path, caplog):
     assert delivered_s == pytest.approx(frames[-1].stamp_s - lost_s, abs=0.1)
     # What follows the damage has its own time.
     assert frames[-1].sound.end_s == pytest.approx(frames[-1].stamp_s, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "starts_s", [(0.0, 40_000.0), (40_000.0, 0.0), (0.0, 0.0), (7.0, 2.0), (7.0, 40.0)], ids=str
+)
+def test_images_and_sound_of_joined_files_go_on_together(tmp_path, caplog, starts_s):
+    parts = [
+        write_talking_video(tmp_path / f"{n}.ts", beep(1.0 + n), start_s=start_s, codec="mp2")
+        for n, start_s in enumerate(starts_s)
+    ]
+    path = tmp_path / "joined.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with VideoSource(path, 16_000) as source:
+        frames = list(source)
+    assert [frame.stamp_s for frame in frames] == pytest.approx([n / 25 for n in range(200)], abs=0.02)
+    for at_s in (1.0, 6.0):
+        near = [each.sound for each in frames if at_s - 0.3 < each.stamp_s < at_s + 0.4]
+        times_s = np.concatenate([each.start_s + np.arange(len(each.samples)) / 16_000 for each in near])
+        loud = times_s[np.abs(np.concatenate([each.samples for each in near])) > 0.1]
+        assert (loud.min(), loud.max()) == pytest.approx((at_s, at_s + 0.1), abs=0.06)
+    assert caplog.text.count("the jump is bridged") == 1
+    assert re.search(r"after 3\.9\d+ s the stamps jump (forward|back) by \d", caplog.text)
+
+
+def test_stamps_of_33_bits_wrap(tmp_path):
+    path = write_talking_video(tmp_path / "wrap.ts", beep(2.5), start_s=2**33 / 90_000 - 2.0, codec="mp2")
+    with VideoSource(path, 16_000) as source:
+        stamps_s = [frame.stamp_s for frame in source]
+    assert stamps_s == pytest.approx([n / 25 for n in range(100)], abs=0.02)
+    assert loud_at(path) == pytest.approx((2.5, 2.6), abs=0.06)
+
+
+def test_a_pause_of_minutes_stays_and_a_jump_of_hours_does_not(tmp_path, caplog):
+    path = write_video(tmp_path / "jump.mkv", [0, 40, 600_040, 600_080, 20_000_000, 20_000_040])
+    with VideoSource(path) as source:
+        stamps_s = [frame.stamp_s for frame in source]
+        assert source.rate_hz is None or source.rate_hz >= 0.1
+    assert stamps_s == pytest.approx([0.0, 0.04, 600.04, 600.08, 600.11, 600.15], abs=0.02)
+    assert "jump forward by 19399.9 s (5.4 h)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("codec", "name", "rate_hz", "is_assumed"),
+    [
+        ("libx264", "talk.h264", 30.0, False),
+        ("libx264", "talk.264", 50.0, False),
+        ("mpeg4", "talk.m4v", 15.0, False),
+        ("mpeg2video", "talk.m2v", 24.0, False),
+        ("mjpeg", "talk.mjpeg", 25.0, True),
+    ],
+)
+def test_a_raw_stream_has_the_rate_of_its_parameters(tmp_path, caplog, codec, name, rate_hz, is_assumed):
+    if codec not in av.codecs_available:
+        pytest.skip(f"FFmpeg is built without {codec}")
+    kind = {".264": "h264", ".m2v": "mpeg2video"}.get(Path(name).suffix, Path(name).suffix[1:])
+    path = tmp_path / name
+    with av.open(str(path), "w", format=kind) as container:
+        stream = container.add_stream(codec, rate=int(rate_hz))
+        stream.width, stream.height = 64, 48
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for number in range(12):
+            pixels = np.full((48, 64, 3), 20 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    with VideoSource(path) as source:
+        assert source.rate_hz == pytest.approx(rate_hz)
+        assert [frame.stamp_s for frame in source] == pytest.approx([n / rate_hz for n in range(12)])
+    assert ("25 frames per second are assumed" in caplog.text) is is_assumed

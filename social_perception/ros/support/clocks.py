@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from social_perception.core.clock import duration_text
+
 JUMP_S = 0.5
 """A clock or a stamp that deviates by more than this has jumped."""
 AHEAD_S = 0.5
 BEHIND_S = 10.0
 """Results of a slow pipeline are seconds old; older stamps were made by another clock."""
-_DAY_S = 86_400.0
 _STAMP_JUMP_S = 5.0
 """Images may pause for a while, and a recording may be played faster than it was recorded."""
 _SAME_S = 1e-6
 """Stamps in s are exact to a quarter of a microsecond."""
 _STRAYS = 2
 """Number of outlying stamps in a row that are dropped; the next one is accepted."""
-
-
-def duration_text(time_s: float) -> str:
-    """A duration with its unit; in days from two days on."""
-    return f"{time_s:.1f} s" if time_s < 2 * _DAY_S else f"{time_s / _DAY_S:.0f} days"
 
 
 class StampWatch:

@@ -17,9 +17,10 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
+from social_perception.core.clock import duration_text
 from social_perception.core.errors import MessageError, SocialPerceptionError
 from social_perception.ros.convert import seconds
-from social_perception.ros.support.clocks import StampWatch, duration_text
+from social_perception.ros.support.clocks import StampWatch
 from social_perception.ros.support.config import NodeConfig
 from social_perception.ros.support.health import Health, NodeStatus
 from social_perception.ros.support.parameters import Parameters
