@@ -61,7 +61,6 @@ _PACKAGES = (
     _Package("rich", "the live table", "rich", "python3-rich"),
     _Package("matplotlib", "plots", "matplotlib", "python3-matplotlib"),
     _Package("pympi", "ELAN files", "pympi-ling"),
-    _Package("skimage", "the sample", "scikit-image", "python3-skimage"),
     _Package("rosbags", "bags without ROS", "rosbags rosbags-image"),
     _Package("dlib", "detector backends mmod-dlib and hog", "dlib-bin"),
     _Package("lightning", "training", "lightning"),

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 
 from social_perception import __version__
 from social_perception.cli import annotate, audit, bench, detect, doctor, evaluate, live, score, send, train
-from social_perception.core.errors import SocialPerceptionError
+from social_perception.core.errors import SocialPerceptionError, missing_package
 
 PROGRAM = "social-perception"
 
@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _terminable():
             return int(options.run(options))
-    except SocialPerceptionError as error:
+    except (SocialPerceptionError, ModuleNotFoundError) as raised:
+        error = missing_package(raised) if isinstance(raised, ModuleNotFoundError) else raised
         if options.verbose:
             logging.getLogger(__name__).exception("the command failed")
         print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -56,6 +56,13 @@ class MissingDependencyError(SocialPerceptionError):
     """An optional package is required for the request and is not installed."""
 
 
+def missing_package(error: ModuleNotFoundError) -> MissingDependencyError:
+    """The error of a Python package that is required and not installed."""
+    return MissingDependencyError(
+        f"the Python package {error.name} is not installed; social-perception doctor shows how to install it"
+    )
+
+
 INVALID_CONFIGURATION = 2
 """Exit status of a program that fails again whenever it is started with the same configuration."""
 

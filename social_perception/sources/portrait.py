@@ -1,17 +1,19 @@
 """A portrait whose smile can be set, from which the people of the sample are made.
 
-The image is scikit-image's ``astronaut`` (NASA, public domain). Its mouth is warped by a smooth
+The image, ``portrait.png``, is NASA's of the astronaut Eileen Collins (public domain), as it comes with
+scikit-image. Its mouth is warped by a smooth
 local map: less smile lowers and draws in the mouth corners, closes the lips and softens the folds
 beside the mouth; full smile is a little more than in the photograph.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from social_perception.core.errors import MissingDependencyError
 from social_perception.core.types import Box, ImageArray
 
 FACE = Box(176.0, 68.0, 96.0, 96.0)
@@ -38,18 +40,10 @@ _OUTLINE = (
 
 
 def load_portrait() -> ImageArray:
-    """The photograph, (512, 512, 3) uint8, RGB.
-
-    Raises:
-        MissingDependencyError: scikit-image is not installed, or comes without its images.
-    """
-    try:
-        from skimage import data
-
-        portrait: ImageArray = data.astronaut()
-    except Exception as error:  # scikit-image fails in several ways where its images are missing
-        raise MissingDependencyError("the sample needs scikit-image: pip install scikit-image") from error
-    return portrait
+    """The photograph, (512, 512, 3) uint8, RGB."""
+    path = Path(__file__).with_name("portrait.png")
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
 
 
 def smiling_busts(portrait: ImageArray, intensities: npt.ArrayLike) -> tuple[ImageArray, ...]:

@@ -97,7 +97,6 @@ class SampleSource(Source):
 
         Raises:
             ConfigurationError: an argument is out of its range.
-            MissingDependencyError: scikit-image, which has the portrait, is not installed.
         """
         if not 1 <= people <= MAX_PEOPLE:
             raise ConfigurationError(f"people must be in [1, {MAX_PEOPLE}], got {people}")

@@ -32,6 +32,7 @@ def test_the_wheel_holds_the_weights_the_web_page_the_messages_and_the_command(t
     for expected in (
         "social_perception/perception/detection/weights/mmod_human_face_detector.dat",
         "social_perception/perception/smile/weights/smile_small.safetensors",
+        "social_perception/sources/portrait.png",
         "social_perception/views/web/static/index.html",
         "social_perception/views/report/templates/report.html",
         "social_perception/core/types.py",

@@ -131,7 +131,6 @@ def test_the_trial_leaves_nothing_behind(runs, tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_quick_run_measures_every_part(tmp_path, capsys):
-    pytest.importorskip("skimage", reason="the sample needs scikit-image")
     path = tmp_path / "bench.json"
     assert main(["bench", "--quick", "--json", str(path)]) == 0
     found = json.loads(path.read_text())

@@ -75,14 +75,14 @@ def fake_doctor(monkeypatch, test_frame):
 def test_the_doctor_says_what_is_there_and_what_is_not(monkeypatch, capsys):
     doctor = fake_doctor(monkeypatch, None)
     monkeypatch.setattr(doctor, "_test_frame", lambda: doctor.Check("test frame", "ok", "5 ms", needed=True))
-    monkeypatch.setitem(sys.modules, "skimage", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert main(["doctor", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     checks = {check["name"]: check for check in report["checks"]}
     assert report["works"]
     assert checks["numpy"]["detail"].startswith(np.__version__)
-    assert (checks["skimage"]["status"], checks["skimage"]["needed"]) == ("missing", False)
-    assert checks["skimage"]["remedy"] == "pip install scikit-image (rosdep: python3-skimage)"
+    assert (checks["matplotlib"]["status"], checks["matplotlib"]["needed"]) == ("missing", False)
+    assert checks["matplotlib"]["remedy"] == "pip install matplotlib (rosdep: python3-matplotlib)"
 
 
 def test_the_doctor_fails_when_the_core_does(monkeypatch, capsys):

@@ -102,6 +102,17 @@ def test_a_bad_video_is_one_clear_line_and_status_1(tmp_path, command, name, pip
     assert name in errors[0]
 
 
+def test_a_missing_package_is_named(tmp_path, monkeypatch, capsys):
+    for name in [each for each in sys.modules if each.startswith("social_perception.sources.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "av", None)
+    video = tmp_path / "a.mp4"
+    video.touch()
+    assert main(["live", "--source", str(video), "--no-ros"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("social-perception: error: the Python package av is not installed; ")
+
+
 def test_verbose_shows_where_an_error_came_from(tmp_path, capsys):
     for argv in (["--verbose", "score"], ["score", "--verbose"]):
         assert main([*argv, str(tmp_path / "missing"), "--output", "x.csv"]) == 1

@@ -189,7 +189,6 @@ REAL = {
 @pytest.mark.slow
 def test_the_group_equals_that_of_three_nodes_in_one_process_in_every_bit(ros) -> None:
     """Real networks on real faces; the three nodes' other topics are subscribed, too."""
-    pytest.importorskip("skimage", reason="the sample's face comes with scikit-image")
     from builtin_interfaces.msg import Time
 
     from social_perception.ros.support.images import encode, image_header

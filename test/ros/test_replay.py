@@ -20,7 +20,6 @@ from social_perception.sources.factory import open_source
 from social_perception.sources.sample import SampleSource
 
 rosbag2 = pytest.importorskip("rosbags.rosbag2")
-pytest.importorskip("skimage", reason="the sample's face comes with scikit-image")
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(400)]
 

@@ -1,11 +1,10 @@
 import itertools
-import sys
 
 import cv2
 import numpy as np
 import pytest
 
-from social_perception.core.errors import ConfigurationError, MissingDependencyError
+from social_perception.core.errors import ConfigurationError
 from social_perception.sources.portrait import load_portrait, smiling_busts
 from social_perception.sources.sample import HEIGHT_PX, MAX_PEOPLE, WIDTH_PX, SampleSource
 
@@ -118,9 +117,3 @@ def test_a_duration_ends_it():
 def test_arguments_are_checked(arguments, message):
     with pytest.raises(ConfigurationError, match=message):
         SampleSource(**arguments)
-
-
-def test_without_scikit_image_it_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "skimage", None)
-    with pytest.raises(MissingDependencyError, match="pip install scikit-image"):
-        SampleSource(people=1)

@@ -1,4 +1,4 @@
-"""Errors of rclpy about arguments, names and topics, as one line each."""
+"""Errors of rclpy and Python about arguments, names, topics and packages, as one line each."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from contextlib import contextmanager
 from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.utilities import remove_ros_args
 
-from social_perception.core.errors import INVALID_CONFIGURATION, ConfigurationError
+from social_perception.core.errors import INVALID_CONFIGURATION, ConfigurationError, missing_package
 
 _SOURCE_LINE = re.compile(r", at \S+:\d+")
 _TWO_TYPES = re.compile(r"existing topic name (?:rt)?(\S+) with incompatible type (\S+)")
 
 
 def as_configuration_error(error: Exception) -> Exception:
-    """A ConfigurationError for an error that the user's names have caused; other errors are unchanged."""
+    """The error of an invalid name, a topic of two types, or a missing package; others are unchanged."""
+    if isinstance(error, ModuleNotFoundError):
+        return missing_package(error)
     two_types = _TWO_TYPES.search(str(error))
     if two_types:
         topic, kind = two_types[1], two_types[2].replace("::msg::dds_::", "/").rstrip("_,")
@@ -29,10 +31,11 @@ def as_configuration_error(error: Exception) -> Exception:
 
 @contextmanager
 def converted_errors() -> Iterator[None]:
-    """Convert the errors that the user's names cause inside the block.
+    """Convert errors inside the block that starting it again does not solve.
 
     Raises:
         ConfigurationError: a name is invalid, or a topic has two types.
+        MissingDependencyError: a Python package is not installed.
     """
     try:
         yield

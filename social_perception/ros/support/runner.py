@@ -140,7 +140,8 @@ def exit_status(work: Callable[[], None]) -> int:
     cause: BaseException | None = None
     with interruptible():
         try:
-            work()
+            with converted_errors():
+                work()
         except NotStarted as error:
             cause = error.__cause__ or error
         except SocialPerceptionError as error:

@@ -11,8 +11,6 @@ from social_perception.research.benchmarks.first_box import RATE_HZ, Scene, wall
 
 INTERVAL = 10
 
-pytest.importorskip("skimage", reason="the portrait comes with scikit-image")
-
 
 @pytest.fixture(scope="module")
 def tracking():

@@ -360,7 +360,6 @@ def check_flow(found, mode):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_every_image_of_an_overload_is_accounted_for_without_ros():
-    pytest.importorskip("skimage", reason="the sample needs scikit-image")
     (found,) = streams.measure([overloaded()], [NO_ROS])
     check_flow(found, NO_ROS)
     assert found.stability.outdated == 0

@@ -75,7 +75,6 @@ def test_a_batch_larger_than_the_memory_is_skipped(tiny_reference, monkeypatch):
 
 
 def test_detectors_are_compared_and_find_the_people():
-    pytest.importorskip("skimage", reason="the sample needs scikit-image")
     pytest.importorskip("dlib", reason="needs dlib")
     (comparison,) = detector.compare_detectors([detector.Size(640, 360)], "cpu", BRIEF)
     assert (comparison.what, comparison.size) == ("640x360", 230_400)
@@ -92,7 +91,6 @@ def test_detectors_are_compared_and_find_the_people():
 
 
 def test_without_dlib_there_is_a_reason_and_no_ratio(monkeypatch):
-    pytest.importorskip("skimage", reason="the sample needs scikit-image")
     monkeypatch.setitem(__import__("sys").modules, "dlib", None)
     (comparison,) = detector.compare_detectors([detector.Size(320, 180)], "cpu", BRIEF)
     assert comparison.side(detector.DLIB).reason == "this detector needs dlib: pip install dlib-bin"
@@ -106,7 +104,6 @@ def test_the_targets_are_among_the_sizes():
 
 
 def test_scaling_fits_lines_and_compares_with_a_matrix_product(tiny_reference):
-    pytest.importorskip("skimage", reason="the sample needs scikit-image")
     plan = scaling.ScalingPlan((1, 2), (1, 2), (detector.Size(160, 90), detector.Size(320, 180)), 64)
     lines, limits = scaling.measure_scaling(plan, "cpu", BRIEF)
     units = {line.name: line.unit for line in lines}
@@ -148,7 +145,6 @@ def test_the_networks_have_the_documented_cost():
 
 @pytest.mark.parametrize("people", [2, 16])
 def test_all_people_of_the_loop_are_tracked(people):
-    pytest.importorskip("skimage", reason="the sample needs scikit-image")
     call = scaling.TrackingCall(people)
     for _ in range(45):
         call()

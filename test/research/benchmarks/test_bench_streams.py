@@ -27,7 +27,6 @@ MS = 1_000_000
 
 @pytest.fixture(scope="module")
 def loop():
-    pytest.importorskip("skimage", reason="the sample needs scikit-image")
     return Loop(2, frames=4)
 
 
@@ -39,7 +38,6 @@ def test_the_loop_plays_forward_and_backward(loop):
 
 
 def test_people_come_and_go_one_after_the_other():
-    pytest.importorskip("skimage", reason="the sample needs scikit-image")
     loop = Loop(2, frames=8, coming_and_going=True)
     everybody = Loop(2, frames=8)
     for person in range(2):

@@ -94,7 +94,6 @@ def test_clients_that_cannot_connect_are_an_error(dashboard):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_pipeline_is_measured_with_each_load():
-    pytest.importorskip("skimage", reason="the sample needs scikit-image")
     found = measure_web(SMALL)
     assert not found.reason
     assert [(load.clients, load.not_reading) for load in found.loads] == [(0, 0), (3, 0), (3, 1)]

@@ -12,8 +12,6 @@ from social_perception.core.signals import Signals
 from social_perception.core.types import FaceAffect, FrameAffect, Smile, Track
 from social_perception.research.benchmarks import first_box
 
-pytest.importorskip("skimage", reason="the portrait comes with scikit-image")
-
 
 class FakePipeline:
     """Tells of the face, moved by so many px, from its second picture on."""

@@ -199,15 +199,14 @@ def parameters(check: Check) -> None:
             return bool(check.listener.last(tracked).crops) is value
 
         check.within("  and it takes effect", takes_effect, _RESPONSE_S)
-    invalid: dict[str, object] = {
-        "min_iou": 7.0,
-        "min_face_px": -5,
-        "detection_threshold": "low",
-        "device": "cpu",
-    }
-    for name, refused in invalid.items():
+    for name, refused, rule in (
+        ("min_iou", 7.0, "out of range"),
+        ("detection_interval", -5, "out of range"),
+        ("detection_threshold", "low", "must be of type float"),
+        ("device", "cpu", "read-only"),
+    ):
         accepted, reason = services.set_parameter(tracker, name, refused)
-        check.promise(f"{name} {refused} is rejected with a reason", not accepted and bool(reason), reason)
+        check.promise(f"{name} {refused} is rejected: {rule}", not accepted and rule in reason, reason)
 
 
 def camera_lost(check: Check, program: Program) -> None:
