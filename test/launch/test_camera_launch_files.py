@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -65,9 +66,10 @@ def prefix(tmp_path) -> Prefix:
 def launch(prefix):
     """Runs a launch file whose nodes of ours are stand-ins that end at once; returns what it said."""
 
-    def run(file: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(file: str, *arguments: str, display: str = "") -> subprocess.CompletedProcess[str]:
         places = [str(prefix.folder), os.environ["AMENT_PREFIX_PATH"]]
-        environment = {**os.environ, "AMENT_PREFIX_PATH": os.pathsep.join(places)}
+        environment = {**os.environ, "AMENT_PREFIX_PATH": os.pathsep.join(places), "DISPLAY": display}
+        environment.pop("WAYLAND_DISPLAY", None)
         return subprocess.run(
             ["ros2", "launch", str(LAUNCH / file), *arguments],
             env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -77,10 +79,13 @@ def launch(prefix):
     return run
 
 
+OURS = ("social_perception_all", "anonymous_group", "affect_overlay", "affect_dashboard", "image_publisher")
+
+
 @pytest.fixture
 def ours(prefix) -> None:
     """Our package, with nodes that end at once."""
-    for name in ("social_perception_all", "affect_overlay", "image_publisher"):
+    for name in OURS:
         prefix.package("social_perception", name)
     prefix.file("share/social_perception/config/group_smile.yaml", "{}")
 
@@ -249,3 +254,28 @@ def test_a_player_that_fails_is_a_launch_that_fails(launch, prefix, ours) -> Non
     run = launch("replay.launch.py", "source:=/nowhere.mp4", "respawn:=false")
     assert run.returncode == 1, run.stdout
     assert "image_publisher-3 failed with status 1: see its error above" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "display", "rviz"),
+    [
+        ((), ":0", True),
+        ((), "", False),
+        (("rviz:=true",), "", True),
+        (("rviz:=false",), ":0", False),
+        (("anonymous:=true",), ":0", False),
+    ],
+)
+def test_the_demo_plays_the_sample_to_the_page_and_to_rviz_where_it_can(
+    arguments, display, rviz, launch, prefix, ours
+) -> None:
+    prefix.package("rviz2", "rviz2")
+    run = launch("demo.launch.py", "respawn:=false", *arguments, display=display)
+    assert run.returncode == 0, run.stdout
+    player = prefix.reported("image_publisher").splitlines()
+    assert player[:2] == ["--source", "sample"]
+    assert "--clock" not in player
+    # The launch ends with the player, perhaps before the other stand-ins have reported.
+    started = re.findall(r"\[(\w+)-\d\]: process started", run.stdout)
+    assert "affect_dashboard" in started
+    assert ("rviz2" in started) == rviz
