@@ -11,6 +11,7 @@ import pytest
 from social_perception.core.config import DetectionConfig, SmileConfig
 from social_perception.core.errors import ConfigurationError, ModelError
 from social_perception.perception.detection import factory as detection
+from social_perception.perception.detection import yunet
 from social_perception.perception.detection.factory import make_detector
 from social_perception.perception.smile import weights
 from social_perception.perception.smile.factory import make_scorer
@@ -20,8 +21,9 @@ PACKAGE = Path(__file__).resolve().parents[2] / "social_perception"
 SHIPPED = {
     "perception/smile/weights/smile_small.safetensors": "SHIPPED_SHA256 in smile/weights.py",
     "perception/detection/weights/mmod_human_face_detector.dat": "WEIGHTS_SHA256 in detection/factory.py",
+    "perception/detection/weights/yunet.safetensors": "WEIGHTS_SHA256 in detection/yunet.py",
 }
-KNOWN = (weights.SHIPPED_SHA256, detection.WEIGHTS_SHA256)
+KNOWN = (weights.SHIPPED_SHA256, detection.WEIGHTS_SHA256, yunet.WEIGHTS_SHA256)
 
 
 def test_the_code_knows_the_shipped_files_by_their_hash() -> None:

@@ -31,6 +31,7 @@ def test_the_wheel_holds_the_weights_the_web_page_the_messages_and_the_command(t
     names = zipfile.ZipFile(wheel).namelist()
     for expected in (
         "social_perception/perception/detection/weights/mmod_human_face_detector.dat",
+        "social_perception/perception/detection/weights/yunet.safetensors",
         "social_perception/perception/smile/weights/smile_small.safetensors",
         "social_perception/sources/portrait.png",
         "social_perception/views/web/static/index.html",
