@@ -85,7 +85,7 @@ class Annotator:
         begun_s = time.monotonic()
         video_hash = fingerprint(job.video)
         needs_sound = self._config.hearing.needs_sound
-        with _open(job, self._output, SourceConfig().sound_rate_hz if needs_sound else None) as source:
+        with _open(job, self._output, sound=needs_sound) as source:
             pipeline = self._restarted(video_hash)
             begin(job)
             try:
@@ -132,14 +132,11 @@ class Annotator:
         self.close()
 
 
-def _open(job: Job, output: OutputOptions, sound_rate_hz: int | None = None) -> Source:
-    from social_perception.sources.bag import BagSource
+def _open(job: Job, output: OutputOptions, *, sound: bool = False) -> Source:
     from social_perception.sources.bag_files import is_bag
-    from social_perception.sources.video import VideoSource
+    from social_perception.sources.factory import open_recording
 
-    if is_bag(job.video):
-        return BagSource(job.video, output.topic, sound_rate_hz)
-    return VideoSource(job.video, sound_rate_hz)
+    return open_recording(job.video, output.topic if is_bag(job.video) else "", SourceConfig(), sound=sound)
 
 
 def _use_threads(threads: int) -> None:

@@ -23,6 +23,7 @@ VIDEO_SUFFIXES = (
     ".webm", ".wmv",
 )  # fmt: skip
 """Suffixes of videos in folders, in lower case; a file that is named itself may have any suffix."""
+_MAY_BE_ANIMATED = (".apng", ".avif", ".avifs", ".gif", ".png", ".webp")
 
 
 def plan(videos: Sequence[Path], output: Path) -> tuple[Job, ...]:
@@ -84,11 +85,17 @@ def _videos_in(folder: Path, output: Path) -> list[Path]:
         found += [
             here / file
             for file in sorted(files)
-            if Path(file).suffix.lower() in (*VIDEO_SUFFIXES, *BAG_SUFFIXES)
-            and not file.startswith(".")
-            and not (has_results and file in names)
+            if _is_video(here / file) and not file.startswith(".") and not (has_results and file in names)
         ]
     return found
+
+
+def _is_video(file: Path) -> bool:
+    # Imported here: loading Pillow takes a while.
+    from social_perception.sources.images import is_animation
+
+    suffix = file.suffix.lower()
+    return suffix in (*VIDEO_SUFFIXES, *BAG_SUFFIXES) or (suffix in _MAY_BE_ANIMATED and is_animation(file))
 
 
 def _unreadable(error: OSError) -> None:

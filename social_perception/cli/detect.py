@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from social_perception.cli.options import add_settings, settings_from
-from social_perception.cli.stills import readable
+from social_perception.cli.stills import with_progress
 from social_perception.core.config import DetectionConfig
 
 _BOXES = "dlib"
@@ -24,13 +24,13 @@ def run(options: argparse.Namespace) -> int:
     # Imported here: torch takes seconds to load, and --help must not.
     from social_perception.perception.detection.factory import make_detector
     from social_perception.sinks.tables import BoxTable
-    from social_perception.sources.images import list_images
+    from social_perception.sources.image_folder import Images, list_images
 
-    paths = list_images(options.images)
+    stills = Images(list_images(options.images))
     detector = make_detector(settings_from(options, DetectionConfig, boxes=_BOXES))
     images = faces = empty = 0
     with BoxTable(options.output) as table:
-        for path, image in readable(paths):
+        for path, image in with_progress(stills):
             if image is None:
                 continue
             found = detector.detect(image)
@@ -39,4 +39,4 @@ def run(options: argparse.Namespace) -> int:
             faces += len(found)
             empty += not found
     print(f"{faces} faces in {images} images, {empty} of them without a face -> {options.output}")
-    return 0
+    return int(stills.unread > 0)

@@ -71,6 +71,7 @@ def run(options: argparse.Namespace) -> int:
     picture = settings_from(options, WebConfig, prefix=WEB).picture
     check_privacy(options, {"--record-images": options.record_images, "--web-picture": picture})
     files: tuple[FailSafeSink, ...] = ()
+    source: Source | None = None
     try:
         with ExitStack() as stack:
             spec = with_topic(options.source or default_source(config), options.topic)
@@ -88,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
             _Session(pipeline, [*files, *sinks], show, view_of(options)).run(paced, options.duration)
     except KeyboardInterrupt:
         pass
-    return int(any(each.failed for each in files))
+    return int((source is not None and source.unread > 0) or any(each.failed for each in files))
 
 
 @dataclass(slots=True)

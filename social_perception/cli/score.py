@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from social_perception.cli.options import add_settings, settings_from
-from social_perception.cli.stills import MIN_FACE_PX, NOT_FOR_STILLS, readable
+from social_perception.cli.stills import MIN_FACE_PX, NOT_FOR_STILLS, with_progress
 from social_perception.core.config import DetectionConfig, SmileConfig
 from social_perception.core.errors import SocialPerceptionError
 from social_perception.core.types import Face, ImageArray, Smile
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from social_perception.perception.detection.schedule import Detector
     from social_perception.perception.smile.streaming import StreamingScorer
     from social_perception.sinks.tables import ScoreTable
+    from social_perception.sources.image_folder import Images
 
 _logger = logging.getLogger(__name__)
 
@@ -47,24 +48,24 @@ def run(options: argparse.Namespace) -> int:
     from social_perception.perception.detection.factory import make_detector
     from social_perception.perception.smile.factory import make_scorer
     from social_perception.sinks.tables import ScoreTable
-    from social_perception.sources.images import list_images
+    from social_perception.sources.image_folder import Images, list_images
 
-    paths = list_images(options.images)
+    images = Images(list_images(options.images))
     detector = make_detector(settings_from(options, DetectionConfig, min_face_px=MIN_FACE_PX))
     scorer = make_scorer(settings_from(options, SmileConfig))
     found = 0
     with ScoreTable(options.output) as table:
-        for batch in _batches(_find(paths, detector)):
+        for batch in _batches(_find(images, detector)):
             found += _write(table, batch, scorer)
-    print(f"{found} of {len(paths)} images have a face -> {options.output}")
-    return 0
+    print(f"{found} of {len(images)} images have a face -> {options.output}")
+    return int(images.unread > 0)
 
 
-def _find(paths: tuple[Path, ...], detector: Detector) -> Iterator[_Still]:
+def _find(images: Images, detector: Detector) -> Iterator[_Still]:
     from social_perception.perception.detection.still import detect_in_still
     from social_perception.perception.smile.crop import crop_faces
 
-    for path, image in readable(paths):
+    for path, image in with_progress(images):
         if image is None:
             yield _Still(path.name, None, None)
             continue

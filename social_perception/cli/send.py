@@ -49,7 +49,8 @@ def run(options: argparse.Namespace) -> int:
     secret = settings_from(options, SourceConfig).tcp_token
     warn_if_plain("--tcp-token", secret)
     token = read_secret("tcp_token", secret)
-    images = _images(options)
+    opened: list[Source] = []
+    images = _images(options, opened)
     # Before anything is sent: a source that fails to open must not disturb the receiver.
     first = next(images)
     sent = 0
@@ -65,17 +66,21 @@ def run(options: argparse.Namespace) -> int:
                 sent += 1
     finally:
         print(f"{sent} images sent to {address}", flush=True)
-    return 0
+    return int(any(source.unread for source in opened))
 
 
-def _images(options: argparse.Namespace) -> Iterator[_Image]:
-    """The images with their stamps and the times at which they are due, in s; time continues in each loop."""
+def _images(options: argparse.Namespace, opened: list[Source]) -> Iterator[_Image]:
+    """The images with their stamps and the times at which they are due, in s; time continues in each loop.
+
+    The source is in ``opened``, with each loop another one.
+    """
     from social_perception.sources.factory import open_source
 
     config = settings_from(options, SourceConfig)
     begins_s = due_s = 0.0
     while True:
         with open_source(options.source, config) as source:
+            opened[:] = [source]
             first_s = None
             for frame in _frames(source):
                 if source.live and not options.rate:

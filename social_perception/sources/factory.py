@@ -9,7 +9,8 @@ from pathlib import Path
 from social_perception.core.config import SourceConfig, from_mapping
 from social_perception.core.errors import SourceError
 from social_perception.sources.bag_files import is_bag
-from social_perception.sources.images import EXTENSIONS, ImageFolderSource
+from social_perception.sources.image_folder import ImageFolderSource
+from social_perception.sources.images import is_animation, is_image
 from social_perception.sources.source import Source
 
 _CAMERA = re.compile(r"(?:/dev/video)?(\d{1,3})")
@@ -46,7 +47,12 @@ def open_source(spec: str, config: SourceConfig | None = None, *, sound: bool = 
         return _open_sample(spec, config)
     if "://" in spec and not os.path.exists(spec):
         raise SourceError(f"{spec} is no source; sources are {_KINDS}")
-    return _open_path(spec, config, sound=sound)
+    # A name may contain anything: what exists is meant as it is.
+    place, _, topic = (spec, "", "") if os.path.exists(spec) else spec.partition(_TOPIC)
+    path = Path(place if os.path.exists(place) else os.path.expanduser(place))
+    if not os.path.exists(path):
+        raise SourceError(f"{place} does not exist; a source is {_KINDS}")
+    return open_recording(path, topic, config, sound=sound)
 
 
 def _open_sample(spec: str, config: SourceConfig) -> Source:
@@ -60,22 +66,33 @@ def _open_sample(spec: str, config: SourceConfig) -> Source:
     return SampleSource(people=config.sample_people)
 
 
-def _open_path(spec: str, config: SourceConfig, *, sound: bool) -> Source:
-    # A name may contain anything: what exists is meant as it is.
-    place, _, topic = (spec, "", "") if os.path.exists(spec) else spec.partition(_TOPIC)
-    path = Path(place if os.path.exists(place) else os.path.expanduser(place))
-    if not os.path.exists(path):
-        raise SourceError(f"{place} does not exist; a source is {_KINDS}")
-    if not path.is_file() and not path.is_dir():
-        raise SourceError(f"{place} is neither a file nor a folder")
+def open_recording(path: Path, topic: str, config: SourceConfig, *, sound: bool) -> Source:
+    """Open a video, an animated image, an image, a folder of images, or a bag; its content decides.
+
+    Args:
+        path: of the file or folder.
+        topic: of the images in a bag; empty: the first.
+        config: settings.
+        sound: whether the frames' sound is requested.
+
+    Raises:
+        SourceError: it cannot be read.
+        MissingDependencyError: a bag needs rosbags, which is not installed.
+    """
+    if os.path.exists(path) and not path.is_file() and not path.is_dir():
+        raise SourceError(f"{path} is neither a file nor a folder")
     sound_rate_hz = config.sound_rate_hz if sound else None
     if is_bag(path):
         from social_perception.sources.bag import BagSource
 
         return BagSource(path, topic, sound_rate_hz)
     if topic:
-        raise SourceError(f"{place} is no bag: it has no topics")
-    if path.is_dir() or path.suffix.lower() in EXTENSIONS:
+        raise SourceError(f"{path} is no bag: it has no topics")
+    if is_animation(path):
+        from social_perception.sources.animation import AnimationSource
+
+        return AnimationSource(path)
+    if path.is_dir() or is_image(path):
         return ImageFolderSource(path, config.folder_rate_hz)
     from social_perception.sources.video import VideoSource
 

@@ -26,6 +26,7 @@ class Source(Protocol):
         frame_count: about how many frames will come; None when unknown or endless.
         sound_rate_hz: samples per second of the frames' sound; None: the source has no sound, or none was
             requested.
+        unread: how many images of a folder could not be read so far.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Source(Protocol):
     rate_hz: float | None
     frame_count: int | None
     sound_rate_hz: int | None = None
+    unread: int = 0
 
     def __next__(self) -> Frame:
         """Return the next frame.

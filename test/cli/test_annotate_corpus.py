@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from social_perception.cli import annotation
 from social_perception.cli.corpus import plan
@@ -47,6 +48,16 @@ def test_videos_that_differ_in_their_endings_keep_them(tmp_path):
         f"{folder}/other.mp4": "other",
     }
     assert places([folder], tmp_path / "out") == found
+
+
+def test_an_animated_image_is_a_video_and_a_still_one_is_not(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shades = [Image.new("L", (8, 6), shade) for shade in (0, 255)]
+    shades[0].save(folder / "moving.gif", save_all=True, append_images=shades[1:])
+    shades[0].save(folder / "still.gif")
+    shades[0].save(folder / "still.png")
+    assert places([folder], tmp_path / "out") == {f"{folder}/moving.gif": "moving"}
 
 
 def test_several_folders_keep_their_names(tmp_path):

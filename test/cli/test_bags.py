@@ -167,6 +167,7 @@ def test_silence_is_recorded_as_a_stale_group(tmp_path, pipelines, monkeypatch):
     entries = iter([Frame(image, 10.0, 0), SourceTimeout("no picture"), Frame(image, 20.0, 1)])
 
     class Source:
+        unread = 0
         name, live, rate_hz, frame_count = "stuttering", True, None, None
 
         def __next__(self):

@@ -48,6 +48,7 @@ class Stuttering:
     """A live source: a frame, silence, a frame, the end."""
 
     name, live, rate_hz, frame_count = "stuttering", True, None, None
+    unread = 0
 
     def __init__(self):
         image = np.zeros((8, 8, 3), np.uint8)

@@ -32,7 +32,7 @@ def test_a_bad_folder_is_one_clear_line_and_status_1(tmp_path, command, name, me
 def test_score_takes_the_largest_face_of_each_image(tmp_path, scorer, capsys, rows, gray_images):
     folder = gray_images(tmp_path, [100, 0, 250])
     (folder / "3.png").write_text("words")
-    assert main(["score", str(folder), "--output", str(tmp_path / "scores.csv")]) == 0
+    assert main(["score", str(folder), "--output", str(tmp_path / "scores.csv")]) == 1
     table = rows(tmp_path / "scores.csv")
     assert [row["name"] for row in table] == ["0.png", "1.png", "2.png", "3.png"]
     assert [row["found"] for row in table] == ["1", "0", "1", "0"]
@@ -40,7 +40,7 @@ def test_score_takes_the_largest_face_of_each_image(tmp_path, scorer, capsys, ro
     assert [row["intensity"] for row in table] == [str(round(100 / 255, 4)), "", str(round(250 / 255, 4)), ""]
     captured = capsys.readouterr()
     assert "2 of 4 images have a face" in captured.out
-    assert "3.png is not an image that can be read; skipped" in captured.err
+    assert "1 of 4 images were skipped: 3.png is not an image that can be read" in captured.err
 
 
 def test_score_scores_in_batches(tmp_path, scorer, rows, gray_images):

@@ -26,7 +26,7 @@ from social_perception.core.types import Frame
 from social_perception.sources import camera, tcp
 from social_perception.sources.bag import BagSource
 from social_perception.sources.camera import CameraSource
-from social_perception.sources.images import ImageFolderSource
+from social_perception.sources.image_folder import ImageFolderSource
 from social_perception.sources.tcp import TcpSource
 from social_perception.sources.tcp_protocol import Address
 from social_perception.sources.tcp_sender import TcpSender
@@ -252,7 +252,7 @@ def test_a_picture_that_vanishes_from_a_folder_is_skipped_and_named(people, tmp_
         next(source)
         (tmp_path / "1.png").unlink()
         assert [frame.index for frame in source] == [1, 2]
-    assert caplog.text.count("1.png cannot be read: No such file or directory; skipped") == 1
+    assert caplog.text.count("1 of 4 images were skipped: 1.png cannot be read: No such file") == 1
 
 
 def damaged(jpeg: bytes) -> dict[str, bytes]:
@@ -274,7 +274,7 @@ def test_damaged_pictures_are_skipped_named_and_counted(people, tmp_path, capsys
     for name, content in {**damaged(jpeg), "whole.jpg": jpeg}.items():
         (folder / name).write_bytes(content)
     path = tmp_path / "scores.csv"
-    assert main(["score", str(folder), "--output", str(path), "--min-face-px", "80"]) == 0
+    assert main(["score", str(folder), "--output", str(path), "--min-face-px", "80"]) == 1
     found = {row["name"]: row["found"] for row in read(path)}
     assert (len(found), found["whole.jpg"]) == (6, "1")
     reported = capsys.readouterr()

@@ -9,7 +9,7 @@ from social_perception.core.errors import ConfigurationError, SourceError, Sourc
 from social_perception.sources import camera
 from social_perception.sources.camera import CameraSource
 from social_perception.sources.factory import default_source, open_source
-from social_perception.sources.images import ImageFolderSource
+from social_perception.sources.image_folder import ImageFolderSource
 from social_perception.sources.sample import SampleSource
 from social_perception.sources.tcp import TcpSource
 

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from social_perception.core.errors import ImageError, SourceError
-from social_perception.sources.images import ImageFolderSource, decode_image, list_images, read_image
+from social_perception.sources.image_folder import ImageFolderSource, list_images
+from social_perception.sources.images import decode_image, read_image
 
 RAMP = np.arange(12 * 16, dtype=np.uint8).reshape(12, 16)
 
@@ -156,14 +157,15 @@ def test_a_folder_skips_and_names_what_it_cannot_read(tmp_path, caplog):
         assert source.frame_count == 3
         frames = list(source)
     assert [(frame.index, frame.stamp_s) for frame in frames] == [(0, 0.0), (1, 0.1)]
-    assert "2.png is not an image that can be read; skipped" in caplog.text
+    assert "1 of 3 images were skipped: 2.png is not an image that can be read" in caplog.text
+    assert source.unread == 1
 
 
 def test_a_folder_of_nothing_readable_is_an_error(tmp_path):
     (tmp_path / "1.png").write_text("no image")
     with (
         ImageFolderSource(tmp_path, rate_hz=10.0) as source,
-        pytest.raises(SourceError, match="none of its 1"),
+        pytest.raises(SourceError, match=r"1\.png is not an image that can be read"),
     ):
         next(source)
 

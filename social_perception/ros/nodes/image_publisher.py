@@ -157,6 +157,7 @@ class Player(threading.Thread):
         # Ctrl-C during Thread.join() marks a running thread as ended (bpo-45274): wait for this.
         self.ended = threading.Event()
         self.error: SocialPerceptionError | None = None
+        self.unread = 0
 
     def stop(self) -> None:
         """Stop before the end of the source."""
@@ -170,6 +171,7 @@ class Player(threading.Thread):
                 source = self._source if turn == 0 else open_source(self._spec)
                 with source:
                     self._play(source)
+                    self.unread = source.unread
                 if self._stopping.is_set() or not self._loop or source.live:
                     return
         except SocialPerceptionError as error:
@@ -307,6 +309,8 @@ def _publish(options: argparse.Namespace, args: Sequence[str] | None) -> None:
             player.stop()
         if player.error is not None:
             raise player.error
+        if player.unread:
+            raise SourceError(f"{player.unread} images of {source.name} were skipped")
 
 
 if __name__ == "__main__":

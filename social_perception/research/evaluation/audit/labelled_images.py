@@ -15,7 +15,8 @@ import pandas as pd
 
 from social_perception.core.errors import SourceError
 from social_perception.core.types import ImageArray
-from social_perception.sources.images import list_images, read_image
+from social_perception.sources.image_folder import list_images
+from social_perception.sources.images import read_image
 
 _logger = logging.getLogger(__name__)
 
