@@ -13,8 +13,7 @@ from typing import Any
 from social_perception.cli.manifest import MANIFEST, Origin, read_manifest
 from social_perception.cli.result_folder import FIGURES, Job, Outcome, result_names
 from social_perception.core.errors import ConfigurationError, OutputError, SourceError
-from social_perception.sources.bag_files import SUFFIXES as BAG_SUFFIXES
-from social_perception.sources.bag_files import is_bag
+from social_perception.sources.bag_files import has_bag_suffix, is_bag
 
 CORPUS = "corpus.csv"
 COLUMNS = ("video", "folder", "status", "frames", "faces", "duration_s", "mean_intensity", "error")
@@ -95,7 +94,8 @@ def _is_video(file: Path) -> bool:
     from social_perception.sources.images import is_animation
 
     suffix = file.suffix.lower()
-    return suffix in (*VIDEO_SUFFIXES, *BAG_SUFFIXES) or (suffix in _MAY_BE_ANIMATED and is_animation(file))
+    is_named_so = suffix in VIDEO_SUFFIXES or has_bag_suffix(file)
+    return is_named_so or (suffix in _MAY_BE_ANIMATED and is_animation(file))
 
 
 def _unreadable(error: OSError) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -13,18 +14,24 @@ from typing import Any
 from social_perception.core.clock import RecordingClock
 from social_perception.core.errors import ImageError, SourceError
 from social_perception.core.types import MAX_STAMP_S, Frame, ImageArray
-from social_perception.sources.bag_files import Topic, in_one_line, message_reader, open_recording
+from social_perception.sources import foxglove
+from social_perception.sources.bag_files import Topic, in_one_line, open_recording
+from social_perception.sources.bag_messages import message_reader
 from social_perception.sources.bag_sound import BagSound
 from social_perception.sources.images import decode_image
 from social_perception.sources.mcap_scan import Message
 from social_perception.sources.raw_images import decode_raw
 from social_perception.sources.source import Source, plausible_rate
+from social_perception.sources.video_messages import Times, VideoMessages, is_video
 
 _logger = logging.getLogger(__name__)
 
 _RAW, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 _NOT_FOR_FACES = ("depth", "disparity", "infra", "confidence", "mask", "overlay")
 """Words in the names of image topics that are used only on request."""
+
+_IMAGE_LIKE = re.compile(r"image(?!\w*(annotation|marker))|video|packet", re.IGNORECASE)
+"""In the types of messages that seem to be images."""
 
 
 _MANY_IMAGES = 1000
@@ -45,8 +52,8 @@ class BagSource(Source):
         """Open the bag.
 
         Args:
-            path: a rosbag2 folder, an .mcap, .db3 or .bag file.
-            topic: of sensor_msgs Image or CompressedImage; empty: the first one in the bag whose name
+            path: a rosbag2 folder, an .mcap, .db3 or .bag file, or one of these compressed by zstd.
+            topic: of sensor_msgs or Foxglove images; empty: the first one in the bag whose name
                 contains no word for depth, infrared and the like.
             sound_rate_hz: rate in Hz at which the frames' sound is requested; None: no sound is decoded.
 
@@ -64,7 +71,8 @@ class BagSource(Source):
         self.frame_count: int | None = self.topic.count
         duration_s = self._recording.duration_s
         self.rate_hz = plausible_rate(self.topic.count / duration_s if duration_s > 0 else None)
-        self._read_message = message_reader(path)
+        self._read_message = message_reader(self.topic)
+        self._video = VideoMessages()
         self._sound = None if sound_rate_hz is None else BagSound.open(path, self._recording, sound_rate_hz)
         self.sound_rate_hz = None if self._sound is None else sound_rate_hz
         self._skipped = 0
@@ -104,23 +112,28 @@ class BagSource(Source):
         for entry in self._recording.messages(self.topic):
             try:
                 message = self._message(entry.data)
-                image = self._decode(message)
+                decoded = self._decode(message, (_header_s(message), _recorded_s(entry)))
             except ImageError as error:
                 self._skip(error)
                 continue
-            yield _header_s(message), _recorded_s(entry), image
+            for times_s, image in decoded:
+                yield *times_s, image
+        for times_s, image in self._video.finish():
+            yield *times_s, image
 
     def _message(self, data: bytes) -> Any:
         try:
-            return self._read_message(data, self.topic.kind)
+            return self._read_message(data)
         # rosbags, struct and numpy have errors of their own, with no base in common.
         except Exception as error:
             raise ImageError(f"a message is damaged: {in_one_line(error)}") from error
 
-    def _decode(self, message: Any) -> ImageArray:
-        if self.topic.kind == _COMPRESSED:
-            return decode_image(bytes(message.data), "an image")
-        return decode_raw(message)
+    def _decode(self, message: Any, times_s: Times) -> list[tuple[Times, ImageArray]]:
+        if not hasattr(message, "format"):
+            return [(times_s, decode_raw(message))]
+        if is_video(message.format):
+            return self._video.decode(bytes(message.data), message.format, times_s)
+        return [(times_s, decode_image(bytes(message.data), "an image"))]
 
     def _skip(self, error: ImageError) -> None:
         # A topic that cannot be decoded has thousands of them.
@@ -186,10 +199,22 @@ class _Stamps:
             _logger.warning(text, self._name, self._topic)
 
 
+def _is_image(topic: Topic) -> bool:
+    if foxglove.schema(topic.kind):
+        return topic.encoding in foxglove.ENCODINGS
+    return topic.kind in (_RAW, _COMPRESSED) and topic.encoding in ("cdr", "ros1")
+
+
 def _choose(topics: Sequence[Topic], requested: str, name: str) -> Topic:
-    images = [each for each in topics if each.kind in (_RAW, _COMPRESSED) and each.count]
+    images = [each for each in topics if each.count and _is_image(each)]
     if not images:
-        raise SourceError(f"{name} has no images (sensor_msgs Image or CompressedImage)")
+        others = "; ".join(
+            f"{each.name} has {each.kind} in {each.encoding or 'an unknown encoding'}, which is not supported"
+            for each in topics
+            if each.count and _IMAGE_LIKE.search(each.kind)
+        )
+        supported = "sensor_msgs Image or CompressedImage, or Foxglove's images and videos"
+        raise SourceError(f"{name} has no images ({supported})" + (f": {others}" if others else ""))
     names = ", ".join(sorted({each.name for each in images}))
     if requested:
         found = [each for each in images if each.name.strip("/") == requested.strip("/")]

@@ -1,40 +1,47 @@
 """The messages of a bag, read by rosbags; of a damaged or incomplete one, those that can be read.
 
-A recorder that was killed leaves a folder without metadata.yaml, and an mcap file without an index.
+A recorder that was killed leaves a folder without metadata.yaml, an mcap file without an index, or a
+``.bag.active``. MCAP files of something else than rosbag2 (ROS 1, Foxglove) are scanned, too.
 """
 
 from __future__ import annotations
 
 import logging
 import re
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from social_perception.core.errors import MissingDependencyError, SourceError
-from social_perception.sources.mcap_scan import Message, scan_mcap
+from social_perception.sources.mcap_scan import (
+    Contents,
+    Message,
+    decompress_file,
+    is_foreign,
+    read_contents,
+    scan_mcap,
+)
+from social_perception.sources.rosbag1_scan import scan_rosbag1
 
 _logger = logging.getLogger(__name__)
 
-SUFFIXES = frozenset({".db3", ".mcap", ".bag"})
 _ROSBAG2_SUFFIXES = (".mcap", ".db3")
+_PACKED = (".zstd", ".zst")
 _MOST_MESSAGES = 1 << 48
-
-ReadMessage = Callable[[bytes, str], Any]
-"""From a message's bytes and kind to an object with its fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic of a bag; count is how many messages it has."""
+    """A topic of a bag; count is how many messages it has, encoding how they are serialized."""
 
     name: str
     kind: str
     count: int
+    encoding: str = "cdr"
 
 
 class Recording(Protocol):
@@ -61,30 +68,45 @@ def is_bag(path: Path) -> bool:
     A folder without metadata.yaml is recognised by its files, which are named after it.
     """
     if not path.is_dir():
-        return path.suffix.lower() in SUFFIXES
+        return has_bag_suffix(path)
     if (path / "metadata.yaml").is_file():
         return True
     name = re.compile(re.escape(path.resolve().name) + r"(_\d+)?")
     files = storage_files(path)
-    return bool(files) and all(name.fullmatch(file.stem) for file in files)
+    return bool(files) and all(name.fullmatch(_without_packing(file).stem) for file in files)
+
+
+def has_bag_suffix(path: Path) -> bool:
+    """Whether a file is named as one of a bag: .mcap, .db3, both also with .zstd, .bag or .bag.active."""
+    return _suffix(path) in (*_ROSBAG2_SUFFIXES, ".bag")
+
+
+def _without_packing(path: Path) -> Path:
+    return path.with_suffix("") if path.suffix.lower() in _PACKED else path
+
+
+def _suffix(path: Path) -> str:
+    if path.name.lower().endswith(".bag.active"):
+        return ".bag"
+    return _without_packing(path).suffix.lower()
 
 
 def storage_files(folder: Path) -> tuple[Path, ...]:
     """The files with the messages of a rosbag2 folder, in their order: bag_2 before bag_10."""
 
     def order(path: Path) -> tuple[int, str]:
-        number = re.search(r"_(\d+)$", path.stem)
+        number = re.search(r"_(\d+)$", _without_packing(path).stem)
         return (int(number[1]) if number else 0, path.name)
 
     try:
-        found = [path for path in folder.iterdir() if path.suffix.lower() in _ROSBAG2_SUFFIXES]
+        found = [path for path in folder.iterdir() if _suffix(path) in _ROSBAG2_SUFFIXES]
     except OSError as error:
         raise SourceError(f"{folder} cannot be read: {error.strerror or error}") from error
     return tuple(sorted(found, key=order))
 
 
 def open_recording(path: Path) -> Recording:
-    """Open a bag: a rosbag2 folder, or an .mcap, .db3 or .bag file.
+    """Open a bag: a rosbag2 folder, or a file; see :func:`has_bag_suffix`.
 
     Raises:
         SourceError: nothing can be read of it.
@@ -94,7 +116,11 @@ def open_recording(path: Path) -> Recording:
     for log in (each.with_name(each.name + "-wal") for each in _files(path) if each.suffix.lower() == ".db3"):
         if log.is_file() and log.stat().st_size:
             _logger.warning("%s holds messages that are not read: the recorder was not stopped cleanly", log)
+    if path.suffix.lower() in _PACKED and path.is_file():
+        return _Unpacked(path)
     try:
+        if path.suffix.lower() == ".mcap" and path.is_file() and is_foreign(path):
+            return _Scan(path)
         return _Read(path)
     # rosbags, sqlite, yaml and zstandard each have their own errors, with no base in common.
     except Exception as error:
@@ -104,23 +130,6 @@ def open_recording(path: Path) -> Recording:
             raise SourceError(f"{path} is not a bag that can be read: {reason}") from error
     _logger.warning("%s is not a complete bag (%s): only a part of it can be read", path, reason)
     return recording
-
-
-def message_reader(path: Path, definitions: Mapping[str, str] = MappingProxyType({})) -> ReadMessage:
-    """A function that turns messages of this bag into objects.
-
-    Args:
-        path: of the bag.
-        definitions: texts of the types that rosbags doesn't know, by name. Those that it does know, such as
-            sensor_msgs, are the same in all versions of ROS 2.
-    """
-    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-
-    is_ros1 = path.suffix.lower() == ".bag"
-    store = get_typestore(Stores.ROS1_NOETIC if is_ros1 else Stores.ROS2_HUMBLE)
-    for name, text in definitions.items():
-        store.register(get_types_from_msg(text, name))
-    return store.deserialize_ros1 if is_ros1 else store.deserialize_cdr
 
 
 def in_one_line(error: Exception) -> str:
@@ -146,7 +155,7 @@ def _open_in_part(path: Path, reason: str) -> Recording | None:
     if path.is_dir():
         parts = [part for file in storage_files(path) if (part := _open_if_readable(file)) is not None]
         return _Joined(parts) if any(part.topics for part in parts) else None
-    if path.suffix.lower() != ".mcap":
+    if _suffix(path) not in (".mcap", ".bag"):
         return None
     try:
         scan = _Scan(path)
@@ -171,7 +180,9 @@ class _Read:
         self._open: list[Any] = []
         self._idle = [self._reader()]
         try:
-            self.topics, self.duration_s = self._contents(self._idle[0])
+            counts, self.duration_s = self._contents(self._idle[0])
+            encoding = "ros1" if _suffix(path) == ".bag" else "cdr"
+            self.topics = tuple(Topic(*name, count, encoding) for name, count in counts.items())
         except BaseException:
             self.close()
             raise
@@ -180,13 +191,13 @@ class _Read:
         from rosbags.rosbag1 import Reader as Reader1
         from rosbags.rosbag2 import Reader as Reader2
 
-        reader = (Reader1 if self._path.suffix.lower() == ".bag" else Reader2)(self._path)
+        reader = (Reader1 if _suffix(self._path) == ".bag" else Reader2)(self._path)
         reader.open()
         self._open.append(reader)
         return reader
 
     @staticmethod
-    def _contents(reader: Any) -> tuple[tuple[Topic, ...], float]:
+    def _contents(reader: Any) -> tuple[Mapping[tuple[str, str], int], float]:
         counts: Counter[tuple[str, str]] = Counter()
         for connection in reader.connections:
             count = connection.msgcount
@@ -195,7 +206,7 @@ class _Read:
                 raise ValueError("its metadata have an invalid number of messages")
             counts[connection.topic, connection.msgtype] += count
         duration_s = max(0, reader.duration) * 1e-9 if any(counts.values()) else 0.0
-        return tuple(Topic(*name, count) for name, count in counts.items()), duration_s
+        return counts, duration_s
 
     def messages(self, topic: Topic) -> Iterator[Message]:
         # A reader has one place in its file: two iterations that take turns need one each.
@@ -227,28 +238,80 @@ class _Read:
 
 
 class _Scan:
-    """An mcap file without an index, read through once for its topics and once for each iteration."""
+    """A file that rosbags cannot read: read through for each iteration, and for its topics where it has no
+    summary.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        counts: Counter[tuple[str, str]] = Counter()
-        times_ns = [1 << 63, 0]
-        for message in scan_mcap(path):
-            counts[message.topic, message.kind] += 1
-            times_ns = [min(times_ns[0], message.time_ns), max(times_ns[1], message.time_ns)]
-        self.topics = tuple(Topic(*name, count) for name, count in counts.items())
-        self.duration_s = max(0, times_ns[1] - times_ns[0]) * 1e-9
+        self._reported: set[str] = set()
+        self._scan = scan_mcap if _suffix(path) == ".mcap" else scan_rosbag1
+        contents = read_contents(path) if _suffix(path) == ".mcap" else None
+        if contents is None:
+            contents = _count(self._scan(path))
+        self.topics = tuple(
+            Topic(name, kind, count, encoding) for (name, kind, encoding), count in contents.counts.items()
+        )
+        self.duration_s = contents.duration_s
 
     def messages(self, topic: Topic) -> Iterator[Message]:
-        def report(text: str) -> None:
-            _logger.warning("%s: %s", self._path, text)
-
-        for message in scan_mcap(self._path, report):
-            if (message.topic, message.kind) == (topic.name, topic.kind):
+        for message in self._scan(self._path, self._report):
+            if (message.topic, message.kind, message.encoding) == (topic.name, topic.kind, topic.encoding):
                 yield message
+
+    def _report(self, text: str) -> None:
+        """Log a fault once: the file may be read several times."""
+        if text not in self._reported:
+            self._reported.add(text)
+            _logger.warning("%s: %s", self._path, text)
 
     def close(self) -> None:
         """Nothing stays open."""
+
+
+def _count(messages: Iterator[Message]) -> Contents:
+    counts: Counter[tuple[str, str, str]] = Counter()
+    first_ns, last_ns = 1 << 63, 0
+    for message in messages:
+        counts[message.topic, message.kind, message.encoding] += 1
+        first_ns, last_ns = min(first_ns, message.time_ns), max(last_ns, message.time_ns)
+    return Contents(counts, max(0, last_ns - first_ns) * 1e-9)
+
+
+class _Unpacked:
+    """A file that was compressed as a whole: unpacked into a temporary folder until it is closed."""
+
+    def __init__(self, path: Path) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="social_perception_")
+        try:
+            plain = Path(self._folder.name) / _without_packing(path).name
+            self._unpack(path, plain)
+            self._recording = open_recording(plain)
+        except BaseException as error:
+            self._folder.cleanup()
+            if isinstance(error, SourceError):
+                raise SourceError(str(error).replace(str(plain), str(path))) from error
+            raise
+        self.topics, self.duration_s = self._recording.topics, self._recording.duration_s
+
+    @staticmethod
+    def _unpack(path: Path, plain: Path) -> None:
+        try:
+            with path.open("rb") as file, plain.open("wb") as unpacked:
+                damage = decompress_file(file, unpacked)
+        except ImportError as error:
+            raise MissingDependencyError(f"{path} needs rosbags: pip install rosbags") from error
+        except OSError as error:
+            raise SourceError(f"{path} cannot be unpacked: {error.strerror or error}") from error
+        if damage:
+            _logger.warning("%s is damaged, the rest is lost: %s", path, damage)
+
+    def messages(self, topic: Topic) -> Iterator[Message]:
+        return self._recording.messages(topic)
+
+    def close(self) -> None:
+        self._recording.close()
+        self._folder.cleanup()
 
 
 class _Joined:
@@ -256,10 +319,12 @@ class _Joined:
 
     def __init__(self, parts: list[Recording]) -> None:
         self._parts = parts
-        counts: Counter[tuple[str, str]] = Counter()
+        counts: Counter[tuple[str, str, str]] = Counter()
         for topic in (topic for part in parts for topic in part.topics):
-            counts[topic.name, topic.kind] += topic.count
-        self.topics = tuple(Topic(*name, count) for name, count in counts.items())
+            counts[topic.name, topic.kind, topic.encoding] += topic.count
+        self.topics = tuple(
+            Topic(name, kind, count, encoding) for (name, kind, encoding), count in counts.items()
+        )
         self.duration_s = sum(part.duration_s for part in parts)
 
     def messages(self, topic: Topic) -> Iterator[Message]:

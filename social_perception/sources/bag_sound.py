@@ -17,7 +17,8 @@ import numpy as np
 
 from social_perception.core.errors import SoundError
 from social_perception.core.sound import Sound
-from social_perception.sources.bag_files import Recording, Topic, in_one_line, message_reader
+from social_perception.sources.bag_files import Recording, Topic, in_one_line
+from social_perception.sources.bag_messages import message_reader
 from social_perception.sources.mcap_scan import Message
 from social_perception.sources.sound import SoundReader, SoundTrack
 
@@ -52,15 +53,15 @@ class BagSound:
     moved to theirs.
     """
 
-    def __init__(self, path: Path, recording: Recording, topic: Topic, rate_hz: int) -> None:
+    def __init__(self, name: str, recording: Recording, topic: Topic, rate_hz: int) -> None:
         """Find out how the sound is coded.
 
         Raises:
             SoundError: its format is not supported.
         """
-        self._name, self._recording, self._topic = str(path), recording, topic
+        self._name, self._recording, self._topic = name, recording, topic
         self._rate_hz = rate_hz
-        self._read_message = message_reader(path, _DEFINITIONS)
+        self._read_message = message_reader(topic, _DEFINITIONS)
         self._coding = self._read_coding()
         self._recorder_ahead_s = 0.0
         self._is_damaged = False
@@ -79,7 +80,7 @@ class BagSound:
             names = ", ".join(sorted(each.name for each in audio))
             _logger.info("%s has sound on %s; %s is used", path, names, audio[0].name)
         try:
-            return cls(path, recording, audio[0], rate_hz)
+            return cls(str(path), recording, audio[0], rate_hz)
         # rosbags, struct and numpy have errors of their own, with no base in common.
         except Exception as error:
             _logger.warning("%s: sound of %s cannot be read: %s", path, audio[0].name, in_one_line(error))
@@ -92,7 +93,7 @@ class BagSound:
             return None
         namespace = self._topic.name.rpartition("/")[0]
         topic = next((each for each in infos if each.name.rpartition("/")[0] == namespace), infos[0])
-        info = self._read_message(next(self._recording.messages(topic)).data, _INFO)
+        info = message_reader(topic, _DEFINITIONS)(next(self._recording.messages(topic)).data)
         is_mp3 = info.coding_format.lower() == "mp3"
         if not is_mp3 and info.sample_format.upper() != "S16LE":
             raise SoundError(f"sample format {info.sample_format!r} is not supported; supported is S16LE")
@@ -111,7 +112,7 @@ class BagSound:
         decoder: _Decoder | None = None
         for entry in self._recording.messages(self._topic):
             try:
-                message = self._read_message(entry.data, self._topic.kind)
+                message = self._read_message(entry.data)
                 audio = message.audio if self._topic.kind == _STAMPED else message
                 data = np.asarray(audio.data, np.uint8).tobytes()
                 decoder = decoder or _Decoder(self._coding or self._guess(data))

@@ -6,6 +6,7 @@ end are still good, also those in a chunk of which the rest is missing. Format: 
 
 from __future__ import annotations
 
+import bz2
 import io
 import os
 import struct
@@ -19,6 +20,10 @@ from social_perception.core.errors import MissingDependencyError, SourceError
 
 _MAGIC = b"\x89MCAP0\r\n"
 _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F
+_FOOTER, _STATISTICS = 0x02, 0x0B
+_FOOTER_BYTES = 37
+"""The footer and the magic after it."""
+
 _BLOCK_BYTES = 1 << 10
 """Bytes unpacked at a time: a packed KB can hold 32 MB of zeros."""
 
@@ -30,12 +35,56 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a file; time_ns is when it was recorded."""
+    """One message of a file.
+
+    Attributes:
+        topic: its topic.
+        kind: its type, for ROS as ``package/msg/Name``.
+        time_ns: when it was recorded.
+        data: the message.
+        encoding: ``cdr`` (ROS 2), ``ros1``, ``protobuf``, ``json`` or another one.
+    """
 
     topic: str
     kind: str
     time_ns: int
     data: bytes
+    encoding: str = "cdr"
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a file holds: the number of messages by topic, kind and encoding, and its length."""
+
+    counts: dict[tuple[str, str, str], int]
+    duration_s: float
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether an MCAP file has messages of something else than rosbag2: ROS 1, protobuf and the like."""
+    with path.open("rb") as file:
+        head = file.read(21)
+        if len(head) < 21 or not head.startswith(_MAGIC):
+            return False
+        (length,) = struct.unpack_from("<I", head, 17)
+        if file.read(min(length, 100)) != b"ros2":
+            return True
+    contents = read_contents(path)
+    return contents is not None and any(encoding != "cdr" for _, _, encoding in contents.counts)
+
+
+def read_contents(path: Path) -> Contents | None:
+    """The contents by the summary at the end of an MCAP file; None: it has none that can be read."""
+    try:
+        with path.open("rb") as file:
+            end = file.seek(-_FOOTER_BYTES, io.SEEK_END)
+            code, _, start = struct.unpack("<BQQ", file.read(17))
+            if code != _FOOTER or not 0 < start < end:
+                return None
+            file.seek(start)
+            return _Scan(lambda text: None).summary(file.read(min(end - start, MAX_CHUNK_BYTES)))
+    except (OSError, struct.error, UnicodeDecodeError, IndexError):
+        return None
 
 
 def scan_mcap(path: Path, report: Report = lambda text: None) -> Iterator[Message]:
@@ -62,7 +111,7 @@ class _Scan:
     def __init__(self, report: Report) -> None:
         self._report = report
         self._schemas: dict[int, str] = {}
-        self._channels: dict[int, tuple[str, str]] = {}
+        self._channels: dict[int, tuple[str, str, str]] = {}
 
     def messages(self, file: BinaryIO) -> Iterator[Message]:
         end = os.fstat(file.fileno()).st_size
@@ -99,12 +148,37 @@ class _Scan:
             self._schemas[number], _ = _text(content, 2)
         elif code == _CHANNEL:
             number, schema = struct.unpack_from("<HH", content)
-            topic, _ = _text(content, 4)
-            self._channels[number] = (topic, self._schemas.get(schema, ""))
+            topic, place = _text(content, 4)
+            encoding, _ = _text(content, place)
+            kind = self._schemas.get(schema, "")
+            if encoding == "ros1" and "/msg/" not in kind:
+                kind = kind.replace("/", "/msg/")
+            self._channels[number] = (topic, kind, encoding)
         elif code == _MESSAGE:
             number, _, time_ns, _ = struct.unpack_from("<HIQQ", content)
             if number in self._channels:
-                yield Message(*self._channels[number], time_ns, content[22:])
+                topic, kind, encoding = self._channels[number]
+                yield Message(topic, kind, time_ns, content[22:], encoding)
+
+    def summary(self, content: bytes) -> Contents | None:
+        """What the records of a summary report; None where they are incomplete."""
+        statistics = b""
+        for code, record in _records(content):
+            if code == _STATISTICS:
+                statistics = record
+            elif code in (_SCHEMA, _CHANNEL):
+                list(self._note(code, record))
+        if not statistics:
+            return None
+        start_ns, end_ns, size = struct.unpack_from("<QQI", statistics, 26)
+        counts: dict[tuple[str, str, str], int] = {}
+        for place in range(46, 46 + size, 10):
+            number, count = struct.unpack_from("<HQ", statistics, place)
+            if number not in self._channels:
+                return None
+            channel = self._channels[number]
+            counts[channel] = counts.get(channel, 0) + count
+        return Contents(counts, max(0, end_ns - start_ns) * 1e-9)
 
     def _chunk(self, content: bytes, *, whole: bool) -> Iterator[Message]:
         _, _, size, checksum = struct.unpack_from("<QQQI", content)
@@ -112,20 +186,26 @@ class _Scan:
         if size > MAX_CHUNK_BYTES:
             self._report(f"a part of it has {size} bytes when unpacked; it is skipped")
             return
-        plain = _decompress(content[place + 8 :], compression, size)
+        plain = decompress(content[place + 8 :], compression, size)
         if len(plain) > size or (
             whole and (len(plain) < size or (checksum and zlib.crc32(plain) != checksum))
         ):
             self._report("a part of it is damaged; it is skipped")
             return
-        place = 0
-        while place + 9 <= len(plain):
-            code, length = struct.unpack_from("<BQ", plain, place)
-            end = place + 9 + length
-            if end > len(plain):
-                return
-            yield from self._note(code, plain[place + 9 : end])
-            place = end
+        for code, record in _records(plain):
+            yield from self._note(code, record)
+
+
+def _records(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """The whole records in a part of a file, with their codes."""
+    place = 0
+    while place + 9 <= len(content):
+        code, length = struct.unpack_from("<BQ", content, place)
+        end = place + 9 + length
+        if end > len(content):
+            return
+        yield code, content[place + 9 : end]
+        place = end
 
 
 def _read(file: BinaryIO, size: int) -> bytes:
@@ -145,7 +225,7 @@ def _text(content: bytes, place: int) -> tuple[str, int]:
     return content[place + 4 : end].decode(), end
 
 
-def _decompress(data: bytes, compression: str, size: int) -> bytes:
+def decompress(data: bytes, compression: str, size: int) -> bytes:
     """As much of the data as can be decompressed: they may be cut off or damaged. Little more than size."""
     if not compression:
         return data
@@ -163,6 +243,24 @@ def _decompress(data: bytes, compression: str, size: int) -> bytes:
     return b"".join(parts)
 
 
+def decompress_file(packed: BinaryIO, plain: BinaryIO) -> str:
+    """Write a file compressed by zstd; return the damage after which the rest is lost, empty: none.
+
+    Raises:
+        OSError: it cannot be written.
+        MissingDependencyError: the package for it is not installed.
+    """
+    with _open_zstd(packed) as unpacked:
+        while True:
+            try:
+                block = unpacked.read1(1 << 20)
+            except Exception as error:  # each package has errors of its own
+                return " ".join(str(error).split()) or type(error).__name__
+            if not block:
+                return ""
+            plain.write(block)
+
+
 def _decompressor(compression: str):  # type: ignore[no-untyped-def]
     try:
         if compression == "lz4":
@@ -171,22 +269,41 @@ def _decompressor(compression: str):  # type: ignore[no-untyped-def]
             return LZ4FrameDecompressor(), (RuntimeError, EOFError)
         if compression == "zstd":
             return _zstd_decompressor()
+        if compression == "bz2":  # of ROS 1
+            return bz2.BZ2Decompressor(), (OSError, EOFError)
     except ImportError as error:
         raise MissingDependencyError(
-            f"mcap files packed by {compression} need rosbags: pip install rosbags"
+            f"bags packed by {compression} need rosbags: pip install rosbags"
         ) from error
-    raise SourceError(f"mcap files packed by {compression!r} are not supported")
+    raise SourceError(f"bags packed by {compression!r} are not supported")
 
 
 def _zstd_decompressor():  # type: ignore[no-untyped-def]
     """The package that rosbags installs for this version of Python."""
+    zstd = _zstd()
+    if zstd is None:
+        import zstandard
+
+        return zstandard.ZstdDecompressor().decompressobj(), (zstandard.ZstdError,)
+    return zstd.ZstdDecompressor(), (zstd.ZstdError, EOFError)
+
+
+def _open_zstd(file: BinaryIO):  # type: ignore[no-untyped-def]
+    zstd = _zstd()
+    if zstd is None:
+        import zstandard
+
+        return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+    return zstd.open(file, "rb")
+
+
+def _zstd():  # type: ignore[no-untyped-def]
+    """Python's module of zstd, or its backport; None: neither is there."""
     try:
         from compression import zstd
     except ImportError:
         try:
             from backports import zstd
         except ImportError:
-            import zstandard
-
-            return zstandard.ZstdDecompressor().decompressobj(), (zstandard.ZstdError,)
-    return zstd.ZstdDecompressor(), (zstd.ZstdError, EOFError)
+            return None
+    return zstd

@@ -15,6 +15,7 @@ INPUTS = {
     "training_yaml": 50,
     "tcp_source": 10,
     "bag_mcap": 60,
+    "bag_packed": 60,
     "bag_message": 60,
     "bag_db3": 80,
     "bag_ros1": 80,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import shutil
 import struct
@@ -112,10 +113,10 @@ def mcap(*records: bytes) -> bytes:
     return b"".join([b"\x89MCAP0\r\n", record(1, _text("ros2") + _text("")), *records])
 
 
-def definitions(kind: str = _COMPRESSED) -> bytes:
+def definitions(kind: str = _COMPRESSED, encoding: str = "cdr") -> bytes:
     """A schema and a channel that has it."""
     schema = struct.pack("<H", 1) + _text(kind) + _text("ros2msg") + _text("")
-    channel = struct.pack("<HH", 1, 1) + _text("/image") + _text("cdr") + struct.pack("<I", 0)
+    channel = struct.pack("<HH", 1, 1) + _text("/image") + _text(encoding) + struct.pack("<I", 0)
     return record(3, schema) + record(4, channel)
 
 
@@ -203,7 +204,48 @@ def _ros1() -> list[bytes]:
             for index in range(2):
                 data = _STORE1.serialize_ros1(make(_STORE1, index), kind)
                 writer.write(connection, (50 + index) * 10**9, data)
-    return [path.read_bytes()]
+    whole = path.read_bytes()
+    place = whole.index(b"index_pos=") + 10
+    (end,) = struct.unpack_from("<Q", whole, place)
+    return [whole, whole[:place] + bytes(8) + whole[place + 8 : end]]
+
+
+_FOREIGN = (
+    ("foxglove.CompressedImage", "protobuf"),
+    ("foxglove.RawImage", "protobuf"),
+    ("foxglove.CompressedImage", "json"),
+    ("foxglove.RawImage", "json"),
+    ("foxglove_msgs/msg/RawImage", "cdr"),
+    ("foxglove_msgs/CompressedImage", "ros1"),
+    ("foxglove.CompressedVideo", "json"),
+    ("sensor_msgs/Image", "ros1"),
+)
+
+
+def _foreign() -> list[bytes]:
+    picture = image_files()[0]
+    size = bytes([0x80 | len(picture) & 0x7F, len(picture) >> 7])
+    raw = b"\x0a\x02\x08\x05\x15\2\0\0\0\x1d\2\0\0\0\x22\5mono8\x2d\2\0\0\0\x32\x04abcd"
+    text = b'{"timestamp":{"sec":5,"nsec":0},"data":"%s","format":"png"}' % base64.b64encode(picture)
+    pixels = b'{"width":2,"height":2,"encoding":"mono8","step":2,"data":"YWJjZA=="}'
+    video = b'{"format":"h264","data":"AAAAAWdCwAraEJsBEAAAAwAQAAADAUDxImo="}'
+    ros1 = bytes(_STORE1.serialize_ros1(_raw(_STORE1), _RAW))
+    cdr = b"\0\1\0\0" + struct.pack("<IIIII", 5, 0, 0, 2, 2) + _text("mono8\0") + bytes(2)
+    cdr += struct.pack("<II", 2, 4) + b"abcd"
+    image = struct.pack("<II", 5, 0) + _text("") + struct.pack("<I", len(picture)) + picture + _text("png")
+    messages = (b"\x12" + size + picture, raw, text, pixels, cdr, image, video, ros1)
+    return [bytes([number]) + each for number, each in enumerate(messages)]
+
+
+def _foreign_message(data: bytes) -> None:
+    kind, encoding = _FOREIGN[data[0] % len(_FOREIGN)] if data else _FOREIGN[0]
+    path = _PLACE / "foreign.mcap"
+    path.write_bytes(mcap(definitions(kind, encoding), message(data[1:])))
+    read_all(path)
+
+
+def _packed() -> list[bytes]:
+    return [zstd.compress(each) for each in (_storage(_folder("mcap")), b"words", _scans()[0])]
 
 
 def _metadata() -> list[bytes]:
@@ -266,6 +308,8 @@ TARGETS = {
     "bag_scan": Target("messages, or SourceError", _scan, _scans, max_bytes=16384, memory_mb=256),
     "bag_db3": Target(_PICTURES, _file("some.db3"), _databases, max_bytes=65536, memory_mb=256),
     "bag_ros1": Target(_PICTURES, _file("some.bag"), _ros1, max_bytes=16384, memory_mb=256),
+    "bag_foreign": Target(_PICTURES, _foreign_message, _foreign, memory_mb=256),
+    "bag_packed": Target(_PICTURES, _file("some.mcap.zstd"), _packed, max_bytes=16384, memory_mb=256),
     "bag_metadata": Target(_PICTURES, _with_metadata, _metadata, max_bytes=16384, memory_mb=256),
     "bag_message": Target(_PICTURES, _message, _messages, memory_mb=256),
 }

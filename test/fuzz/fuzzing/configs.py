@@ -18,7 +18,7 @@ from social_perception.cli import main as entry
 from social_perception.cli.corpus import outcome_of_earlier
 from social_perception.cli.manifest import MANIFEST, Manifest, Origin, read_manifest, write_manifest
 from social_perception.cli.options import pipeline_settings
-from social_perception.cli.result_folder import Job
+from social_perception.cli.result_folder import FIGURES, Job
 from social_perception.core import config
 from social_perception.research.training.reference_settings import ReferenceSettings, reference_settings
 from social_perception.research.training.settings import TrainSettings, read_yaml, train_settings
@@ -165,7 +165,7 @@ def _manifest(data: bytes) -> None:
         found.is_valid(_PLACE, _VIDEO, _ORIGIN)
     earlier = outcome_of_earlier(Job(0, _VIDEO, _PLACE), _ORIGIN)
     if earlier is not None:
-        numbers = dataclasses.astuple(earlier)
+        numbers = [getattr(earlier, name) for name in FIGURES]
         promise(all(isinstance(each, (int, float)) for each in numbers), f"an outcome of {numbers}")
 
 

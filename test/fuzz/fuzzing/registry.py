@@ -24,6 +24,8 @@ MODULES = {
     "bag_ros1": "bags",
     "bag_metadata": "bags",
     "bag_message": "bags",
+    "bag_foreign": "bags",
+    "bag_packed": "bags",
     "video_file": "videos",
     "web_request": "webpage",
     "web_wish": "webpage",
