@@ -163,6 +163,7 @@ def _run_of(job: Job, source: Source, output: OutputOptions, origin: Origin, tim
         video=job.video,
         # ELAN cannot play bags: it plays the annotated video.
         media=job.folder.resolve() / formats(people=True)["video"].file if is_bag(job.video) else None,
+        annotations=(job.folder / f"{job.stem}.eaf", job.video.with_suffix(".eaf")),
         shortest_s=output.shortest_s,
         settings={"version": __version__, "settings": json.dumps(origin.settings, sort_keys=True)},
         timelines=timelines,

@@ -104,6 +104,7 @@ class ElanSink(Sink):
         video: see :func:`write_elan`.
         shortest_s: see :func:`level_runs`.
         media: see :func:`write_elan`.
+        origin_ms: see :func:`write_elan`.
     """
 
     def __init__(
@@ -113,9 +114,10 @@ class ElanSink(Sink):
         video: Path,
         shortest_s: float = 0.0,
         media: Path | None = None,
+        origin_ms: int = 0,
     ) -> None:
         self._path, self._timelines = path, timelines
-        self._video, self._shortest_s, self._media = video, shortest_s, media
+        self._link = video, shortest_s, media, origin_ms
 
     def add(self, frame: Frame, affect: FrameAffect) -> None:
         """Everything is done in ``close``."""
@@ -123,7 +125,7 @@ class ElanSink(Sink):
     def close(self) -> None:
         tables = self._timelines
         try:
-            write_elan(self._path, tables.faces, tables.group, self._video, self._shortest_s, self._media)
+            write_elan(self._path, tables.faces, tables.group, *self._link)
         except OSError as error:
             raise output_error(self._path, error) from error
 
@@ -138,6 +140,7 @@ def write_elan(
     video: str | Path,
     shortest_s: float = 0.0,
     media: Path | None = None,
+    origin_ms: int = 0,
 ) -> None:
     """Write the file; the video is linked by its absolute path and by the path relative to the file.
 
@@ -152,6 +155,8 @@ def write_elan(
         video: the annotated video.
         shortest_s: see :func:`level_runs`.
         media: the video that is linked where ELAN cannot play the annotated one; it lies beside the file.
+        origin_ms: the video's time at time 0 of the annotations, as in an ELAN file that people made of it
+            (``TIME_ORIGIN``, ELAN's media offset); what precedes it is not written.
 
     Raises:
         MissingDependencyError: pympi-ling is not installed.
@@ -168,11 +173,11 @@ def write_elan(
     eaf.remove_linguistic_type("default-lt")
     if clock is not None:
         for face in faces:
-            _add_tier(eaf, face, level_runs(face, clock, shortest_s))
+            _add_tier(eaf, face, level_runs(face, clock, shortest_s), origin_ms)
     if media is None:
-        _link(eaf, Path(video).resolve(), Path(path).resolve())
+        _link(eaf, Path(video).resolve(), Path(path).resolve(), origin_ms)
     else:
-        _link(eaf, media, media)
+        _link(eaf, media, media, origin_ms)
     # ELAN numbers annotations that are added by hand from here on; the name that pympi writes is not ELAN's.
     eaf.properties[:] = [("lastUsedAnnotationId", eaf.maxaid)]
     eaf.to_file(str(path))
@@ -193,13 +198,13 @@ def _set_format(eaf: Any, video: Path) -> None:
     eaf.header.update({"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"})
 
 
-def _add_tier(eaf: Any, face: Timeline, runs: tuple[LevelRun, ...]) -> None:
+def _add_tier(eaf: Any, face: Timeline, runs: tuple[LevelRun, ...], origin_ms: int) -> None:
     name = _legal(face.name)
     tier = f"face {name}"
     eaf.add_tier(tier, ling=VOCABULARY, locale="en", part=name, ann="social_perception")
     for run in runs:
         # ELAN's time begins at 0.
-        start_ms, end_ms = (max(0, round(end_s * 1000)) for end_s in (run.start_s, run.end_s))
+        start_ms, end_ms = (max(0, round(end_s * 1000) - origin_ms) for end_s in (run.start_s, run.end_s))
         # Frames of a high-speed camera can be less than a millisecond apart.
         if start_ms < end_ms:
             eaf.add_annotation(tier, start_ms, end_ms, run.level.label)
@@ -229,9 +234,9 @@ def _add_vocabulary(eaf: Any) -> None:
     eaf.add_linguistic_type(VOCABULARY, param_dict=parameters)
 
 
-def _link(eaf: Any, video: Path, path: Path) -> None:
+def _link(eaf: Any, video: Path, path: Path, origin_ms: int) -> None:
     kind = mimetypes.guess_type(video.name)[0] or "unknown"
     relative = "./" + Path(os.path.relpath(video, path.parent)).as_posix()
     # Characters that are invalid in XML are percent-encoded, which ELAN decodes.
     relative = _ILLEGAL.sub(lambda found: quote_from_bytes(os.fsencode(found[0])), relative)
-    eaf.add_linked_file(video.as_uri(), relpath=relative, mimetype=kind)
+    eaf.add_linked_file(video.as_uri(), relpath=relative, mimetype=kind, time_origin=origin_ms or None)

@@ -6,7 +6,7 @@ description; ``live --output`` chooses among the formats that grow line by line,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Run:
         dynamics: returns the group's dynamics where they are due; None: they are not recorded.
         video: the video or bag that is annotated.
         media: the video that ELAN plays instead of it; None: the video itself.
+        annotations: ELAN files that people may have made of the video; their time origin is kept.
         shortest_s: shorter annotations of the ELAN file are merged into their neighbours.
         settings: by which the results were made, for formats that keep them.
         timelines: the tables of the video, for sinks that are made from them.
@@ -49,6 +50,7 @@ class Run:
     dynamics: Dynamics | None = None
     video: Path = Path()
     media: Path | None = None
+    annotations: Sequence[Path] = ()
     shortest_s: float = 0.0
     settings: Mapping[str, str] = field(default_factory=dict)
     timelines: Timelines | None = None
@@ -102,9 +104,13 @@ def _video(path: Path, run: Run) -> Sink:
 
 def _elan(path: Path, run: Run) -> Sink:
     from social_perception.sinks.elan import ElanSink
+    from social_perception.sinks.elan_media import origin_of
 
     timelines = run.timelines or Timelines(path.with_name(FACES), path.with_name(GROUP))
-    return ElanSink(path, timelines, run.video, run.shortest_s, run.media)
+    media = run.media or run.video
+    origins = (origin_of(each, media) for each in run.annotations if each.is_file())
+    origin_ms = next(filter(None, origins), 0)
+    return ElanSink(path, timelines, run.video, run.shortest_s, run.media, origin_ms)
 
 
 def _parquet(path: Path, run: Run) -> Sink:

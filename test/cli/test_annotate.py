@@ -6,7 +6,7 @@ from pympi.Elan import Eaf
 
 from social_perception.cli.main import main
 from social_perception.core.errors import ModelError
-from social_perception.research.training.elan_tiers import find_video
+from social_perception.research.training.elan_tiers import find_video, read_tiers
 
 
 def test_annotate_writes_everything(tmp_path, pipelines, capsys, rows, write_video):
@@ -162,3 +162,30 @@ def test_a_table_holds_names_that_are_not_unicode(tmp_path, scorer, gray_images,
     (tmp_path / "0.png").rename(tmp_path / os.fsdecode(b"na\xefve.png"))
     assert main(["score", str(tmp_path), "--output", str(tmp_path / "scores.csv")]) == 0
     assert [row["name"] for row in rows(tmp_path / "scores.csv")] == ["na\\udcefve.png"]
+
+
+@pytest.mark.parametrize("place", ["meeting.eaf", "out/meeting/meeting.eaf"])
+def test_the_time_origin_of_an_earlier_elan_file_is_kept(tmp_path, pipelines, write_video, place):
+    video = write_video(tmp_path / "meeting.mp4")
+    argv = [
+        "annotate",
+        str(video),
+        "--output",
+        str(tmp_path / "out"),
+        "--no-video",
+        "--no-plot",
+        "--no-report",
+    ]
+    assert main(argv) == 0
+    written = tmp_path / "out" / "meeting" / "meeting.eaf"
+    without = Eaf(str(written)).get_annotation_data_for_tier("face anna")
+    eaf = Eaf(author="somebody")
+    eaf.add_linked_file(video.as_uri(), mimetype="video/mp4", time_origin=500)
+    eaf.to_file(str(tmp_path / place))
+    assert main([*argv, "--force"]) == 0
+    eaf = Eaf(str(written))
+    assert [link["TIME_ORIGIN"] for link in eaf.get_linked_files()] == ["500"]
+    shifted = [(max(0, start - 500), end - 500, word) for start, end, word in without if end > 500]
+    assert eaf.get_annotation_data_for_tier("face anna") == shifted
+    (tier,) = read_tiers(written)
+    assert tier.end_s == pytest.approx([end / 1000 for _, end, _ in without if end > 500])

@@ -9,26 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 import numpy as np
 import numpy.typing as npt
-from pympi.Elan import Eaf
 
 from social_perception.core.errors import SourceError
-from social_perception.core.files import read_limited
 from social_perception.core.types import SmileLevel
+from social_perception.sinks.elan_media import find_media, open_eaf
 
 NOT_ANNOTATED = -1
 LEVEL_NAMES = {level.label.lower(): int(level) for level in SmileLevel if level is not SmileLevel.UNKNOWN}
 SUBTLE = "subtle"
 SUBTLE_CHOICES = ("drop", *LEVEL_NAMES)
 """How annotations of the class Subtle are read: dropped, or as a level."""
-
-MAX_FILE_BYTES = 64 * 2**20
-"""Larger files are rejected; one hour annotated frame by frame takes about 20 MB."""
-
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +43,7 @@ class LevelTier:
 
 
 def read_tiers(path: Path, tier: str = "", subtle: str = "drop") -> tuple[LevelTier, ...]:
-    """Read the tiers with smile levels, one per person.
+    """Read the tiers with smile levels, one per person, on the clock of the video.
 
     Args:
         path: the .eaf file.
@@ -62,7 +55,8 @@ def read_tiers(path: Path, tier: str = "", subtle: str = "drop") -> tuple[LevelT
         SourceError: the file cannot be read, has no such tier, or the requested tier has an annotation
             that is not a level.
     """
-    eaf = _open_eaf(path)
+    eaf = open_eaf(path)
+    origin_s = find_media(path, eaf).origin_ms / 1000
     names = list(eaf.get_tier_names())
     if tier and tier not in names:
         raise SourceError(f"{path} has no tier {tier}; it has {_name_list(names) or 'none'}")
@@ -80,7 +74,7 @@ def read_tiers(path: Path, tier: str = "", subtle: str = "drop") -> tuple[LevelT
         raise SourceError(
             f"{path} has no tier with levels ({', '.join(LEVEL_NAMES)}); it has {_name_list(names)}"
         )
-    return tuple(_tier(name, rows, levels) for name, rows in level_tiers.items())
+    return tuple(_tier(name, rows, levels, origin_s) for name, rows in level_tiers.items())
 
 
 def find_video(path: Path) -> Path:
@@ -89,48 +83,10 @@ def find_video(path: Path) -> Path:
     Raises:
         SourceError: there is no such video.
     """
-    tried = []
-    for link in _open_eaf(path).get_linked_files():
-        if relative := link.get("RELATIVE_MEDIA_URL", "").removeprefix("file:"):
-            # ELAN writes these as they are, other programs with percent signs.
-            tried += [path.parent / relative, path.parent / unquote(relative, errors="surrogateescape")]
-        tried.append(_path_from_url(link.get("MEDIA_URL", "")))
-    tried += [path.with_suffix(suffix) for suffix in VIDEO_SUFFIXES]
-    # Files get moved: look for the linked name in the folder of the annotations, too.
-    tried += [path.parent / each.name for each in tried]
-    for each in tried:
-        if each.suffix.lower() in VIDEO_SUFFIXES and _is_file(each):
-            return each
-    raise SourceError(f"{path}: its video was found neither at the linked path nor in the same folder")
-
-
-def _open_eaf(path: Path) -> Any:
-    try:
-        content = read_limited(path, MAX_FILE_BYTES)
-        # ELAN uses no entities; a document type could only serve an entity expansion attack.
-        if b"<!DOCTYPE" in content:
-            raise ValueError("it declares a document type")
-        eaf = Eaf(str(path))
-        _check_references(eaf)
-        return eaf
-    # On a damaged file pympi raises whatever its XML parser and dictionary lookups raise.
-    except Exception as error:
-        reason = (str(error) or repr(error)).splitlines()[0]
-        raise SourceError(f"{path} cannot be read as an ELAN file: {reason}") from error
-
-
-def _check_references(eaf: Any) -> None:
-    """Raise ValueError for a cycle of references between annotations, in which pympi never returns."""
-    parents = {name: row[0] for tier in eaf.tiers.values() for name, row in tier[1].items()}
-    checked: set[str] = set()
-    for name in parents:
-        path: set[str] = set()
-        while name in parents and name not in checked:
-            if name in path:
-                raise ValueError(f"annotation {name} refers to itself")
-            path.add(name)
-            name = parents[name]
-        checked |= path
+    video = find_media(path, open_eaf(path)).path
+    if video is None:
+        raise SourceError(f"{path}: its video was found neither at the linked path nor in the same folder")
+    return video
 
 
 def _annotations(path: Path, eaf: Any, tier: str) -> list[tuple[float, float, str]]:
@@ -152,21 +108,9 @@ def _name_list(names: Sequence[str]) -> str:
     return text if len(text) <= 500 else f"{text[:500]} ..."
 
 
-def _path_from_url(url: str) -> Path:
-    try:
-        return Path(unquote(urlparse(url).path, errors="surrogateescape"))
-    except ValueError:  # not a URL
-        return Path()
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # for example, the name is too long
-        return False
-
-
-def _tier(name: str, rows: list[tuple[float, float, str]], levels: dict[str, int | None]) -> LevelTier:
+def _tier(
+    name: str, rows: list[tuple[float, float, str]], levels: dict[str, int | None], origin_s: float
+) -> LevelTier:
     levels_found = [(start, end, level) for start, end, word in rows if (level := levels[word]) is not None]
     table = np.array(levels_found, float).reshape(-1, 3)
-    return LevelTier(name, table[:, 0], table[:, 1], table[:, 2].astype(np.int64))
+    return LevelTier(name, table[:, 0] + origin_s, table[:, 1] + origin_s, table[:, 2].astype(np.int64))

@@ -86,6 +86,68 @@ def test_the_video_is_found(place: str, tmp_path: Path) -> None:
     assert find_video(path).resolve() == video.resolve()
 
 
+def linking(path: Path, *links: dict[str, object]) -> Path:
+    eaf = Eaf(str(write(path, {"anna": LEVELS})))
+    eaf.media_descriptors = [
+        {"MEDIA_URL": "", "RELATIVE_MEDIA_URL": None, "MIME_TYPE": "video/mp4", **link} for link in links
+    ]
+    eaf.to_file(str(path))
+    return path
+
+
+SOUND: dict[str, object] = {"MEDIA_URL": "file:///talk.wav", "MIME_TYPE": "audio/x-wav", "TIME_ORIGIN": 77}
+
+
+@pytest.mark.parametrize(
+    ("links", "origin_s"),
+    [
+        ([{"RELATIVE_MEDIA_URL": "./talk.mp4", "TIME_ORIGIN": 500}], 0.5),
+        ([{"RELATIVE_MEDIA_URL": "./talk.mp4", "TIME_ORIGIN": -250}], -0.25),
+        ([{"RELATIVE_MEDIA_URL": "./talk.mp4"}], 0.0),
+        ([SOUND, {"MEDIA_URL": "file:///C:/Users/me/talk.mp4", "TIME_ORIGIN": 500}], 0.5),
+        (
+            [
+                {"MEDIA_URL": "file:///gone.mp4", "TIME_ORIGIN": 1},
+                {"MEDIA_URL": "talk.mp4", "TIME_ORIGIN": 2},
+            ],
+            0.002,
+        ),
+        ([SOUND, {"MEDIA_URL": "file:///gone.mp4", "TIME_ORIGIN": 500}], 0.5),
+    ],
+)
+def test_levels_are_on_the_clock_of_the_video(
+    links: list[dict[str, object]], origin_s: float, tmp_path: Path
+) -> None:
+    (tmp_path / "talk.mp4").touch()
+    (tier,) = read_tiers(linking(tmp_path / "a.eaf", *links))
+    assert tier.start_s == pytest.approx(np.array([0.0, 0.4, 1.0]) + origin_s)
+    assert tier.end_s == pytest.approx(np.array([0.4, 0.9, 1.5]) + origin_s)
+
+
+def test_an_origin_that_is_no_number_is_reported(tmp_path: Path) -> None:
+    path = linking(tmp_path / "a.eaf", {"MEDIA_URL": "talk.mp4", "TIME_ORIGIN": "half"})
+    with pytest.raises(SourceError, match="TIME_ORIGIN must be a whole number of ms, got half"):
+        read_tiers(path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "../a%20b/talk.mp4",
+        "../a b/talk.mp4",
+        "file:../a b/talk.mp4",
+        "file:/../a b/talk.mp4",
+        "..\\a b\\talk.mp4",
+    ],
+)
+def test_a_relative_link_is_found_as_any_program_writes_it(url: str, tmp_path: Path) -> None:
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "a b" / "talk.mp4").touch()
+    path = linking(tmp_path / "annotations" / "a.eaf", {"RELATIVE_MEDIA_URL": url})
+    assert find_video(path).samefile(tmp_path / "a b" / "talk.mp4")
+
+
 def test_a_missing_video_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="its video was found neither"):
         find_video(write(tmp_path / "a.eaf", {"anna": LEVELS}, tmp_path / "gone.mp4"))
