@@ -1,5 +1,5 @@
 # Each target sets up what it needs first; a second run starts in seconds.
-.PHONY: help setup demo check test bench soak fuzz docs lock lint format clean distclean
+.PHONY: help setup demo check test bench soak fuzz docs lock audit lint format clean distclean
 .DEFAULT_GOAL := help
 
 SOURCE ?=
@@ -29,7 +29,7 @@ check: lint  ## style, types, spelling and the quick tests, in two minutes
 	@. ./env.sh && OMP_NUM_THREADS=1 exec .venv/bin/pytest -q -m "not slow" $(PARALLEL) $(QUICK)
 
 test: lint  ## the same with all tests; PYTEST_ARGS="-k tracker" selects some
-	@tools/install_browser
+	@.venv/bin/python tools/browser.py
 	@. ./env.sh && $(if $(WHOLE),export OMP_NUM_THREADS=1 &&) exec .venv/bin/pytest $(WHOLE) $(PYTEST_ARGS)
 
 bench: setup  ## measures speed on this machine, 20 minutes at most: runs/bench.json, runs/bench.png; BENCH_ARGS="--only scoring"
@@ -52,6 +52,9 @@ docs: setup  ## the documentation site in runs/docs; a warning or a broken link 
 
 lock: setup  ## writes the locks of the packages anew; LOCK_ARGS=--upgrade
 	@.venv/bin/python tools/lock_dependencies.py $(LOCK_ARGS)
+
+audit: setup  ## known vulnerabilities of the locked packages, where advisories can be reached
+	@.venv/bin/python tools/audit_dependencies.py
 
 lint: setup  ## ruff, mypy, codespell and the field's words
 	@.venv/bin/ruff check .

@@ -3,20 +3,18 @@
 
     . ./env.sh && .venv/bin/python tools/make_pictures.py
 
-Needs Chromium and playwright (tools/requirements-test.txt). Everything is computed by the real pipeline.
+Needs Chromium (tools/browser.py). Everything is computed by the real pipeline.
 """
 
 from __future__ import annotations
 
 import io
-import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from browser import chromium
 from PIL import Image
 
 from social_perception.cli.main import main as command
@@ -38,22 +36,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, chromium() as browser:
         make_overlay_and_page(browser)
         make_report(browser, Path(scratch))
-
-
-@contextmanager
-def chromium() -> Iterator[Any]:
-    """A headless browser."""
-    from playwright.sync_api import sync_playwright
-
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        raise SystemExit("error: no Chromium is installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 def make_overlay_and_page(browser: Any) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import factories
 import pytest
+from browser import BrowserMissingError, chromium
 
 from social_perception.core.config import WebConfig
 from social_perception.core.signals import Signals
@@ -118,15 +117,12 @@ def browser():
 
     Not for the session: playwright keeps an event loop running, and other tests run their own.
     """
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        message = "no Chromium on this machine: apt-get install chromium"
-        pytest.fail(message) if os.environ.get("CI", "").lower() == "true" else pytest.skip(message)
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
+    with ExitStack() as stack:
+        try:
+            browser = stack.enter_context(chromium())
+        except BrowserMissingError as error:
+            pytest.skip(str(error))
+        yield browser
 
 
 @pytest.fixture
