@@ -9,6 +9,7 @@ on a machine with apt, else playwright's own build.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -51,7 +52,9 @@ def chromium() -> Iterator[Any]:
             browser.close()
 
 
+@functools.cache
 def starts() -> bool:
+    """Whether there is a Chromium that starts."""
     try:
         with chromium():
             return True
@@ -85,6 +88,7 @@ def main() -> None:
                     stderr=subprocess.DEVNULL,
                     env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
                 )
+        starts.cache_clear()
         if starts():
             return
     print(MISSING, file=sys.stderr)

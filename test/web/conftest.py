@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import factories
 import pytest
-from browser import BrowserMissingError, chromium
+from browser import MISSING, chromium, starts
 
 from social_perception.core.config import WebConfig
 from social_perception.core.signals import Signals
@@ -111,17 +111,19 @@ class Log:
             self.warnings.append(message.text)
 
 
+def pytest_runtest_setup(item):
+    """Skip the tests without a browser here, not in the fixture: that gives one line for all of them."""
+    if "browser" in item.fixturenames and not starts():
+        pytest.skip(MISSING)
+
+
 @pytest.fixture(scope="module")
 def browser():
     """One Chromium for all tests of a file.
 
     Not for the session: playwright keeps an event loop running, and other tests run their own.
     """
-    with ExitStack() as stack:
-        try:
-            browser = stack.enter_context(chromium())
-        except BrowserMissingError as error:
-            pytest.skip(str(error))
+    with chromium() as browser:
         yield browser
 
 

@@ -12,14 +12,14 @@ def bare(monkeypatch, tmp_path):
     monkeypatch.setattr(browser, "NAMES", ())
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
     tried = tmp_path / "tried"
-    commands = [["no-such-program"], ["false"], ["sh", "-c", f"echo $DEBIAN_FRONTEND >>{tried}"]]
+    commands = [["no-such-program"], ["sh", "-c", f"echo $DEBIAN_FRONTEND >>{tried}"]]
     monkeypatch.setattr(browser, "ways", lambda: ([each] for each in commands))
-    return tried
+    browser.starts.cache_clear()
+    yield tried
+    browser.starts.cache_clear()
 
 
 def test_a_missing_browser_is_one_line_after_each_way_was_tried(bare, capfd):
-    with pytest.raises(browser.BrowserMissingError, match="apt install chromium"), browser.chromium():
-        pass
     browser.main()
     assert bare.read_text() == "noninteractive\n"
     assert capfd.readouterr().err == f"{browser.MISSING}\n"
