@@ -145,7 +145,7 @@ def open_page(browser):
         page.goto(url)
         if wait:
             page.wait_for_function(
-                "!['', 'Connecting'].includes(document.getElementById('link-text').textContent)"
+                "() => !['', 'Connecting'].includes(document.getElementById('link-text').textContent)"
             )
         return page
 
