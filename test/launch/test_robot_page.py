@@ -1,4 +1,4 @@
-"""What the pages about robots name is there: launch files, arguments, programs, parameters, files."""
+"""What the pages about robots and compose.yaml name is there: launch files, arguments, parameters, files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ pytest.importorskip("social_perception.msg", reason="needs the messages: build t
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("robot.md", "operation.md", "network.md", "install.md", "views.md")
-PAGE = "\n".join((ROOT / "docs" / name).read_text() for name in PAGES)
+PATHS = [*(ROOT / "docs" / name for name in PAGES), ROOT / "docker" / "compose.yaml"]
+PAGE = "\n".join(path.read_text() for path in PATHS)
 ROS = ROOT / "social_perception" / "ros"
 
 

@@ -1,4 +1,4 @@
-"""rosdep and bloom find a Debian package for every dependency, and the packages that texts name are released.
+"""rosdep and bloom find a Debian package for each dependency; images are made of what exists.
 
 rosdep_keys.txt is what rosdep answered; tools/list_rosdep_keys writes it anew.
 """
@@ -20,6 +20,12 @@ KNOWN = {
 }
 NOT_EVERYWHERE = {("kilted", "hri-msgs")}
 """What is optional and not released, which docs/install.md says."""
+
+COPIED = {
+    "Dockerfile": "CMakeLists.txt config launch msg package.xml resource social_perception",
+    "library.Dockerfile": "README.md msg package.xml pyproject.toml setup.cfg setup.py social_perception",
+}
+"""What CMake and setuptools read."""
 
 
 def keys_of_package_xml(distro: str) -> set[str]:
@@ -51,3 +57,11 @@ def test_packages_that_texts_name_are_released(distro):
     released = {package.removeprefix("#apt ") for (where, _), package in KNOWN.items() if where == distro}
     missing = {name for name in named if f"ros-{distro}-{name}" not in released}
     assert missing == {name for where, name in NOT_EVERYWHERE if where == distro} & named
+
+
+@pytest.mark.parametrize("name", COPIED)
+def test_images_copy_what_the_build_reads(name):
+    lines = re.findall("^COPY (.+) ", (ROOT / "docker" / name).read_text(), re.MULTILINE)
+    copied = {source for line in lines for source in line.split()}
+    assert copied >= set(COPIED[name].split())
+    assert all((ROOT / source).exists() for source in copied)
