@@ -18,7 +18,8 @@ from social_perception.sources.bag_files import has_bag_suffix, is_bag
 CORPUS = "corpus.csv"
 COLUMNS = ("video", "folder", "status", "frames", "faces", "duration_s", "mean_intensity", "error")
 VIDEO_SUFFIXES = (
-    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts",
+    ".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".flv", ".h264", ".h265", ".hevc", ".m2ts", ".m2v",
+    ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob",
     ".webm", ".wmv",
 )  # fmt: skip
 """Suffixes of videos in folders, in lower case; a file that is named itself may have any suffix."""

@@ -33,6 +33,8 @@ _RAW_STREAM_RATE_HZ = 25.0  # as FFmpeg assumes
 
 # Flags of FFmpeg's formats: raw streams without time stamps, and those whose parts may have their own clocks.
 _NO_STAMPS, _JOINABLE = 0x0080, 0x0200
+_MIN_BYTES_PER_S = 100
+"""A file with less has stamps that jump."""
 _MAX_JOINED_PAUSE_S = 10.0
 """Of a joinable format; FFmpeg has the same limit (``dts_delta_threshold``)."""
 
@@ -273,6 +275,7 @@ def _video_stream(container: Any, name: str) -> Any:
 def _frame_count(container: Any, stream: Any, rate_hz: float | None) -> int | None:
     if stream.frames:
         return int(stream.frames)
-    if container.duration and rate_hz:
-        return round(container.duration / av.time_base * rate_hz)
+    duration_s = (container.duration or 0) / av.time_base
+    if rate_hz and 0 < duration_s * _MIN_BYTES_PER_S < container.size:
+        return round(duration_s * rate_hz)
     return None

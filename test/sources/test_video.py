@@ -298,6 +298,7 @@ def test_images_and_sound_of_joined_files_go_on_together(tmp_path, caplog, start
     path = tmp_path / "joined.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     with VideoSource(path, 16_000) as source:
+        assert source.frame_count is None or source.frame_count < 2000
         frames = list(source)
     assert [frame.stamp_s for frame in frames] == pytest.approx([n / 25 for n in range(200)], abs=0.02)
     for at_s in (1.0, 6.0):

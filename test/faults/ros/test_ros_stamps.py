@@ -105,6 +105,19 @@ def test_a_clock_that_is_set_costs_two_images_and_begins_anew(jump_s, kept, ros,
     assert chain.groups[-1].stamp_s == pytest.approx(now_s + (IMAGES - 1) * PERIOD_S + jump_s, abs=1e-6)
 
 
+@pytest.mark.parametrize("without", [1, 5])
+def test_first_images_without_a_stamp_change_nobody_s_id(without, ros, pictures) -> None:
+    """As those of a camera in a simulation whose clock is not known yet."""
+    chain = Chain(ros)
+    now_s = ros.node.get_clock().now().nanoseconds * 1e-9
+    for number, picture in enumerate(pictures):
+        chain.see(picture, 0.0 if number < without else now_s + number * PERIOD_S)
+    assert (chain.dropped, len(chain.affects)) == (0, IMAGES)
+    assert len(chain.ids) == PEOPLE
+    assert [group.valid_faces for group in chain.groups[-15:]] == [PEOPLE] * 15
+    assert chain.groups[-1].window_s == pytest.approx((IMAGES - 1 - without) * PERIOD_S, abs=0.05)
+
+
 def test_a_camera_that_knows_no_time_is_followed_all_the_same(ros, pictures) -> None:
     chain = Chain(ros)
     for picture in pictures[:15]:
