@@ -16,6 +16,7 @@ from social_perception.core.errors import SourceError
 from social_perception.core.types import Frame, FrameAffect, Smile, SmileLevel
 from social_perception.perception.pipeline import make_pipeline
 from social_perception.research.evaluation.metrics import FloatArray, false_smile_rate, pearson, spearman
+from social_perception.research.tables import read_table
 from social_perception.research.training.stills import data_folder
 
 SMILE_FROM = 2
@@ -56,7 +57,8 @@ def clip_timelines(model: str = "") -> list[ClipTimeline]:
     Raises:
         SourceError: a clip cannot be read.
     """
-    table = pd.read_csv(data_folder() / "clips" / "clip_levels.csv")
+    columns = ["clip", "frame", "stamp_s", "rater1", "rater2"]
+    table = read_table(data_folder() / "clips" / "clip_levels.csv", columns)
     return [_timeline(clip, rows, model) for clip, rows in table.groupby("clip")]
 
 

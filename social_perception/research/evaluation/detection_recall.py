@@ -6,8 +6,6 @@ size: the detections in the original, upsampled frames are the ground truth of t
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,10 +17,10 @@ import numpy as np
 
 from social_perception.core.config import DetectionConfig
 from social_perception.core.errors import ImageError, SourceError
-from social_perception.core.files import read_limited
 from social_perception.core.types import Box, Face, ImageArray
 from social_perception.perception.detection.factory import make_detector
 from social_perception.perception.detection.schedule import Detector, PartwiseDetector
+from social_perception.research.tables import read_table
 from social_perception.research.training.stills import data_folder
 from social_perception.sources.images import read_image
 
@@ -31,8 +29,6 @@ SIZE_BINS_PX = (20, 30, 40, 50, 60, 80, 100, 150, 300)
 
 MIN_OVERLAP = 0.4
 """Minimum intersection over union of a detection and its annotation; annotators draw boxes differently."""
-
-_MAX_TABLE_BYTES = 2**28
 
 MIN_REFERENCE_CONFIDENCE = 0.3
 """Minimum confidence of a detection in an original frame to be ground truth for the downscaled ones."""
@@ -128,16 +124,14 @@ def photo_examples(folder: Path) -> Iterator[Example]:
     Raises:
         SourceError: a photo or the table cannot be read.
     """
-    boxes: dict[str, list[Box]] = {}
+    path, sides = folder / "boxes.csv", ["left", "top", "width", "height"]
+    table = read_table(path, ["image", *sides], dtype={"image": str})
     try:
-        table = read_limited(folder / "boxes.csv", _MAX_TABLE_BYTES).decode("utf-8")
-        for row in csv.DictReader(io.StringIO(table, newline="")):
-            sides = [float(row[side]) for side in ("left", "top", "width", "height")]
-            boxes.setdefault(row["image"], []).append(Box(*sides))
-    except (OSError, KeyError, ValueError) as error:
-        raise SourceError(f"{folder / 'boxes.csv'} is not a table of boxes: {error}") from error
-    for name, faces in boxes.items():
-        yield Example(_photo(folder / name), tuple(faces))
+        boxes = [Box(*row) for row in table[sides].astype(float).to_numpy()]
+    except ValueError as error:
+        raise SourceError(f"{path} is not a table of boxes: {error}") from error
+    for name, rows in table.groupby("image", sort=False).indices.items():
+        yield Example(_photo(folder / str(name)), tuple(boxes[row] for row in rows))
 
 
 def _photo(path: Path) -> ImageArray:

@@ -14,13 +14,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from tqdm import tqdm
 
 from social_perception.core.config import PipelineConfig
 from social_perception.core.types import CROP_SIZE_PX, Frame, ImageArray
 from social_perception.perception.pipeline import make_tracking
 from social_perception.perception.smile.crop import CROP_MARGIN, crop_faces
+from social_perception.research.tables import read_table
 from social_perception.research.training.stills import data_folder
 from social_perception.sources.video import VideoSource
 
@@ -69,7 +69,7 @@ def clip_faces(cache: Path) -> ClipFaces:
 
 def rated_clips() -> frozenset[str]:
     """Return the file names of the clips reserved for evaluation."""
-    return frozenset(pd.read_csv(data_folder() / "clips" / "clip_levels.csv")["clip"])
+    return frozenset(read_table(data_folder() / "clips" / "clip_levels.csv", ["clip"])["clip"])
 
 
 def training_clips(cache: Path) -> list[Path]:

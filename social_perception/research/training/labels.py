@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from social_perception.research.tables import read_table
 from social_perception.research.training.stills import data_folder
 
 EMOTIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
@@ -62,7 +63,9 @@ def rated_levels(set_name: str) -> pd.DataFrame:
 
     The columns are ``rater1``, ``rater2`` (NaN: not ratable) and ``held_out``.
     """
-    table = pd.read_csv(data_folder() / "data" / "intensity_labels.csv")
+    table = read_table(
+        data_folder() / "data" / "intensity_labels.csv", ["source", "name", "rater1", "rater2"]
+    )
     table = table[table["source"].map(SETS_OF_SOURCES) == set_name].set_index("name")
     table["held_out"] = [is_held_out(name) for name in table.index]
     return table[["rater1", "rater2", "held_out"]]

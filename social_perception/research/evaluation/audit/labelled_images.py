@@ -15,6 +15,7 @@ import pandas as pd
 
 from social_perception.core.errors import SourceError
 from social_perception.core.types import ImageArray
+from social_perception.research.tables import read_table
 from social_perception.sources.image_folder import list_images
 from social_perception.sources.images import read_image
 
@@ -156,15 +157,8 @@ def _natural_sort_key(text: str) -> list[tuple[int, float, str]]:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise SourceError(f"{path} does not exist")
-    try:
-        # "None" and "NA" are valid group names: only an empty cell is unknown.
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], skipinitialspace=True)
-    except (OSError, ValueError) as error:  # the errors of pandas are ValueErrors
-        raise SourceError(f"{path} cannot be read as CSV: {error}") from error
-    if "name" not in table:
-        raise SourceError(f"{path} has no column name; it has {', '.join(map(str, table.columns))}")
+    # "None" and "NA" are valid group names: only an empty cell is unknown.
+    table = read_table(path, ["name"], dtype=str, keep_default_na=False, na_values=[""])
     if not set(LABELS) & set(table):
         raise SourceError(f"{path} has no label column; one of {', '.join(LABELS)} is required")
     if table.empty or table["name"].isna().any():
