@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.metadata
-import importlib.util
 import json
 import os
 import platform
@@ -61,7 +60,7 @@ _PACKAGES = (
     _Package("rich", "the live table", "rich", "python3-rich"),
     _Package("matplotlib", "plots", "matplotlib", "python3-matplotlib"),
     _Package("pympi", "ELAN files", "pympi-ling"),
-    _Package("rosbags", "bags without ROS", "rosbags rosbags-image"),
+    _Package("rosbags", "bags without ROS", "rosbags"),
     _Package("dlib", "detector backends mmod-dlib and hog", "dlib-bin"),
     _Package("lightning", "training", "lightning"),
 )
@@ -160,23 +159,12 @@ def _messages() -> Check:
     return _guarded("messages", run, "colcon build, then source install/setup.bash")
 
 
-def _is_importable(module: str) -> bool:
-    """Whether a module can be imported; looking for a module inside a package imports the package."""
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
-
-
 def _cv_bridge() -> Check:
     def run() -> str:
         importlib.import_module("cv_bridge")
         return "found"
 
-    check = _guarded("cv_bridge", run, "apt install ros-DISTRO-cv-bridge (rosdep: cv_bridge)")
-    if check.status == "missing" and _is_importable("rosbags.image"):
-        return Check("cv_bridge", "ok", "not installed; rosbags-image is used instead")
-    return check
+    return _guarded("cv_bridge", run, "for rare image encodings: apt install ros-DISTRO-cv-bridge")
 
 
 def _camera() -> Check:

@@ -143,7 +143,7 @@ def _need_rosbags(path: Path) -> None:
         import rosbags.rosbag2
         import rosbags.typesys  # noqa: F401
     except ImportError as error:
-        raise MissingDependencyError(f"{path} needs rosbags: pip install rosbags rosbags-image") from error
+        raise MissingDependencyError(f"{path} needs rosbags: pip install rosbags") from error
 
 
 def _files(path: Path) -> tuple[Path, ...]:

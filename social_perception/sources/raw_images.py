@@ -1,21 +1,18 @@
 """The raw pixels of a camera, as sensor_msgs/Image holds them, to RGB; no ROS is needed.
 
 Any layout (rows with padding, 16 bits of either byte order, planes) becomes dense 8-bit pixels here, or an
-error with a reason. Mixing and interpolating colours is left to a :data:`Converter`: cv_bridge where ROS has
-it, else rosbags-image. Both use OpenCV for it, so that they give the same result.
+error with a reason. OpenCV mixes and interpolates the colours, as cv_bridge and rosbags-image have it do; the
+tests hold the pixels equal to theirs.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
 
-from social_perception.core.errors import ImageError, MissingDependencyError
+from social_perception.core.errors import ImageError
 from social_perception.core.types import ImageArray
 
 BYTES_PER_PIXEL = {
@@ -33,8 +30,19 @@ PLANAR = ("nv12", "nv21", "nv24")
 _SAME_AS = {"uyvy": "yuv422", "yuyv": "yuv422_yuy2", "8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8"}
 # Newer names of the same layout, and OpenCV's types, which stand for its own order of channels.
 
-Converter = Callable[[ImageArray, str], ImageArray]
-"""Turns dense 8-bit pixels, (H, W) or (H, W, channels), of an encoding into (H, W, 3) RGB."""
+_TO_RGB = {
+    "bgr8": cv2.COLOR_BGR2RGB,
+    "rgba8": cv2.COLOR_RGBA2RGB,
+    "bgra8": cv2.COLOR_BGRA2RGB,
+    "mono8": cv2.COLOR_GRAY2RGB,
+    "yuv422": cv2.COLOR_YUV2RGB_UYVY,
+    "yuv422_yuy2": cv2.COLOR_YUV2RGB_YUYV,
+    # OpenCV names the pattern by its second row and column.
+    "bayer_rggb8": cv2.COLOR_BayerBG2RGB,
+    "bayer_bggr8": cv2.COLOR_BayerRG2RGB,
+    "bayer_gbrg8": cv2.COLOR_BayerGR2RGB,
+    "bayer_grbg8": cv2.COLOR_BayerGB2RGB,
+}
 
 
 class RawMessage(Protocol):
@@ -56,32 +64,35 @@ class Layout(NamedTuple):
     step: int
 
 
-def decode_raw(message: RawMessage, converter: Callable[[], Converter] | None = None) -> ImageArray:
+def is_known(encoding: str) -> bool:
+    """Whether :func:`decode_raw` supports an encoding."""
+    return _SAME_AS.get(encoding, encoding) in {*BYTES_PER_PIXEL, *PLANAR}
+
+
+def decode_raw(message: RawMessage) -> ImageArray:
     """Return the image of a message as (H, W, 3) uint8, RGB.
 
     An rgb8 image without padding is not copied. 16 bits become 8 by rounding.
 
-    Args:
-        message: the image.
-        converter: returns the function for mixing and interpolating colours, once it is needed; None:
-            rosbags-image.
-
     Raises:
         ImageError: the encoding is not supported, or size, step and data do not fit together.
-        MissingDependencyError: the converter's package is not installed.
     """
     encoding = _SAME_AS.get(message.encoding, message.encoding)
     height, width = message.height, message.width
     if encoding in PLANAR:
         return _decode_planar(message, encoding)
     rows = dense_rows(message, _layout(message, encoding))
-    if encoding == "rgb8":
-        return rows.reshape(height, width, 3)
     if encoding.endswith("16"):
         rows, encoding = _to_8_bits(rows, bool(message.is_bigendian)), encoding[:-2] + "8"
     channels = BYTES_PER_PIXEL[encoding]
     pixels = rows.reshape((height, width) if channels == 1 else (height, width, channels))
-    return _convert(pixels, encoding, message.encoding, converter or rosbags_converter)
+    if encoding == "rgb8":
+        return pixels
+    try:
+        return np.asarray(cv2.cvtColor(pixels, _TO_RGB[encoding]), np.uint8)
+    except cv2.error as error:
+        reason = " ".join(str(error).split())
+        raise ImageError(f"image of encoding {message.encoding} cannot be converted: {reason}") from error
 
 
 def check_layout(message: RawMessage, layout: Layout) -> None:
@@ -125,31 +136,6 @@ def dense_rows(message: RawMessage, layout: Layout) -> ImageArray:
     return pixels.reshape(layout.rows, layout.row_bytes)
 
 
-@functools.cache
-def rosbags_converter() -> Converter:
-    """The converter of rosbags-image.
-
-    Raises:
-        MissingDependencyError: it is not installed.
-    """
-    try:
-        from rosbags.image import image_to_cvimage
-    except ImportError as error:
-        raise MissingDependencyError(
-            "images cannot be converted: install rosbags-image (pip install rosbags-image) or, with ROS, "
-            "cv_bridge (apt install ros-$ROS_DISTRO-cv-bridge)"
-        ) from error
-
-    def convert(pixels: ImageArray, encoding: str) -> ImageArray:
-        height, width = pixels.shape[:2]
-        message: Any = SimpleNamespace(
-            encoding=encoding, height=height, width=width, is_bigendian=0, data=pixels
-        )
-        return np.asarray(image_to_cvimage(message, "rgb8"))
-
-    return convert
-
-
 def _layout(message: RawMessage, encoding: str) -> Layout:
     if encoding not in BYTES_PER_PIXEL:
         known = ", ".join([*BYTES_PER_PIXEL, *PLANAR])
@@ -170,7 +156,6 @@ def _to_8_bits(rows: ImageArray, big_endian: bool) -> ImageArray:
 
 
 def _decode_planar(message: RawMessage, encoding: str) -> ImageArray:
-    # By OpenCV directly: no release of cv_bridge knows all of them.
     height, width = message.height, message.width
     if encoding == "nv24":
         return _decode_nv24(message)
@@ -195,14 +180,3 @@ def _decode_nv24(message: RawMessage) -> ImageArray:
     # Each pixel twice is an image of 4:2:2, of which OpenCV knows the formula.
     twice = np.stack([chroma[..., 0], luma, chroma[..., 1], luma], axis=-1).reshape(height, 2 * width, 2)
     return np.ascontiguousarray(cv2.cvtColor(twice, cv2.COLOR_YUV2RGB_UYVY)[:, ::2], np.uint8)
-
-
-def _convert(pixels: ImageArray, encoding: str, name: str, converter: Callable[[], Converter]) -> ImageArray:
-    try:
-        return np.asarray(converter()(pixels, encoding), np.uint8)
-    except (MissingDependencyError, MemoryError):
-        raise
-    # cv_bridge, rosbags-image and OpenCV each have their own errors, with no base in common.
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise ImageError(f"image of encoding {name} cannot be converted: {reason}") from error

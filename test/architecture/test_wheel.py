@@ -30,8 +30,8 @@ DISTRIBUTIONS = {
 """Packages whose names on PyPI differ from those of their modules."""
 COME_WITH_OTHERS = {"torchmetrics", "lz4", "zstandard", "backports", "compression"}
 """Modules of lightning and rosbags; compression is of newer Pythons."""
-LOADED_BY_OTHERS = {"rosbags-image", "tensorboard"}
-"""By rosbags and lightning."""
+LOADED_BY_OTHERS = {"tensorboard"}
+"""By lightning."""
 
 
 def build(folder: Path, changed_s: float) -> tuple[Path, Path]:

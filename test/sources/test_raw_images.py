@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import array
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from social_perception.core.errors import ImageError, MissingDependencyError
-from social_perception.sources import raw_images
-from social_perception.sources.raw_images import BYTES_PER_PIXEL, PLANAR, decode_raw, rosbags_converter
+from social_perception.core.errors import ImageError
+from social_perception.sources.raw_images import BYTES_PER_PIXEL, PLANAR, decode_raw, is_known
 
 BARS = ((235, 235, 235), (200, 200, 20), (30, 190, 190), (40, 180, 30), (190, 30, 180), (200, 60, 30),
         (25, 35, 200), (16, 16, 16))  # fmt: skip
@@ -215,29 +215,43 @@ def test_what_does_not_fit_together_is_refused_by_name(encoding, change, problem
     assert problem in str(caught.value)
 
 
-def test_a_failing_converter_is_an_image_error_in_one_line() -> None:
-    def fails(pixels, encoding):
-        raise RuntimeError("two\nlines")
-
-    with pytest.raises(ImageError, match="image of encoding bgr8 cannot be converted: two lines"):
-        decode_raw(whole("bgr8"), lambda: fails)
+def rosbags_image(message) -> np.ndarray:
+    image = pytest.importorskip("rosbags.image", reason="needs rosbags-image")
+    return image.image_to_cvimage(message, "rgb8")
 
 
-def test_without_a_converter_the_error_names_the_package(monkeypatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "rosbags.image", None)
-    raw_images.rosbags_converter.cache_clear()
-    with pytest.raises(MissingDependencyError, match="pip install rosbags-image"):
-        decode_raw(whole("bgr8"))
-
-
-def test_cv_bridge_and_rosbags_image_are_equal() -> None:
+def cv_bridge(message) -> np.ndarray:
+    reason = "needs cv_bridge, which is not on PyPI: it comes with ROS 2 from packages"
     images = pytest.importorskip("social_perception.ros.support.images", reason="needs ROS 2")
-    cv_bridge = images.cv_bridge_converter()
-    if cv_bridge is None:
-        pytest.skip("needs cv_bridge, which is not on PyPI: it comes with ROS 2 from packages")
-    generator = np.random.default_rng(8)
-    for encoding, bytes_per_pixel in BYTES_PER_PIXEL.items():
-        message = whole(encoding)
-        message.data = generator.integers(0, 256, 24 * bytes_per_pixel, np.uint8).tobytes()
-        ours = decode_raw(message, rosbags_converter)
-        np.testing.assert_array_equal(decode_raw(message, lambda: cv_bridge), ours, encoding)
+    from sensor_msgs.msg import Image
+
+    bridge = images.cv_bridge() or pytest.skip(reason)
+    return bridge.imgmsg_to_cv2(Image(**{**vars(message), "data": array.array("B", message.data)}), "rgb8")
+
+
+@pytest.mark.parametrize("reference", [rosbags_image, cv_bridge])
+@pytest.mark.parametrize("encoding", [each for each in BYTES_PER_PIXEL if not each.endswith("16")])
+def test_pixels_equal_those_of_the_libraries_that_ros_uses(encoding, reference) -> None:
+    rgb = bars(16, 12)
+    rows = np.random.default_rng(8).integers(0, 256, (12, 16 * BYTES_PER_PIXEL[encoding]), np.uint8)
+    message = message_of(encoding, rgb, rows)
+    np.testing.assert_array_equal(decode_raw(message), reference(message))
+
+
+def test_a_known_encoding_is_known_by_each_of_its_names() -> None:
+    assert all(map(is_known, (*BYTES_PER_PIXEL, *PLANAR, "uyvy", "yuyv", "8UC3")))
+    assert not is_known("32FC1")
+
+
+def test_other_encodings_are_left_to_cv_bridge(monkeypatch) -> None:
+    images = pytest.importorskip("social_perception.ros.support.images", reason="needs ROS 2")
+    known = {"yuv444": np.full((4, 6, 3), 9, np.uint8)}
+    bridge = SimpleNamespace(imgmsg_to_cv2=lambda message, encoding: known[message.encoding])
+    monkeypatch.setattr(images, "cv_bridge", lambda: bridge)
+    message = whole("bgr8")
+    assert (images.decode(message) == decode_raw(message)).all()
+    message.encoding = "yuv444"
+    assert (images.decode(message) == 9).all()
+    message.encoding = "yuv555"
+    with pytest.raises(ImageError, match="encoding 'yuv555' is not supported; supported are rgb8"):
+        images.decode(message)

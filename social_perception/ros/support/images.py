@@ -1,12 +1,14 @@
 """Conversion between image messages and RGB arrays.
 
-Raw pixels are decoded by :mod:`social_perception.sources.raw_images`, as for bags, and converted by cv_bridge
-if it is installed, otherwise by rosbags-image, with the same results.
+Raw pixels are decoded by :mod:`social_perception.sources.raw_images`, as for bags; encodings that it does not
+support are left to cv_bridge, if it is installed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -16,7 +18,7 @@ from std_msgs.msg import Header
 from social_perception.core.types import ImageArray
 from social_perception.ros.convert import blob
 from social_perception.sources.images import decode_image
-from social_perception.sources.raw_images import Converter, decode_raw, rosbags_converter
+from social_perception.sources.raw_images import decode_raw, is_known
 
 COMPRESSED_FORMATS = ("JPEG", "PNG")
 
@@ -26,11 +28,14 @@ def decode(message: Image | CompressedImage) -> ImageArray:
 
     Raises:
         ImageError: the encoding is not supported, or size, step and data are inconsistent.
-        MissingDependencyError: neither cv_bridge nor rosbags-image is installed.
     """
     if isinstance(message, CompressedImage):
         return decode_image(bytes(message.data), "compressed image", COMPRESSED_FORMATS)
-    return decode_raw(message, _converter)
+    if not is_known(message.encoding) and (bridge := cv_bridge()) is not None:
+        # What cv_bridge does not know either is reported below.
+        with contextlib.suppress(Exception):
+            return np.asarray(bridge.imgmsg_to_cv2(message, "rgb8"), np.uint8)
+    return decode_raw(message)
 
 
 def encode(image: ImageArray, header: Header) -> Image:
@@ -47,23 +52,11 @@ def image_header(stamp: Time, frame_id: str) -> Header:
 
 
 @functools.cache
-def _converter() -> Converter:
-    return cv_bridge_converter() or rosbags_converter()
-
-
-def cv_bridge_converter() -> Converter | None:
-    """The converter of cv_bridge; None where it is not installed or does not work."""
+def cv_bridge() -> Any:
+    """A CvBridge; None where cv_bridge is not installed or does not work."""
     try:
         from cv_bridge import CvBridge
     # If it was built for another numpy, cv_bridge fails with an AttributeError.
     except (ImportError, AttributeError):
         return None
-    bridge = CvBridge()
-
-    def convert(pixels: ImageArray, encoding: str) -> ImageArray:
-        height, width = pixels.shape[:2]
-        message = Image(height=height, width=width, encoding=encoding, step=pixels.nbytes // height)
-        message.data = blob(pixels)
-        return np.asarray(bridge.imgmsg_to_cv2(message, "rgb8"))
-
-    return convert
+    return CvBridge()
