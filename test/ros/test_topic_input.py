@@ -94,22 +94,24 @@ def test_without_a_reliable_profile_nothing_is_followed(ros) -> None:
 
 def test_heavy_loss_is_reported_once_with_the_remedy(ros, log) -> None:
     topic = subscribe(ros)
-    for _ in range(29):
-        topic._on_lost(1)
+    topic._taken = 60
+    topic._losses.report(25)
+    topic.check(60.0)
     assert not log.lines
-    for _ in range(50):
-        topic._on_lost(1)
+    for _ in range(2):
+        topic._losses.report(20)
+        topic.check(60.0)
     (line,) = log.lines
-    assert "most images" in line
+    assert "many images" in line
     assert transport.PROFILE in line
-    assert topic.lost == 79
+    assert topic.lost == 65
 
 
 def test_a_silence_that_is_loss_says_so_until_a_message_comes(ros, log, image_message) -> None:
     taken = []
     topic = subscribe(ros, taken.append, parameter="reliability")
     publisher = ros.publisher(Image, "image")
-    topic._on_lost(7)
+    topic._losses.report(7)
     ros.until(lambda: "they are lost on the way, the last 7: start the publisher" in topic.check(0.05))
     assert "or set the parameter reliability to reliable" in topic.check(0.05)
     publisher.publish(image_message())
@@ -120,7 +122,8 @@ def test_a_silence_that_is_loss_says_so_until_a_message_comes(ros, log, image_me
 def test_light_loss_is_only_counted(ros, log) -> None:
     topic = subscribe(ros)
     topic._taken = 1000
-    topic._on_lost(40)
+    topic._losses.report(40)
+    topic.check(60.0)
     assert (topic.lost, log.lines) == (40, [])
 
 
@@ -135,22 +138,41 @@ def test_light_loss_is_only_counted(ros, log) -> None:
         ([None, None], False, 0),
     ],
 )
-def test_gaps_in_the_numbers_are_losses(arrivals, several, count) -> None:
+@pytest.mark.parametrize("reliable", [True, False])
+def test_gaps_in_the_numbers_are_losses(arrivals, several, count, reliable) -> None:
     losses = Losses(lambda: several)
-    assert sum(losses.missing_before(number) for number in arrivals) == count
+    for number in arrivals:
+        losses.receive(number, reliable=reliable)
+    losses.settle()
+    assert (losses.lost, losses.replaced) == ((0, count) if reliable else (count, 0))
 
 
-def test_events_count_where_messages_bear_no_numbers() -> None:
+@pytest.mark.parametrize(
+    ("steps", "lost", "replaced"),
+    [
+        ([1, "lost 2", 4], 2, 0),
+        ([1, 4, "lost 2"], 2, 0),  # reported just after the message behind the gap
+        ([1, "lost 2", 6], 2, 2),
+        ([1, 6, "lost 1", "lost 2", 7], 3, 1),
+        ([1, "lost 1", "settle", "lost 1", "settle", 4], 2, 0),  # all are lost for a while
+        ([1, "lost 2", "subscribe", 9, 11], 0, 1),
+        ([1, 4, "settle", "lost 2"], 0, 2),  # too late to be understood
+        (["lost 5", None, "lost 2", None], 7, 0),  # without numbers
+    ],
+)
+def test_gaps_of_a_reliable_subscription_are_lost_where_the_middleware_says_so(steps, lost, replaced) -> None:
     losses = Losses(lambda: False)
-    losses.reported(5)
-    assert losses.missing_before(10) == 0
-    losses.reported(2)
-    assert (losses.missing_before(13), losses.count) == (2, 5)
-    losses.forget_number()
-    assert losses.missing_before(50) == 0
-    losses.missing_before(None)
-    losses.reported(3)
-    assert losses.count == 8
+    for step in steps:
+        if step == "settle":
+            losses.settle()
+        elif step == "subscribe":
+            losses.forget_number()
+        elif isinstance(step, str):
+            losses.report(int(step.removeprefix("lost ")))
+        else:
+            losses.receive(step, reliable=True)
+    losses.settle()
+    assert (losses.lost, losses.replaced) == (lost, replaced)
 
 
 @pytest.mark.parametrize("reliable", [True, False])
@@ -169,12 +191,13 @@ def test_images_that_were_replaced_before_they_were_taken_are_counted(ros, image
     publisher = ros.publisher(Image, "image")
     publisher.publish(image_message(sec=0))
     ros.until(lambda: taken, "the first image")
-    for number in range(1, 6):
+    for number in range(1, 9):
         publisher.publish(image_message(sec=number))
-    ros.until(lambda: taken[-1].header.stamp.sec == 5, "the newest image")
+    ros.until(lambda: taken[-1].header.stamp.sec == 8, "the newest image")
     # Cyclone DDS does not number its messages, and up to Humble rclpy does not tell the numbers.
     numbered = hasattr(Subscription, "CallbackType") and "fastrtps" in get_rmw_implementation_identifier()
-    missing = 6 - len(taken) if numbered else 0
+    missing = 9 - len(taken) if numbered else 0
+    topic.check(60.0)
     assert (topic.replaced, topic.lost) == ((missing, 0) if reliable else (0, missing))
     assert sum(reported) == topic.replaced
 

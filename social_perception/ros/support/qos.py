@@ -1,4 +1,4 @@
-"""Quality of service: images best effort and the newest only, results reliable."""
+"""Quality of service: the newest images, best effort where a publisher needs it; results reliable."""
 
 from __future__ import annotations
 
@@ -34,9 +34,17 @@ NEWEST_RESULT_QOS = QoSProfile(
 """Of subscribers that process the newest result only."""
 
 
+_INCOMPLETE_IMAGES = 3
+"""History of a reliable subscription of images: with less, Fast DDS abandons an image of which parts are sent
+again when the first part of the next one arrives (docs/decisions.md)."""
+
+
 def image_qos(*, reliable: bool, depth: int = 1) -> QoSProfile:
-    """Of image subscriptions: the newest image only, or a deeper queue for a node that needs every image."""
-    policy = QoSReliabilityPolicy.RELIABLE if reliable else QoSReliabilityPolicy.BEST_EFFORT
+    """Of image subscriptions: the newest images, or a deeper queue for a node that needs every image."""
+    if not reliable:
+        policy = QoSReliabilityPolicy.BEST_EFFORT
+    else:
+        policy, depth = QoSReliabilityPolicy.RELIABLE, max(depth, _INCOMPLETE_IMAGES)
     return QoSProfile(history=QoSHistoryPolicy.KEEP_LAST, depth=depth, reliability=policy)
 
 

@@ -24,42 +24,76 @@ _CHANGE_S = 0.25
 OTHER_PUBLISHERS_S = 25.0
 """Time in s after which a second publisher is worth a warning: one that was killed stays listed for 20 s."""
 
-_LOSS_COUNT = 30
-"""Losses from which they are worth a warning, if they are more than what arrives."""
+_LOSS_COUNT, _LOSS_SHARE = 30, 0.3
+"""Losses from which they are worth a warning: this many, and this share of the messages."""
 
 
 class Losses:
-    """Counts the messages of a topic that did not arrive.
+    """Counts the messages of a topic that did not reach the node.
 
-    The middlewares' events miss most of them: Fast DDS tells of none of the images that were replaced in
-    the queue before the node took them. Where it numbers the messages, the gaps count instead.
+    Where the middleware numbers the messages, the gaps count. A gap of a best-effort subscription is a loss.
+    One of a reliable subscription is a loss as far as the middleware reports one (the publisher overwrote
+    the message before it was transferred); the others were replaced in the queue before the node took them.
+    Without numbers only the reported losses are known.
 
     Args:
         has_several: tells whether several publishers send on the topic; their numbers make no gaps.
+
+    Attributes:
+        lost: messages that were lost on the way.
+        replaced: messages that were replaced in the queue.
+        reported: losses that the middleware has reported since the last message.
     """
 
     def __init__(self, has_several: Callable[[], bool]) -> None:
         self._has_several = has_several
         self._number: int | None = None
         self._is_numbered = False
-        self.count = 0
+        self._unexplained = self._unused = 0
+        self.lost = self.replaced = self.reported = 0
 
     def forget_number(self) -> None:
         """Expect no certain number next: what was sent until now was not subscribed."""
         self._number = None
+        self._unused = 0
 
-    def reported(self, count: int) -> None:
-        """Take in the middleware's word; it counts while the messages bear no numbers."""
-        self.count += 0 if self._is_numbered else count
+    def report(self, count: int) -> None:
+        """Add losses that the middleware reports."""
+        self.reported += count
+        if self._is_numbered:
+            self._unused += count
+            self._explain()
+        else:
+            self.lost += count
 
-    def missing_before(self, number: int | None) -> int:
-        """Take in the number of a message that arrived; return how many before it are missing."""
-        before, self._number = self._number, number
+    def receive(self, number: int | None, *, reliable: bool) -> None:
+        """Add a message that arrived, with its number."""
+        before, self._number, self.reported = self._number, number, 0
         self._is_numbered = number is not None
         # A publisher that begins anew begins with a small number.
         if before is None or number is None or number <= before + 1 or self._has_several():
-            return 0
-        return number - before - 1
+            return
+        missing = number - before - 1
+        if reliable:
+            self._unexplained += missing
+            self._explain()
+        else:
+            self.lost += missing
+
+    def settle(self) -> int:
+        """Count the gaps that no reported loss explains as replaced messages; return their number.
+
+        A report may come just after the message behind the gap, so call this now and then, not with each.
+        """
+        replaced, self._unexplained = self._unexplained, 0
+        self.replaced += replaced
+        return replaced
+
+    def _explain(self) -> None:
+        explained = min(self._unexplained, self._unused)
+        self._unexplained -= explained
+        self._unused -= explained
+        self.lost += explained
 
 
 class TopicInput:
@@ -99,12 +133,10 @@ class TopicInput:
     ) -> None:
         self._node, self._kind, self._noun, self._origin = node, kind, noun, origin
         self._callback, self._parameter, self._on_replaced = callback, parameter, on_replaced
-        self._replaced = 0
         self._lock = threading.Lock()
         self._watch = SilenceWatch(self._now_s())
         self._losses = Losses(self._has_several_publishers)
         self._taken = 0
-        self._lost_since_taken = 0
         self._loss_reported = self._publishers_reported = False
         self._alone_s = time.monotonic()
         self._topic, self._qos, self._reliable_qos = topic, qos, reliable_qos
@@ -126,12 +158,12 @@ class TopicInput:
 
         Without reliability, those that were replaced before the node took them are among them.
         """
-        return self._losses.count
+        return self._losses.lost
 
     @property
     def replaced(self) -> int:
         """Messages that arrived and were replaced by newer ones before the node took them."""
-        return self._replaced
+        return self._losses.replaced
 
     @property
     def topic(self) -> str:
@@ -146,6 +178,7 @@ class TopicInput:
     def check(self, limit_s: float) -> str:
         """Return why nothing comes, or an empty string; logs it when it begins. To be called often."""
         self._follow_publishers()
+        self._settle_losses()
         with self._lock:
             newly = self._watch.fell_silent(self._now_s(), limit_s)
             silent = self._watch.is_silent
@@ -194,7 +227,7 @@ class TopicInput:
             self._asked,
             self._take,
             on_incompatible=self._on_incompatible,
-            on_lost=self._on_lost,
+            on_lost=self._losses.report,
         )
 
     def _has_local_publisher(self) -> bool:
@@ -240,7 +273,8 @@ class TopicInput:
 
     def _take(self, message: Any, number: int | None) -> None:
         self._note_received()
-        self._note_missing(self._losses.missing_before(number))
+        reliable = self._asked.reliability == QoSReliabilityPolicy.RELIABLE
+        self._losses.receive(number, reliable=reliable)
         self._callback(message)
 
     def _take_result(self, result: Stamped[Any]) -> None:
@@ -253,43 +287,27 @@ class TopicInput:
         if ended is not None:
             self._node.get_logger().info(f"{self._noun} on {self.topic} come again after {ended:.1f} s")
         self._taken += 1
-        self._lost_since_taken = 0
 
-    def _note_missing(self, count: int) -> None:
-        if count and self._takes_reliably:
-            # None is lost on the way: the node was too busy to take them.
-            self._replaced += count
-            if self._on_replaced is not None:
-                self._on_replaced(count)
-        elif count:
-            self._losses.count += count
-            self._tell_of_loss()
-
-    @property
-    def _takes_reliably(self) -> bool:
-        return bool(self._asked.reliability == QoSReliabilityPolicy.RELIABLE)
+    def _settle_losses(self) -> None:
+        replaced = self._losses.settle()
+        if replaced and self._on_replaced is not None:
+            self._on_replaced(replaced)
+        if not self._loss_reported and self.lost >= max(_LOSS_COUNT, _LOSS_SHARE * (self.lost + self._taken)):
+            self._loss_reported = True
+            self._node.get_logger().warning(
+                f"many {self._noun} on {self.topic} are lost on the way ({self.lost} of "
+                f"{self.lost + self._taken}): {self._loss_remedy}"
+            )
 
     @property
     def _asked(self) -> QoSProfile:
         return self._reliable_qos if self._is_reliable and self._reliable_qos is not None else self._qos
 
-    def _on_lost(self, count: int) -> None:
-        self._losses.reported(count)
-        self._lost_since_taken += count
-        self._tell_of_loss()
-
-    def _tell_of_loss(self) -> None:
-        if self._loss_reported or self.lost < max(_LOSS_COUNT, self._taken):
-            return
-        self._loss_reported = True
-        self._node.get_logger().warning(
-            f"most {self._noun} on {self.topic} are lost on the way ({self.lost} of "
-            f"{self.lost + self._taken}): {self._loss_remedy}"
-        )
-
     @property
     def _loss_remedy(self) -> str:
-        reliable = f", or set the parameter {self._parameter} to reliable" if self._parameter else ""
+        is_reliable = self._asked.reliability == QoSReliabilityPolicy.RELIABLE
+        can_be = bool(self._parameter) and not is_reliable
+        reliable = f", or set the parameter {self._parameter} to reliable" if can_be else ""
         return f"start the publisher with the Fast DDS profile {PROFILE} of this package{reliable}"
 
     def _on_incompatible(self, policy: str) -> None:
@@ -306,8 +324,8 @@ class TopicInput:
             return f"what is published there is {', '.join(sorted(others))}, not {expected}"
         if mismatch := self._mismatch():
             return mismatch
-        if self._lost_since_taken:
-            return f"they are lost on the way, the last {self._lost_since_taken}: {self._loss_remedy}"
+        if self._losses.reported:
+            return f"they are lost on the way, the last {self._losses.reported}: {self._loss_remedy}"
         return f"there is a publisher, but it is silent; check {self._origin}"
 
     def _mismatch(self) -> str:
