@@ -86,6 +86,8 @@ def play(context: LaunchContext) -> list[Node | ExecuteProcess]:
         return [ExecuteProcess(cmd=command + loop, name="ros2_bag_play", **options)]
     options |= {"ros_arguments": enclave(OURS)}
     command = ["--source", arguments["source"], "--topic", arguments["image_topic"], "--wait", WAIT_S, *loop]
+    # Views may subscribe to the images long before the networks are loaded.
+    command += ["--wait-for", "anonymous_group" if arguments["anonymous"] == "true" else "face_tracker"]
     if arguments["use_sim_time"] == "true":
         command += ["--stamps", "recorded", "--clock"]
     if arguments["lockstep"] == "true":

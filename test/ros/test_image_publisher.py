@@ -53,6 +53,15 @@ def test_images_are_stamped_now_by_default(ros, make):
     assert before_s <= seconds(images[0].header.stamp) <= seconds(ros.stamp(0.0))
 
 
+def test_an_expected_subscriber_is_waited_for_among_others(ros, make):
+    tracker = ros.node.get_name()
+    publisher, other = make(expected=tracker), make(expected="face_tracker")
+    ros.collect(Image, "image")
+    ros.until(publisher.has_subscriber, "a subscriber of that name")
+    ros.until(lambda: other._publisher.get_subscription_count() > 0, "a subscriber")
+    assert not other.has_subscriber()
+
+
 class Recording:
     """A recording of some images, a third of a second apart."""
 

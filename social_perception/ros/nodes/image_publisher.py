@@ -48,6 +48,7 @@ class ImagePublisher(Node):
         recorded_stamps: whether images keep the stamps of the source; otherwise they have the current time.
         clock: whether each stamp is published on /clock, for nodes with use_sim_time.
         expect_results: whether to subscribe to the results, for :meth:`wait_for_result`.
+        expected: name of the node that must subscribe for :meth:`has_subscriber`; empty: any.
         node_options: passed on to rclpy.
     """
 
@@ -58,11 +59,12 @@ class ImagePublisher(Node):
         recorded_stamps: bool = False,
         clock: bool = False,
         expect_results: bool = False,
+        expected: str = "",
         **node_options: Any,
     ) -> None:
         super().__init__("image_publisher", **node_options)
         self._publisher = self.create_publisher(Image, topic, NEWEST_RESULT_QOS)
-        self._recorded_stamps = recorded_stamps
+        self._recorded_stamps, self._expected = recorded_stamps, expected
         self._clock_publisher = self.create_publisher(Clock, "/clock", NEWEST_RESULT_QOS) if clock else None
         self.last_stamp = Time()
         self._result_received = threading.Event()
@@ -73,8 +75,10 @@ class ImagePublisher(Node):
             self.create_subscription(FaceAffectArray, "face_affect", self._on_result, RESULT_QOS)
 
     def has_subscriber(self) -> bool:
-        """Whether the images have a subscriber."""
-        return bool(self._publisher.get_subscription_count() > 0)
+        """Whether the images have the expected subscriber."""
+        subscribers = self.get_subscriptions_info_by_topic(self._publisher.topic_name)
+        expected = any(self._expected in ("", each.node_name) for each in subscribers)
+        return expected and self._publisher.get_subscription_count() > 0
 
     def publish(self, frame: Frame) -> None:
         """Publish an image."""
@@ -258,6 +262,12 @@ def main(args: Sequence[str] | None = None) -> int:
         help="maximum time that the first image waits for a subscriber (default: %(default)g)",
     )
     parser.add_argument(
+        "--wait-for",
+        default="",
+        metavar="NODE",
+        help="name of the node that must subscribe, among others that watch (default: any node)",
+    )
+    parser.add_argument(
         "--stamps",
         choices=("now", "recorded"),
         default="now",
@@ -287,6 +297,7 @@ def _publish(options: argparse.Namespace, args: Sequence[str] | None) -> None:
             recorded_stamps=options.lockstep or options.stamps == "recorded",
             clock=options.clock,
             expect_results=options.lockstep,
+            expected=options.wait_for,
         )
 
     with source, running([make], args) as program:

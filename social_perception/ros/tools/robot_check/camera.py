@@ -1,4 +1,7 @@
-"""The camera of the check, with colour, depth and calibration: a separate program that can be killed."""
+"""The camera of the check, with colour, depth and calibration: a separate program that can be killed.
+
+Its transport is the middleware's default, as a camera driver's.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,6 @@ from social_perception.ros.support.images import encode, image_header
 from social_perception.ros.support.qos import NEWEST_RESULT_QOS
 from social_perception.ros.support.rclpy_errors import own_arguments
 from social_perception.ros.support.runner import run
-from social_perception.ros.support.transport import prefer_large_images
 from social_perception.ros.tools.robot_check.scene import Scene, load_scene
 
 COLOR, INFO, DEPTH = "color/image_raw", "color/camera_info", "aligned_depth_to_color/image_raw"
@@ -79,7 +81,6 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("scene", type=Path, help="folder of a saved scene")
     parser.add_argument("--rate", type=float, default=15.0, help="images per second")
     options = parser.parse_args(own_arguments(args))
-    prefer_large_images()
     return run([lambda: Camera(load_scene(options.scene), options.rate)], args)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections import deque
@@ -10,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.subscription import Subscription
 from rosidl_runtime_py.utilities import get_message
+
+from social_perception.ros.support.qos import image_qos
 
 DIAGNOSTICS = "/diagnostics"
 _KEPT = 2000
@@ -38,6 +41,11 @@ class Received:
         """Messages per second since a time; 0 for fewer than two messages."""
         times_s = [time_s for time_s in self.times_s if time_s >= since_s]
         return (len(times_s) - 1) / (times_s[-1] - times_s[0]) if len(times_s) > 1 else 0.0
+
+    def longest_gap_s(self, since_s: float) -> float:
+        """Longest time in s without a message from a time until now."""
+        times_s = [since_s, *(time_s for time_s in self.times_s if time_s >= since_s), time.monotonic()]
+        return max(after - before for before, after in itertools.pairwise(times_s))
 
 
 class Listener(Node):
@@ -74,9 +82,10 @@ class Listener(Node):
         for topic, kinds in self.get_topic_names_and_types():
             inside = topic.startswith(self._inside) or topic == DIAGNOSTICS
             if inside and topic not in self.topics:
-                self._subscribe(topic, kinds[0])
+                self.listen(topic, kinds[0])
 
-    def _subscribe(self, topic: str, kind: str) -> None:
+    def listen(self, topic: str, kind: str, *, reliable: bool = True) -> Subscription[Any]:
+        """Subscribe to a topic."""
         self.topics[topic] = received = Received(kind)
 
         def receive(message: Any) -> None:
@@ -87,12 +96,10 @@ class Listener(Node):
                 ours = [status for status in message.status if status.name.startswith(self._inside)]
                 self.statuses.update((status.name, status) for status in ours)
 
-        qos = QoSProfile(
-            depth=1 if kind.endswith("Image") else 20,
-            reliability=QoSReliabilityPolicy.RELIABLE,
-            durability=QoSDurabilityPolicy.VOLATILE,
+        depth = 1 if kind.endswith("Image") else 20
+        return self.create_subscription(
+            get_message(kind), topic, receive, image_qos(reliable=reliable, depth=depth)
         )
-        self.create_subscription(get_message(kind), topic, receive, qos)
 
 
 def is_of(status_name: str, node: str) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from social_perception.core.errors import MissingDependencyError, SocialPerceptionError
+from social_perception.ros.support.camera_topics import CAMERA
 from social_perception.ros.support.rclpy_errors import own_arguments
 from social_perception.ros.support.runner import exit_status, running
 from social_perception.ros.tools.robot_check import steps
@@ -34,6 +35,12 @@ def parse(args: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--frames", type=int, default=90, help="number of its first images (default: %(default)s)"
     )
+    parser.add_argument(
+        "--width",
+        type=int,
+        default=1280,
+        help="width in px that they are scaled to (default: %(default)s)",
+    )
     parser.add_argument("--rate", type=float, default=15.0, help="images per second (default: %(default)g)")
     parser.add_argument(
         "--listen",
@@ -43,13 +50,19 @@ def parse(args: Sequence[str] | None) -> argparse.Namespace:
         help="time to observe the topics (default: %(default)g)",
     )
     parser.add_argument(
+        "--camera",
+        default=CAMERA,
+        metavar="TOPIC",
+        help="images of the robot's camera, which is observed first if it publishes (default: %(default)s)",
+    )
+    parser.add_argument(
         "--separate",
         action="store_true",
         help="one process per node (composed:=false) instead of one for all",
     )
     options = parser.parse_args(own_arguments(args))
-    if options.frames < 1 or options.rate <= 0.0 or options.listen <= 0.0:
-        parser.error("--frames, --rate and --listen must be positive")
+    if options.frames < 1 or options.width < 1 or options.rate <= 0.0 or options.listen <= 0.0:
+        parser.error("--frames, --width, --rate and --listen must be positive")
     return options
 
 
@@ -60,7 +73,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     note(f"Reading {options.source}")
-    scene = record_scene(options.source, options.frames)
+    scene = record_scene(options.source, options.frames, options.width)
     width, height = scene.size
     note(f"  {len(scene.images)} images of {width}x{height}, up to {scene.people} people")
     note(
@@ -76,6 +89,7 @@ def _check(options: argparse.Namespace) -> None:
                 scene, folder, namespace, program.nodes[0], not options.separate, options.rate, options.listen
             )
             try:
+                _step("The robot's own camera", steps.own_camera, check, options.camera)
                 _walk(check)
             except TimedOut as error:
                 check.promise("the check can continue", False, str(error))
@@ -102,7 +116,7 @@ def _walk(check: Check) -> None:
         note(f"  not checked: {error}")
 
 
-def _step(title: str, work: Callable[..., None], check: Check, *arguments: Program) -> None:
+def _step(title: str, work: Callable[..., None], check: Check, *arguments: Program | str) -> None:
     note(f"\n{title}")
     work(check, *arguments)
 

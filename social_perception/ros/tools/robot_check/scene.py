@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from rclpy.serialization import serialize_message
@@ -83,8 +85,8 @@ def load_scene(folder: Path) -> Scene:
     return Scene(images, tuple(map(tuple, boxes)))
 
 
-def record_scene(spec: str, frames: int) -> Scene:
-    """Read the first images of a source and detect the faces in them with the library.
+def record_scene(spec: str, frames: int, width: int) -> Scene:
+    """Read the first images of a source, scaled to a width in px, and detect the faces with the library.
 
     Raises:
         SourceError: the source cannot be opened, is live, or shows no face.
@@ -98,10 +100,11 @@ def record_scene(spec: str, frames: int) -> Scene:
         if source.live:
             raise SourceError(f"{source.name} is live; the check needs a recording")
         for frame in itertools.islice(source, frames):
-            if (len(images) + 1) * frame.image.nbytes > _MAX_BYTES:
+            image = cv2.resize(frame.image, (width, round(frame.height * width / frame.width)))
+            if (len(images) + 1) * image.nbytes > _MAX_BYTES:
                 break
-            tracks = tracking.process(frame).tracks
-            images.append(frame.image.copy())
+            tracks = tracking.process(dataclasses.replace(frame, image=image)).tracks
+            images.append(image)
             boxes.append(tuple(track.box for track in tracks if track.visible))
     if not any(boxes):
         raise SourceError(f"{spec} shows no face in its first {len(images)} images")

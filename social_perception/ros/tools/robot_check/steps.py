@@ -15,6 +15,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from social_perception.ros.convert import seconds
 from social_perception.ros.nodes.image_publisher import FRAME_ID
+from social_perception.ros.support.qos import all_reliable, qos_description
 from social_perception.ros.tools.robot_check.camera import COLOR, INFO
 from social_perception.ros.tools.robot_check.launched import (
     ACTIVATE,
@@ -34,6 +35,10 @@ START_S = 120.0
 
 _RESPONSE_S = 30.0
 _IDLE_S = 5.0
+_DISCOVERY_S = 3.0
+_SAMPLE_S = 0.05
+_SILENCE_S = 1.0
+"""Time in s after which the nodes report a camera as silent."""
 _MAX_IDLE_CPU = 0.1
 _GROWTH_MB, _GROWTH_SHARE = 10.0, 0.03
 _DEPTH_TOLERANCE_M = 0.1
@@ -149,6 +154,29 @@ def camera(check: Check) -> Iterator[Program]:
         program.kill()
 
 
+def own_camera(check: Check, topic: str) -> None:
+    """The images of the robot's own camera arrive, where it publishes."""
+    listener = check.listener
+    try:
+        until(lambda: listener.get_publishers_info_by_topic(topic), topic, _DISCOVERY_S)
+    except TimedOut:
+        note(f"  nobody publishes on {topic}: not checked")
+        return
+    publishers = listener.get_publishers_info_by_topic(topic)
+    note(f"  {topic}: {qos_description(publishers[0].qos_profile)}")
+    subscription = listener.listen(topic, publishers[0].topic_type, reliable=all_reliable(publishers))
+    start_s = time.monotonic()
+    time.sleep(check.listen_s)
+    listener.destroy_subscription(subscription)
+    received = listener.topics[topic]
+    if received.last is not None and hasattr(received.last, "encoding"):
+        image = received.last
+        note(f"  {image.width}x{image.height}, {image.encoding}, frame_id {image.header.frame_id}")
+    gap_s = received.longest_gap_s(start_s)
+    found = f"{received.rate_hz(start_s):.1f} Hz, longest gap {gap_s:.1f} s"
+    check.promise("the images of the camera arrive", gap_s < _SILENCE_S, found)
+
+
 def starting(check: Check) -> None:
     """The nodes start and detect the people."""
     ready = until(lambda: check.listener.count(check.topic("group_affect")), "group_affect", START_S)
@@ -160,8 +188,14 @@ def starting(check: Check) -> None:
 
 def topics(check: Check) -> None:
     """Every topic has messages; print them."""
-    start_s = time.monotonic()
-    time.sleep(check.listen_s)
+    start_s, stale = time.monotonic(), 0
+    while time.monotonic() < start_s + check.listen_s:
+        stale += check.is_stale()
+        time.sleep(_SAMPLE_S)
+    check.promise("group_affect is not stale", not stale, f"for {stale * _SAMPLE_S:.1f} s")
+    values = {pair.key: pair.value for pair in check.listener.status(check.topic("face_tracker")).values}
+    counters = ("received", "dropped", "lost")
+    note(f"  face_tracker: {', '.join(f'{name} {values[name]}' for name in counters)}")
     for topic, received in sorted(check.listener.topics.items()):
         text = summary(received.kind, received.last) if received.count else "no message"
         rate_hz = received.rate_hz(start_s)
@@ -291,7 +325,7 @@ def ending(check: Check, program: Program) -> None:
 
 def bag(check: Check) -> None:
     """A played bag gives the same kind of results, with the recorded stamps."""
-    # Outside the namespace: the player starts at the first subscription, which must be that of face_tracker.
+    # Outside the namespace, so that the listener does not subscribe to the images.
     folder, topic = check.folder / "bag", f"{check.namespace}_bag/image_raw"
     count = write_bag(folder, check.scene, topic, check.rate_hz)
     received = check.listener.topics[check.topic("face_affect")]
