@@ -86,6 +86,7 @@ class RecordingClock:
         rate_hz: the usual number of frames per second; None: that of the frames before the jump.
         max_pause_s: the longest time between two frames that is no jump.
         begins_at_0: whether a first stamp that is more than an hour from 0 has jumped, too.
+        is_reported: whether jumps are logged.
 
     Attributes:
         newest_s: the time of the newest frame; None: there was none.
@@ -99,6 +100,7 @@ class RecordingClock:
         max_pause_s: float = MAX_PAUSE_S,
         *,
         begins_at_0: bool = False,
+        is_reported: bool = True,
     ) -> None:
         self.newest_s: float | None = None
         self.jumps: list[Jump] = []
@@ -108,7 +110,8 @@ class RecordingClock:
         self._begins_at_0 = begins_at_0
         self._first_s = self._shift_s = self._other_shift_s = 0.0
         self._measured_s = math.nan
-        self._since_jump = self._reported = 0
+        self._since_jump = 0
+        self._reported = 0 if is_reported else _REPORTS
 
     def admit(self, stamp_s: float, measured_s: float = math.nan) -> float:
         """Return the time in s of the next frame.

@@ -73,7 +73,10 @@ class BagSource(Source):
         self.rate_hz = plausible_rate(self.topic.count / duration_s if duration_s > 0 else None)
         self._read_message = message_reader(self.topic)
         self._video = VideoMessages()
-        self._sound = None if sound_rate_hz is None else BagSound.open(path, self._recording, sound_rate_hz)
+        self._recorder = RecordingClock(self.name, self.rate_hz, is_reported=False)
+        self._sound = None
+        if sound_rate_hz is not None:
+            self._sound = BagSound.open(path, self._recording, sound_rate_hz, self._recorder)
         self.sound_rate_hz = None if self._sound is None else sound_rate_hz
         self._skipped = 0
         self._frames = self._read()
@@ -88,7 +91,8 @@ class BagSource(Source):
         for header_s, recorded_s, image in self._images():
             measured_s = recorded_s if self.rate_hz else math.nan
             stamp_s = clock.admit(stamps.stamp(header_s, recorded_s), measured_s)
-            sound = None if self._sound is None else self._sound.until(stamp_s, recorded_s)
+            at_s = self._recorder.admit(recorded_s)
+            sound = None if self._sound is None else self._sound.until(stamp_s, at_s)
             yield Frame(image, stamp_s, index, sound)
             index += 1
         if self._skipped > 1:
@@ -156,7 +160,7 @@ def _header_s(message: Any) -> float:
 
 def _recorded_s(entry: Message) -> float:
     recorded_s = entry.time_ns * 1e-9
-    return recorded_s if recorded_s < MAX_STAMP_S else math.nan
+    return recorded_s if abs(recorded_s) < MAX_STAMP_S else math.nan
 
 
 class _Stamps:

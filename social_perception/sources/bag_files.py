@@ -11,12 +11,15 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import yaml
+
 from social_perception.core.errors import MissingDependencyError, SourceError
+from social_perception.core.files import read_limited
 from social_perception.sources.mcap_scan import (
     Contents,
     Message,
@@ -32,6 +35,7 @@ _logger = logging.getLogger(__name__)
 _ROSBAG2_SUFFIXES = (".mcap", ".db3")
 _PACKED = (".zstd", ".zst")
 _MOST_MESSAGES = 1 << 48
+_MAX_METADATA_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Recording(Protocol):
     duration_s: float
 
     def messages(self, topic: Topic) -> Iterator[Message]:
-        """Yield a topic's messages by the time at which they were recorded; damage is logged."""
+        """Yield a topic's messages in the order in which they were recorded; damage is logged."""
 
     def close(self) -> None:
         """Release the files."""
@@ -150,6 +154,31 @@ def _files(path: Path) -> tuple[Path, ...]:
     return storage_files(path) if path.is_dir() else (path,)
 
 
+def _listed_files(path: Path) -> tuple[Path, ...]:
+    """The files of a bag that is complete, as its metadata list them."""
+    if not path.is_dir():
+        return (path,)
+    text = read_limited(path / "metadata.yaml", _MAX_METADATA_BYTES)
+    names = yaml.safe_load(text)["rosbag2_bagfile_information"]["relative_file_paths"]
+    return tuple(path / Path(name).name for name in names)
+
+
+def _rows(file: Path, topic: Topic) -> Iterator[Message]:
+    """The messages of a topic in a file of SQLite; a log beside it is not read."""
+    import sqlite3
+
+    query = (
+        "SELECT messages.timestamp, messages.data FROM messages JOIN topics ON messages.topic_id = topics.id "
+        "WHERE topics.name = ? AND topics.type = ? ORDER BY messages.id"
+    )
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?immutable=1", uri=True)) as database:
+        try:
+            for time_ns, data in database.execute(query, (topic.name, topic.kind)):
+                yield Message(topic.name, topic.kind, int(time_ns), bytes(data))
+        except (sqlite3.Error, TypeError, ValueError) as error:
+            _logger.warning("%s is damaged: %s", file, in_one_line(error))
+
+
 def _open_in_part(path: Path, reason: str) -> Recording | None:
     """Open a bag that rosbags rejects: file by file, and by a scan where there is no index."""
     if path.is_dir():
@@ -173,7 +202,11 @@ def _open_if_readable(file: Path) -> Recording | None:
 
 
 class _Read:
-    """A bag as rosbags reads it."""
+    """A bag whose contents rosbags knows.
+
+    The messages of rosbag2 are read in the order in which they were written. rosbags sorts them by the time
+    of recording, which mixes them up where the recorder's clock was set back.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -183,6 +216,9 @@ class _Read:
             counts, self.duration_s = self._contents(self._idle[0])
             encoding = "ros1" if _suffix(path) == ".bag" else "cdr"
             self.topics = tuple(Topic(*name, count, encoding) for name, count in counts.items())
+            files = _listed_files(path)
+            self._files = files if all(each.suffix.lower() in _ROSBAG2_SUFFIXES for each in files) else ()
+            self._scans = {file: _Scan(file) for file in self._files if _suffix(file) == ".mcap"}
         except BaseException:
             self.close()
             raise
@@ -209,27 +245,23 @@ class _Read:
         return counts, duration_s
 
     def messages(self, topic: Topic) -> Iterator[Message]:
+        if self._files:
+            for file in self._files:
+                scan = self._scans.get(file)
+                yield from _rows(file, topic) if scan is None else scan.messages(topic)
+            return
         # A reader has one place in its file: two iterations that take turns need one each.
         reader = self._idle.pop() if self._idle else self._reader()
         connections = [
             each for each in reader.connections if (each.topic, each.msgtype) == (topic.name, topic.kind)
         ]
-        last_ns = -1
         try:
             for _, time_ns, data in reader.messages(connections):
                 yield Message(topic.name, topic.kind, time_ns, data)
-                last_ns = time_ns
         except Exception as error:
             _logger.warning("%s is damaged: %s", self._path, in_one_line(error))
-            yield from self._after_damage(topic, last_ns)
         finally:
             self._idle.append(reader)
-
-    def _after_damage(self, topic: Topic, last_ns: int) -> Iterator[Message]:
-        """The messages after the damage: the chunks of mcap files are independent."""
-        for file in _files(self._path):
-            if file.suffix.lower() == ".mcap":
-                yield from (each for each in _Scan(file).messages(topic) if each.time_ns > last_ns)
 
     def close(self) -> None:
         self._idle.clear()

@@ -15,6 +15,7 @@ from typing import Any
 import av
 import numpy as np
 
+from social_perception.core.clock import Follower, RecordingClock
 from social_perception.core.errors import SoundError
 from social_perception.core.sound import Sound
 from social_perception.sources.bag_files import Recording, Topic, in_one_line
@@ -46,14 +47,16 @@ class _Coding:
 
 
 class BagSound:
-    """Reads the sound of a bag by the times at which its messages were recorded, which never go back.
+    """Reads the sound of a bag by the times at which its messages were recorded.
 
     A stamp in an audio message's header says when its samples begin. A message without one ends when it was
     recorded. Where the images' stamps are of another clock than the recorder's (simulated time), the sound is
     moved to theirs.
     """
 
-    def __init__(self, name: str, recording: Recording, topic: Topic, rate_hz: int) -> None:
+    def __init__(
+        self, name: str, recording: Recording, topic: Topic, rate_hz: int, recorder: RecordingClock
+    ) -> None:
         """Find out how the sound is coded.
 
         Raises:
@@ -61,6 +64,7 @@ class BagSound:
         """
         self._name, self._recording, self._topic = name, recording, topic
         self._rate_hz = rate_hz
+        self._recorder, self._clock = recorder, Follower(recorder)
         self._read_message = message_reader(topic, _DEFINITIONS)
         self._coding = self._read_coding()
         self._recorder_ahead_s = 0.0
@@ -68,8 +72,10 @@ class BagSound:
         self._reader = SoundReader(self._blocks(), rate_hz)
 
     @classmethod
-    def open(cls, path: Path, recording: Recording, rate_hz: int) -> BagSound | None:
-        """The sound of a bag; None where no topic has any that can be read."""
+    def open(
+        cls, path: Path, recording: Recording, rate_hz: int, recorder: RecordingClock
+    ) -> BagSound | None:
+        """The sound of a bag, by the recorder's clock; None where no topic has any that can be read."""
         audio = sorted(
             (each for each in recording.topics if each.kind in (_PLAIN, _STAMPED) and each.count),
             key=lambda each: each.kind != _STAMPED,
@@ -80,7 +86,7 @@ class BagSound:
             names = ", ".join(sorted(each.name for each in audio))
             _logger.info("%s has sound on %s; %s is used", path, names, audio[0].name)
         try:
-            return cls(str(path), recording, audio[0], rate_hz)
+            return cls(str(path), recording, audio[0], rate_hz, recorder)
         # rosbags, struct and numpy have errors of their own, with no base in common.
         except Exception as error:
             _logger.warning("%s: sound of %s cannot be read: %s", path, audio[0].name, in_one_line(error))
@@ -100,7 +106,7 @@ class BagSound:
         return _Coding(info.channels, info.sample_rate, is_mp3)
 
     def until(self, stamp_s: float, recorded_s: float) -> Sound:
-        """The sound before an image with this stamp, which was recorded at a time."""
+        """The sound before an image with this stamp, which was recorded at a time of the recorder's clock."""
         ahead_s = recorded_s - stamp_s
         if abs(ahead_s - self._recorder_ahead_s) > _SAME_CLOCK_S:
             self._recorder_ahead_s = ahead_s
@@ -124,7 +130,12 @@ class BagSound:
     def _converted(
         self, track: SoundTrack, frames: Sequence[av.AudioFrame], entry: Message, message: Any
     ) -> Iterator[Sound]:
-        time_s: float | None = self._time(entry, message, frames)
+        time_s: float | None
+        duration_s = sum(frame.samples / frame.sample_rate for frame in frames)
+        while (time_s := self._clock.admit(entry.time_ns * 1e-9 - duration_s, duration_s)) is None:
+            # The images have not jumped yet: there is no sound until they do.
+            yield Sound.empty(self._rate_hz, self._recorder.newest_s or 0.0)
+        time_s = self._time(time_s, message)
         for frame in frames:
             yield from track.add(frame, time_s)
             time_s = None
@@ -135,9 +146,8 @@ class BagSound:
         _logger.warning("%s has no AudioInfo; sound of %s is read as %s", self._name, self._topic.name, kind)
         return coding
 
-    def _time(self, entry: Message, message: Any, frames: Sequence[av.AudioFrame]) -> float:
-        """When a message's samples begin, on the recorder's clock."""
-        time_s = entry.time_ns * 1e-9 - sum(frame.samples / frame.sample_rate for frame in frames)
+    def _time(self, time_s: float, message: Any) -> float:
+        """When a message's samples begin, on the recorder's clock: by the time of recording, or its stamp."""
         if self._topic.kind == _STAMPED:
             stamp = message.header.stamp
             stamp_s = stamp.sec + stamp.nanosec * 1e-9 + self._recorder_ahead_s

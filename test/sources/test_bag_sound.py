@@ -256,3 +256,36 @@ def test_a_clock_of_images_that_is_set_back_takes_its_sound_with_it(tmp_path):
     assert sum(frame.sound.duration_s for frame in frames) == pytest.approx(4.1, abs=0.1)
     for frame in frames[1:]:
         assert frame.sound.end_s == pytest.approx(frame.stamp_s, abs=1e-3)
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("jump_s", [-3600.0, -10.0, 1e6])
+def test_images_and_sound_go_on_together_where_the_clock_was_set(tmp_path, caplog, storage, jump_s):
+    """The clock by which everything is stamped is set in the middle; there is a beep before and after it."""
+    topics = {}
+    for begins_s in (5000.0, 5004.0 + jump_s):
+        topics.setdefault("/image", []).extend(camera(begins_s, seconds=4)[:40])
+        topics.setdefault("/audio", []).extend(microphone(begins_s, samples=beep(2.0)))
+    topics["/audio_info"] = [(4999.0, info())]
+    path = write_in_order(tmp_path / "bag", topics, storage)
+    frames = frames_of(path)
+    assert [frame.stamp_s for frame in frames] == pytest.approx([5000 + n / 10 for n in range(80)], abs=0.03)
+    for at_s in (5002.0, 5006.0):
+        near = [frame for frame in frames if abs(frame.stamp_s - at_s) < 1.0]
+        begins_s = at_s - near[0].stamp_s
+        assert loud_at(near) == pytest.approx((begins_s, begins_s + 0.1), abs=0.08)
+    assert caplog.text.count("the jump is bridged") == 1
+
+
+def write_in_order(path, topics, storage):
+    """The topics' messages in turns, whatever their times are."""
+    with rosbags.Writer(path, version=9, storage_plugin=rosbags.StoragePlugin[storage.upper()]) as writer:
+        entries = []
+        for topic, messages in topics.items():
+            kind = messages[0][1].__msgtype__
+            connection = writer.add_connection(topic, kind, typestore=STORE)
+            entries += [(n / len(messages), connection, *each) for n, each in enumerate(messages)]
+        for _, connection, when_s, message in sorted(entries, key=lambda entry: entry[0]):
+            data = STORE.serialize_cdr(message, message.__msgtype__)
+            writer.write(connection, round(when_s * 1e9), data)
+    return path
