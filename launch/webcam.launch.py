@@ -12,7 +12,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchDescription
 from social_perception.ros.security.securing import enclave, secured, security_arguments
-from social_perception.ros.support.launching import checked, first_installed, needs
+from social_perception.ros.support.launching import checked, first_installed, needs, respawning
 
 DRIVERS = ["usb_cam", "v4l2_camera"]
 OURS = "image_publisher"
@@ -105,7 +105,7 @@ IMAGE_PUBLISHER = Node(
     condition=chosen(OURS),
     arguments=["--source", LaunchConfiguration("video_device"), "--topic", "image_raw"],
     ros_arguments=enclave(OURS),
-    **COMMON,
+    **{**COMMON, **respawning()},
 )
 
 NODES = IncludeLaunchDescription(

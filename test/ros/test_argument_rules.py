@@ -55,6 +55,11 @@ def test_other_words_are_no_choice() -> None:
         check_value("composed", "maybe", ["true", "false"])
 
 
+def test_a_device_is_no_parameter_file() -> None:
+    with pytest.raises(ValueError, match="it is not a regular file"):
+        check_value("params_file", "/dev/zero")
+
+
 def test_a_parameter_file_in_the_home_is_found(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "robot.yaml").write_text("/**: {ros__parameters: {min_face_px: 60}}")
@@ -68,8 +73,11 @@ def test_a_parameter_file_in_the_home_is_found(tmp_path, monkeypatch) -> None:
         (b"a: [1\n", "line 2: expected"),
         (b"[1, 2]", "with the parameters of nodes"),
         (b"", "with the parameters of nodes"),
-        (b"a: \xff", "it is no text"),
-        (b"a: \x00", "it is no text"),
+        (b"a: \xff", "its content cannot be read"),
+        (b"a: \x00", "its content cannot be read"),
+        (b"a: 2026-99-99", "its content cannot be read"),
+        (b"[" * 100_000, "its content cannot be read"),
+        (b"#" * 1_000_001, "that can be read"),
     ],
 )
 def test_a_file_without_parameters_breaks_a_rule(content, rule, tmp_path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -45,8 +46,21 @@ def test_the_program_reports_it_in_a_line(program, arguments, missing, reported,
     assert line.startswith(reported)
 
 
-def test_a_package_that_the_program_itself_imports(tmp_path) -> None:
-    (tmp_path / "aiohttp.py").write_text("import no_such_package")
+@pytest.mark.parametrize(
+    ("imported", "status", "reported"),
+    [
+        (
+            "import no_such_package",
+            INVALID_CONFIGURATION,
+            ["error: No module named 'no_such_package'; social-perception doctor shows how to install it"],
+        ),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGINT)", -signal.SIGINT, []),
+    ],
+)
+def test_an_import_that_is_missing_or_interrupted_has_no_traceback(
+    imported, status, reported, tmp_path
+) -> None:
+    (tmp_path / "aiohttp.py").write_text(imported)
     program = next(
         path
         for place in os.environ["AMENT_PREFIX_PATH"].split(os.pathsep)
@@ -61,7 +75,5 @@ def test_a_package_that_the_program_itself_imports(tmp_path) -> None:
         check=False,
         timeout=60,
     )
-    assert run.returncode == INVALID_CONFIGURATION
-    assert run.stderr.splitlines() == [
-        "error: No module named 'no_such_package'; social-perception doctor shows how to install it"
-    ]
+    assert run.returncode == status
+    assert run.stderr.splitlines() == reported

@@ -160,7 +160,7 @@ def test_every_node_of_the_launch_file_has_its_programs_enclave() -> None:
 @pytest.mark.parametrize("path", sorted(LAUNCH.parent.glob("*.launch.py")), ids=lambda path: path.stem)
 def test_no_launch_file_takes_no_notice_of_security(path) -> None:
     description = get_launch_description_from_python_launch_file(str(path))
-    arguments = {each.name for each in description.entities if isinstance(each, DeclareLaunchArgument)}
+    arguments = {each.name for each in description.get_launch_arguments()}
     assert arguments >= {"security", "keystore", "enclaves"}
 
 

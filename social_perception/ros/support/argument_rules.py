@@ -12,6 +12,9 @@ from rclpy.validate_namespace import validate_namespace
 from rclpy.validate_topic_name import validate_topic_name
 
 from social_perception.core.config import AnonymityConfig, WebConfig, settings_of
+from social_perception.core.files import read_limited
+
+_MAX_YAML_BYTES = 1_000_000
 
 Rule = Callable[[str], str]
 """Returns a value as the nodes expect it; raises ValueError with the rule that it breaks."""
@@ -89,14 +92,15 @@ def _reason(error: Exception) -> str:
 def _parameter_file(value: str) -> str:
     path = Path(value).expanduser()
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(read_limited(path, _MAX_YAML_BYTES).decode("utf-8"))
     except OSError as error:
         raise ValueError(f"must be a YAML file that can be read ({error.strerror})") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ValueError(f"must be a YAML file (line {line}: {error.problem})") from error
-    except (yaml.YAMLError, UnicodeError) as error:
-        raise ValueError("must be a YAML file (it is no text)") from error
+    # Dates that do not exist, endless nesting.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError("must be a YAML file (its content cannot be read)") from error
     if not isinstance(content, dict):
         raise ValueError("must be a YAML file with the parameters of nodes")  # noqa: TRY004
     return str(path)
