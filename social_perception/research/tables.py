@@ -19,6 +19,7 @@ from social_perception.core.files import read_limited
 _logger = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 2**28
+_MAX_REASON = 500
 _DELIMITERS = (",", ";", "\t", "|")
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -65,11 +66,13 @@ def read_table(path: Path, needs: Sequence[str] = (), **options: Any) -> pd.Data
             **options,
         )
     except ValueError as error:  # the errors of pandas are ValueErrors
-        raise SourceError(f"{path} cannot be read as CSV: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).split())[:_MAX_REASON]
+        raise SourceError(f"{path} cannot be read as CSV: {reason}") from error
     table.columns = table.columns.str.strip()
     for name in needs:
         if name not in table:
-            raise SourceError(f"{path} has no column {name}; it has {', '.join(map(str, table.columns))}")
+            columns = " ".join(", ".join(map(str, table.columns)).split())
+            raise SourceError(f"{path} has no column {name}; it has {columns[:_MAX_REASON]}")
     # Where a column stays text, pandas leaves its numbers as they are.
     return table.replace(_DECIMAL_COMMA, r"\1.\2", regex=True) if delimiter == ";" else table
 

@@ -108,10 +108,10 @@ def _linked(path: Path, eaf: Any) -> Iterator[tuple[Path, int]]:
     for link in eaf.get_linked_files():
         try:
             origin_ms = int(link.get("TIME_ORIGIN") or 0)
-        except ValueError as error:
-            raise SourceError(
-                f"{path}: TIME_ORIGIN must be a whole number of ms, got {link['TIME_ORIGIN']}"
-            ) from error
+            float(origin_ms)
+        except (ValueError, OverflowError) as error:
+            text = link["TIME_ORIGIN"][:40]
+            raise SourceError(f"{path}: TIME_ORIGIN must be a whole number of ms, got {text}") from error
         is_video = str(link.get("MIME_TYPE")).startswith("video/")
         relative = _relative(path.parent, link.get("RELATIVE_MEDIA_URL"))
         for place in (*relative, _absolute(link.get("MEDIA_URL"))):

@@ -104,3 +104,14 @@ def test_live_ends_cleanly_on_a_signal(monkeypatch, pipelines, tmp_path, number,
     argv = ["live", "--source", "sample?people=1", "--no-ros", "--output", str(output), "--duration", "60"]
     assert main(argv) == status
     assert rows(output)
+
+
+def test_live_ends_with_status_1_after_unreadable_images(pipelines, tmp_path, gray_images, rows, capsys):
+    folder, table = tmp_path / "in", tmp_path / "faces.csv"
+    folder.mkdir()
+    gray_images(folder, [10] * 3)
+    (folder / "1.png").write_text("words")
+    argv = ["live", "--source", str(folder), "--no-ros", "--output", str(table), "--reproducible", "true"]
+    assert main(argv) == 1
+    assert [row["frame"] for row in rows(table)] == ["0", "1"]
+    assert "1 of 3 images were skipped: 1.png is not an image that can be read" in capsys.readouterr().err

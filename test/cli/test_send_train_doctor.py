@@ -30,6 +30,20 @@ def test_send_reaches_live(tmp_path, pipelines, write_video):
     assert np.allclose(np.array(stamps) * 30, np.round(np.array(stamps) * 30))
 
 
+def test_send_ends_with_status_1_after_images_that_cannot_be_read(tmp_path, gray_images, capsys):
+    from social_perception.core.config import SourceConfig
+    from social_perception.sources.tcp import TcpSource
+    from social_perception.sources.tcp_protocol import parse_address
+
+    gray_images(tmp_path, [10] * 3)
+    (tmp_path / "1.png").write_text("words")
+    with TcpSource(parse_address("tcp://127.0.0.1:0"), SourceConfig(timeout_s=20.0)) as source:
+        assert main(["send", str(tmp_path), str(source.address), "--rate", "100"]) == 1
+    captured = capsys.readouterr()
+    assert "2 images sent" in captured.out
+    assert "1 of 3 images were skipped" in captured.err
+
+
 def test_send_without_a_receiver_is_an_error(capsys):
     argv = ["send", "sample?people=1", "tcp://127.0.0.1:9", "--wait", "0"]
     assert main(argv) == 1

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 
 from social_perception.core.config import PipelineConfig, SmileConfig
-from social_perception.core.errors import SourceError
-from social_perception.core.types import Frame, FrameAffect, Smile, SmileLevel
+from social_perception.core.types import FrameAffect, Smile, SmileLevel
 from social_perception.perception.pipeline import make_pipeline
 from social_perception.research.evaluation.metrics import FloatArray, false_smile_rate, pearson, spearman
 from social_perception.research.tables import read_table
 from social_perception.research.training.stills import data_folder
+from social_perception.sources.video import VideoSource
 
 SMILE_FROM = 2
 """A clip has a smile if a rater rated one of its frames Medium or above."""
@@ -80,8 +78,9 @@ def clip_figures(timelines: list[ClipTimeline]) -> dict[str, object]:
 
 
 def _timeline(clip: str, rows: pd.DataFrame, model: str) -> ClipTimeline:
-    frames = _frames(data_folder() / "clips" / clip, int(rows["frame"].max()))
-    with make_pipeline(PipelineConfig(smile=SmileConfig(model=model)), live=False) as pipeline:
+    config = PipelineConfig(smile=SmileConfig(model=model))
+    with VideoSource(data_folder() / "clips" / clip) as source, make_pipeline(config, live=False) as pipeline:
+        frames = itertools.islice(source, int(rows["frame"].max()) + 1)
         scored = [(frame.stamp_s, *_largest(pipeline.process(frame))) for frame in frames]
     every = np.array(scored, float).reshape(-1, 3)
     # Rated frames beyond the last decodable one have no score.
@@ -99,15 +98,3 @@ def _largest(affect: FrameAffect) -> tuple[float, float]:
         return math.nan, math.nan
     smile = max(faces, key=lambda face: face.track.box.area)[Smile]
     return smile.intensity, float(smile.level)
-
-
-def _frames(path: Path, last: int) -> Iterator[Frame]:
-    video = cv2.VideoCapture(str(path))
-    rate = video.get(cv2.CAP_PROP_FPS)
-    if not video.isOpened() or rate <= 0:
-        raise SourceError(f"cannot read the clip {path}")
-    for index in range(last + 1):
-        read, image = video.read()
-        if not read:
-            return
-        yield Frame(np.ascontiguousarray(image[:, :, ::-1]), index / rate, index)

@@ -6,14 +6,13 @@ size: the detections in the original, upsampled frames are the ground truth of t
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from social_perception.core.config import DetectionConfig
 from social_perception.core.errors import ImageError, SourceError
@@ -23,6 +22,7 @@ from social_perception.perception.detection.schedule import Detector, PartwiseDe
 from social_perception.research.tables import read_table
 from social_perception.research.training.stills import data_folder
 from social_perception.sources.images import read_image
+from social_perception.sources.video import VideoSource
 
 SIZE_BINS_PX = (20, 30, 40, 50, 60, 80, 100, 150, 300)
 """Edges of the bins of face width, px."""
@@ -114,7 +114,7 @@ def measure_recall(
             first_found.append((truth.width, next(hits, None)))
         boxes = [face.box for faces in results for face in faces]
         false_positives += sum(all(box.iou(truth) < MIN_OVERLAP for truth in example.faces) for box in boxes)
-    sizes = (_count(low, high, first_found, searches) for low, high in pairwise(bins_px))
+    sizes = (_count(low, high, first_found, searches) for low, high in itertools.pairwise(bins_px))
     return DetectionRecall(tuple(sizes), false_positives)
 
 
@@ -253,10 +253,7 @@ def _measure(
 
 def _frames(folder: Path) -> Iterator[ImageArray]:
     for clip in CLIPS:
-        video = cv2.VideoCapture(str(folder / f"{clip}.mp4"))
-        for index in range(max(FRAMES) + 1):
-            read, image = video.read()
-            if not read:
-                raise SourceError(f"cannot read frame {index} of the clip {folder / clip}.mp4")
-            if index in FRAMES:
-                yield np.ascontiguousarray(image[:, :, ::-1])
+        with VideoSource(folder / f"{clip}.mp4") as source:
+            for frame in itertools.islice(source, max(FRAMES) + 1):
+                if frame.index in FRAMES:
+                    yield frame.image

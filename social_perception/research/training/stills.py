@@ -7,17 +7,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from tqdm import tqdm
 
 from social_perception.core.config import DetectionConfig
-from social_perception.core.errors import SourceError
+from social_perception.core.errors import ImageError, SourceError
 from social_perception.core.types import ImageArray
 from social_perception.perception.detection.factory import make_detector
 from social_perception.perception.detection.still import detect_in_still
+from social_perception.sources.images import decode_image
 
 TIGHT_SETS = ("ferplus_train", "ferplus_valid", "ferplus_test", "smilesmiled", "muxspace")
 """Sets of images cropped around one face: an undetected face gets the median box of the others."""
@@ -96,10 +96,12 @@ def to_rgb(image: npt.NDArray[np.uint8]) -> ImageArray:
 
 
 def _decode(data: bytes) -> npt.NDArray[np.uint8]:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise SourceError("an image of the data set cannot be decoded")
-    return np.ascontiguousarray(image[:, :, 2::-1] if image.ndim == 3 else image, np.uint8)
+    try:
+        image = decode_image(data, "an image of the data set")
+    except ImageError as error:
+        raise SourceError(str(error)) from error
+    is_gray = bool((image == image[:, :, :1]).all())
+    return np.ascontiguousarray(image[:, :, 0]) if is_gray else image
 
 
 def _cached_boxes(name: str, encoded: pd.Series, cache: Path) -> npt.NDArray[np.float32]:

@@ -20,6 +20,7 @@ from social_perception.cli.manifest import MANIFEST, Manifest, Origin, read_mani
 from social_perception.cli.options import pipeline_settings
 from social_perception.cli.result_folder import FIGURES, Job
 from social_perception.core import config
+from social_perception.research.tables import read_table
 from social_perception.research.training.reference_settings import ReferenceSettings, reference_settings
 from social_perception.research.training.settings import TrainSettings, read_yaml, train_settings
 
@@ -192,7 +193,25 @@ def _manifests() -> list[bytes]:
     return [good, b"[" * 5000, b"5", b"", *(json.dumps({**fields, **each}).encode() for each in changes)]
 
 
+def _tables() -> list[bytes]:
+    plain = 'name,level,age\nJörg.png,2,34.5\n"b, c.png",,\n'
+    other = plain.replace(",", ";")
+    return [plain.encode(each) for each in ("utf-8", "utf-8-sig", "latin-1", "utf-16", "utf-32")] + [
+        other.encode(), b"sep=;\r\n" + other.encode("cp1252"), plain.replace(",", "\t").encode(),
+        b"name\n", b",\n1",
+    ]  # fmt: skip
+
+
+def _table(data: bytes) -> None:
+    path = _PLACE / "labels.csv"
+    path.write_bytes(data)
+    for options in ({"dtype": str, "keep_default_na": False, "na_values": [""]}, {}):
+        table = read_table(path, ["name"], **options)
+        promise("name" in table, f"the columns {list(table)}")
+
+
 TARGETS = {
+    "label_table": Target("a table with the column name, or SourceError", _table, _tables),
     "settings": of_property("a configuration in its ranges, or ConfigurationError", check_settings),
     "command_line": Target("options, or exit status 2 (0: help)", _command_line, _command_lines),
     "training_yaml": Target(

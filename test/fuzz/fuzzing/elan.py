@@ -66,6 +66,8 @@ def _documents() -> list[bytes]:
         document(aligned(), begin="9" * 400), document(aligned(), begin="-5"), document(aligned(start="ts9")),
         document(aligned(), url="http://[", relative='RELATIVE_MEDIA_URL="./talk%2emp4"'),
         document(aligned(), url="file:///" + "a" * 300 + ".mp4"), document(),
+        document(aligned(), relative='TIME_ORIGIN="500"'),
+        document(aligned(), relative=f'TIME_ORIGIN="{"9" * 400}"'),
         document(aligned("&h;"), doctype=_BOMB),
     ]  # fmt: skip
 

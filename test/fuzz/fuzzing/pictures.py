@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import itertools
 import struct
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,12 +24,16 @@ from social_perception.perception.tracking.depth import RANGE_M, face_positions
 from social_perception.ros.support.calibration import intrinsics_of
 from social_perception.ros.support.depth_input import depth_image
 from social_perception.ros.support.images import decode
-from social_perception.sources import images
-from social_perception.sources.images import decode_image
+from social_perception.sources import images, shown
+from social_perception.sources.animation import AnimationSource
+from social_perception.sources.images import ANIMATED_FORMATS, decode_image
 from social_perception.sources.raw_images import BYTES_PER_PIXEL, PLANAR, decode_raw
 
 Image.init()  # all formats now, so that their code is followed
 MAX_PIXELS = 1 << 20
+_FOLDER = tempfile.TemporaryDirectory(prefix="fuzz_pictures_")
+_FILE = Path(_FOLDER.name) / "animation"
+_MOST_FRAMES = 100
 ENCODINGS = (*BYTES_PER_PIXEL, *PLANAR, "8UC1", "8UC3", "yuyv", "32FC1", "16UC1", "")
 DEPTHS = ("16UC1", "32FC1", "mono16", "rgb8")
 _HEAD = struct.Struct("<BBIII")
@@ -64,6 +71,15 @@ def image_files() -> list[bytes]:
         (rgb, "WEBP", {"exif": turned}),
         (rgb, "PPM", {}),
         (rgb.convert("L"), "PPM", {}),
+        (rgb, "PNG", {"dpi": (72, 144)}),
+        (rgb, "QOI", {}),
+        (rgb, "TGA", {}),
+        (rgb, "SGI", {}),
+        (rgb, "PCX", {}),
+        (rgb, "ICO", {}),
+        (rgb, "DDS", {}),
+        *[(rgb, kind, {"exif": turned}) for kind in ("AVIF",) if kind in Image.SAVE],
+        *[(rgb, kind, {}) for kind in ("JPEG2000",) if kind in Image.SAVE],
     ]
     return [_saved(*kind) for kind in kinds] + [b"P3 2 2 255 1 2 3 4 5 6 7 8 9 10 11 12\n"]
 
@@ -81,10 +97,27 @@ def check_image(image: ImageArray) -> None:
 
 
 def _image_file(data: bytes) -> None:
-    with lowered(images, "MAX_PIXELS", MAX_PIXELS):
+    with lowered(images, "MAX_PIXELS", MAX_PIXELS), lowered(shown, "MAX_PIXELS", MAX_PIXELS):
         image = decode_image(data, "it")
     check_image(image)
     promise(image.shape[0] * image.shape[1] <= MAX_PIXELS, f"{image.shape} is larger than the limit")
+
+
+def _animations() -> list[bytes]:
+    first, *others = (Image.fromarray(_pixels() // divisor) for divisor in (1, 2, 3))
+    kinds = [kind for kind in ANIMATED_FORMATS if kind in Image.SAVE_ALL]
+    options = {"save_all": True, "append_images": others, "duration": [0, 20, 100]}
+    return [_saved(first, kind, options) for kind in kinds]
+
+
+def _animation(data: bytes) -> None:
+    _FILE.write_bytes(data)
+    last_s = -1.0
+    with lowered(images, "MAX_PIXELS", MAX_PIXELS), AnimationSource(_FILE) as source:
+        for frame in itertools.islice(source, _MOST_FRAMES):
+            check_image(frame.image)
+            promise(frame.stamp_s > last_s, f"{frame.stamp_s} after {last_s}")
+            last_s = frame.stamp_s
 
 
 def _message(encoding: int, flags: int, width: int, height: int, step: int, data: bytes) -> ImageMessage:
@@ -162,8 +195,11 @@ def check_camera_info(
 
 
 TARGETS = {
+    "animation": Target(
+        "images whose stamps grow, or SourceError", _animation, _animations, limit_s=10.0, memory_mb=384
+    ),
     "image_file": Target(
-        "an RGB picture within the limit of pixels, or ImageError", _image_file, image_files, memory_mb=192
+        "an RGB picture within the limit of pixels, or ImageError", _image_file, image_files, memory_mb=384
     ),
     "ros_image": Target(
         "an RGB picture of the size announced, the same as from a bag, or ImageError", _ros_image, ros_images

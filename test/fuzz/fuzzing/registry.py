@@ -8,6 +8,8 @@ from fuzzing.target import Target
 
 MODULES = {
     "image_file": "pictures",
+    "animation": "pictures",
+    "label_table": "configs",
     "ros_image": "pictures",
     "depth_image": "pictures",
     "camera_info": "pictures",
