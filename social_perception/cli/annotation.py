@@ -133,7 +133,7 @@ class Annotator:
 
 
 def _open(job: Job, output: OutputOptions, *, sound: bool = False) -> Source:
-    from social_perception.sources.bag_files import is_bag
+    from social_perception.sources.bag_names import is_bag
     from social_perception.sources.factory import open_recording
 
     return open_recording(job.video, output.topic if is_bag(job.video) else "", SourceConfig(), sound=sound)
@@ -151,7 +151,7 @@ def _use_threads(threads: int) -> None:
 
 def _run_of(job: Job, source: Source, output: OutputOptions, origin: Origin, timelines: Timelines) -> Run:
     """What the sinks need to know of the work on a video."""
-    from social_perception.sources.bag_files import is_bag
+    from social_perception.sources.bag_names import is_bag
     from social_perception.views.blur import LookBack
 
     return Run(
@@ -208,7 +208,7 @@ def _write_frames(
 
     A bag's stamps are times of day. Its tables and its annotated video begin at 0, as ELAN needs it.
     """
-    from social_perception.sources.bag_files import is_bag
+    from social_perception.sources.bag_names import is_bag
 
     frames = 0
     start_s: float | None = None if is_bag(job.video) else 0.0

@@ -13,7 +13,7 @@ from typing import Any
 from social_perception.cli.manifest import MANIFEST, Origin, read_manifest
 from social_perception.cli.result_folder import FIGURES, Job, Outcome, result_names
 from social_perception.core.errors import ConfigurationError, OutputError, SourceError
-from social_perception.sources.bag_files import has_bag_suffix, is_bag
+from social_perception.sources.bag_names import has_bag_suffix, is_bag
 
 CORPUS = "corpus.csv"
 COLUMNS = ("video", "folder", "status", "frames", "faces", "duration_s", "mean_intensity", "error")

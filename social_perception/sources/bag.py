@@ -73,7 +73,7 @@ class BagSource(Source):
         self.rate_hz = plausible_rate(self.topic.count / duration_s if duration_s > 0 else None)
         self._read_message = message_reader(self.topic)
         self._video = VideoMessages()
-        self._recorder = RecordingClock(self.name, self.rate_hz, is_reported=False)
+        self._recorder = RecordingClock(self.name, None, is_reported=False)
         self._sound = None
         if sound_rate_hz is not None:
             self._sound = BagSound.open(path, self._recording, sound_rate_hz, self._recorder)
@@ -86,7 +86,8 @@ class BagSource(Source):
 
     def _read(self) -> Iterator[Frame]:
         index = 0
-        clock = RecordingClock(self.name, self.rate_hz)
+        # The rate by the recorder's clock is wrong where that was set.
+        clock = RecordingClock(self.name, None)
         stamps = _Stamps(self.name, self.topic.name, self._first_stamps())
         for header_s, recorded_s, image in self._images():
             measured_s = recorded_s if self.rate_hz else math.nan

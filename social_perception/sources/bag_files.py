@@ -7,7 +7,6 @@ A recorder that was killed leaves a folder without metadata.yaml, an mcap file w
 from __future__ import annotations
 
 import logging
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ import yaml
 
 from social_perception.core.errors import MissingDependencyError, SourceError
 from social_perception.core.files import read_limited
+from social_perception.sources.bag_names import PACKED, bag_suffix, storage_files, without_packing
 from social_perception.sources.mcap_scan import (
     Contents,
     Message,
@@ -32,8 +32,6 @@ from social_perception.sources.rosbag1_scan import scan_rosbag1
 
 _logger = logging.getLogger(__name__)
 
-_ROSBAG2_SUFFIXES = (".mcap", ".db3")
-_PACKED = (".zstd", ".zst")
 _MOST_MESSAGES = 1 << 48
 _MAX_METADATA_BYTES = 1 << 24
 
@@ -66,51 +64,8 @@ class Recording(Protocol):
         """Release the files."""
 
 
-def is_bag(path: Path) -> bool:
-    """Whether this is a bag's file, or a folder of rosbag2, complete or not.
-
-    A folder without metadata.yaml is recognised by its files, which are named after it.
-    """
-    if not path.is_dir():
-        return has_bag_suffix(path)
-    if (path / "metadata.yaml").is_file():
-        return True
-    name = re.compile(re.escape(path.resolve().name) + r"(_\d+)?")
-    files = storage_files(path)
-    return bool(files) and all(name.fullmatch(_without_packing(file).stem) for file in files)
-
-
-def has_bag_suffix(path: Path) -> bool:
-    """Whether a file is named as one of a bag: .mcap, .db3, both also with .zstd, .bag or .bag.active."""
-    return _suffix(path) in (*_ROSBAG2_SUFFIXES, ".bag")
-
-
-def _without_packing(path: Path) -> Path:
-    return path.with_suffix("") if path.suffix.lower() in _PACKED else path
-
-
-def _suffix(path: Path) -> str:
-    if path.name.lower().endswith(".bag.active"):
-        return ".bag"
-    return _without_packing(path).suffix.lower()
-
-
-def storage_files(folder: Path) -> tuple[Path, ...]:
-    """The files with the messages of a rosbag2 folder, in their order: bag_2 before bag_10."""
-
-    def order(path: Path) -> tuple[int, str]:
-        number = re.search(r"_(\d+)$", _without_packing(path).stem)
-        return (int(number[1]) if number else 0, path.name)
-
-    try:
-        found = [path for path in folder.iterdir() if _suffix(path) in _ROSBAG2_SUFFIXES]
-    except OSError as error:
-        raise SourceError(f"{folder} cannot be read: {error.strerror or error}") from error
-    return tuple(sorted(found, key=order))
-
-
 def open_recording(path: Path) -> Recording:
-    """Open a bag: a rosbag2 folder, or a file; see :func:`has_bag_suffix`.
+    """Open a bag: a rosbag2 folder, or a file; see :func:`.bag_names.has_bag_suffix`.
 
     Raises:
         SourceError: nothing can be read of it.
@@ -120,7 +75,7 @@ def open_recording(path: Path) -> Recording:
     for log in (each.with_name(each.name + "-wal") for each in _files(path) if each.suffix.lower() == ".db3"):
         if log.is_file() and log.stat().st_size:
             _logger.warning("%s holds messages that are not read: the recorder was not stopped cleanly", log)
-    if path.suffix.lower() in _PACKED and path.is_file():
+    if path.suffix.lower() in PACKED and path.is_file():
         return _Unpacked(path)
     try:
         if path.suffix.lower() == ".mcap" and path.is_file() and is_foreign(path):
@@ -163,28 +118,12 @@ def _listed_files(path: Path) -> tuple[Path, ...]:
     return tuple(path / Path(name).name for name in names)
 
 
-def _rows(file: Path, topic: Topic) -> Iterator[Message]:
-    """The messages of a topic in a file of SQLite; a log beside it is not read."""
-    import sqlite3
-
-    query = (
-        "SELECT messages.timestamp, messages.data FROM messages JOIN topics ON messages.topic_id = topics.id "
-        "WHERE topics.name = ? AND topics.type = ? ORDER BY messages.id"
-    )
-    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?immutable=1", uri=True)) as database:
-        try:
-            for time_ns, data in database.execute(query, (topic.name, topic.kind)):
-                yield Message(topic.name, topic.kind, int(time_ns), bytes(data))
-        except (sqlite3.Error, TypeError, ValueError) as error:
-            _logger.warning("%s is damaged: %s", file, in_one_line(error))
-
-
 def _open_in_part(path: Path, reason: str) -> Recording | None:
     """Open a bag that rosbags rejects: file by file, and by a scan where there is no index."""
     if path.is_dir():
         parts = [part for file in storage_files(path) if (part := _open_if_readable(file)) is not None]
         return _Joined(parts) if any(part.topics for part in parts) else None
-    if _suffix(path) not in (".mcap", ".bag"):
+    if bag_suffix(path) not in (".mcap", ".bag"):
         return None
     try:
         scan = _Scan(path)
@@ -204,33 +143,26 @@ def _open_if_readable(file: Path) -> Recording | None:
 class _Read:
     """A bag whose contents rosbags knows.
 
-    The messages of rosbag2 are read in the order in which they were written. rosbags sorts them by the time
-    of recording, which mixes them up where the recorder's clock was set back.
+    The messages are read in the order in which they were written. rosbags sorts them by the time of
+    recording, which mixes them up where the recorder's clock was set back.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._open: list[Any] = []
-        self._idle = [self._reader()]
-        try:
-            counts, self.duration_s = self._contents(self._idle[0])
-            encoding = "ros1" if _suffix(path) == ".bag" else "cdr"
-            self.topics = tuple(Topic(*name, count, encoding) for name, count in counts.items())
-            files = _listed_files(path)
-            self._files = files if all(each.suffix.lower() in _ROSBAG2_SUFFIXES for each in files) else ()
-            self._scans = {file: _Scan(file) for file in self._files if _suffix(file) == ".mcap"}
-        except BaseException:
-            self.close()
-            raise
-
-    def _reader(self) -> Any:
         from rosbags.rosbag1 import Reader as Reader1
         from rosbags.rosbag2 import Reader as Reader2
 
-        reader = (Reader1 if _suffix(self._path) == ".bag" else Reader2)(self._path)
-        reader.open()
-        self._open.append(reader)
-        return reader
+        is_ros1 = bag_suffix(path) == ".bag"
+        with (Reader1 if is_ros1 else Reader2)(path) as reader:
+            counts, self.duration_s = self._contents(reader)
+        encoding = "ros1" if is_ros1 else "cdr"
+        self.topics = tuple(Topic(*name, count, encoding) for name, count in counts.items())
+        self._parts: list[Recording] = []
+        try:
+            for file in _listed_files(path):
+                self._parts.append(_part(file))
+        except BaseException:
+            self.close()
+            raise
 
     @staticmethod
     def _contents(reader: Any) -> tuple[Mapping[tuple[str, str], int], float]:
@@ -245,42 +177,57 @@ class _Read:
         return counts, duration_s
 
     def messages(self, topic: Topic) -> Iterator[Message]:
-        if self._files:
-            for file in self._files:
-                scan = self._scans.get(file)
-                yield from _rows(file, topic) if scan is None else scan.messages(topic)
-            return
-        # A reader has one place in its file: two iterations that take turns need one each.
-        reader = self._idle.pop() if self._idle else self._reader()
-        connections = [
-            each for each in reader.connections if (each.topic, each.msgtype) == (topic.name, topic.kind)
-        ]
-        try:
-            for _, time_ns, data in reader.messages(connections):
-                yield Message(topic.name, topic.kind, time_ns, data)
-        except Exception as error:
-            _logger.warning("%s is damaged: %s", self._path, in_one_line(error))
-        finally:
-            self._idle.append(reader)
+        for part in self._parts:
+            yield from part.messages(topic)
 
     def close(self) -> None:
-        self._idle.clear()
-        while self._open:
-            self._open.pop().close()
+        while self._parts:
+            self._parts.pop().close()
 
 
-class _Scan:
-    """A file that rosbags cannot read: read through for each iteration, and for its topics where it has no
-    summary.
-    """
+def _part(file: Path) -> Recording:
+    if file.suffix.lower() in PACKED:
+        return _Unpacked(file)
+    return _Database(file) if bag_suffix(file) == ".db3" else _Scan(file, Contents({}, 0.0))
+
+
+class _Database:
+    """A file of SQLite, whose topics are known; a log beside it is not read."""
+
+    topics: tuple[Topic, ...] = ()
+    duration_s = 0.0
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    def messages(self, topic: Topic) -> Iterator[Message]:
+        import sqlite3
+
+        query = (
+            "SELECT messages.timestamp, messages.data FROM messages JOIN topics "
+            "ON messages.topic_id = topics.id WHERE topics.name = ? AND topics.type = ? ORDER BY messages.id"
+        )
+        with closing(sqlite3.connect(f"{self._path.resolve().as_uri()}?immutable=1", uri=True)) as database:
+            try:
+                for time_ns, data in database.execute(query, (topic.name, topic.kind)):
+                    yield Message(topic.name, topic.kind, int(time_ns), bytes(data))
+            except (sqlite3.Error, TypeError, ValueError) as error:
+                _logger.warning("%s is damaged: %s", self._path, in_one_line(error))
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+
+class _Scan:
+    """A file that is read from its beginning: for each iteration, and for its contents if not known."""
+
+    def __init__(self, path: Path, contents: Contents | None = None) -> None:
+        self._path = path
         self._reported: set[str] = set()
-        self._scan = scan_mcap if _suffix(path) == ".mcap" else scan_rosbag1
-        contents = read_contents(path) if _suffix(path) == ".mcap" else None
-        if contents is None:
-            contents = _count(self._scan(path))
+        self._scan = scan_mcap if bag_suffix(path) == ".mcap" else scan_rosbag1
+        if contents is None and bag_suffix(path) == ".mcap":
+            contents = read_contents(path)
+        contents = contents or _count(self._scan(path))
         self.topics = tuple(
             Topic(name, kind, count, encoding) for (name, kind, encoding), count in contents.counts.items()
         )
@@ -316,7 +263,7 @@ class _Unpacked:
     def __init__(self, path: Path) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="social_perception_")
         try:
-            plain = Path(self._folder.name) / _without_packing(path).name
+            plain = Path(self._folder.name) / without_packing(path).name
             self._unpack(path, plain)
             self._recording = open_recording(plain)
         except BaseException as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from social_perception.core.config import SourceConfig, from_mapping
 from social_perception.core.errors import SourceError
-from social_perception.sources.bag_files import is_bag
+from social_perception.sources.bag_names import is_bag
 from social_perception.sources.image_folder import ImageFolderSource
 from social_perception.sources.images import is_animation, is_image
 from social_perception.sources.source import Source

@@ -379,6 +379,7 @@ JUMP, NO_STAMP, CONSTANT = "stamps jump", "have no header stamp of their own", "
             [5.0, 5.1, 5.2, 5.3, 5.4],
             JUMP,
         ),
+        ([50.0, 50.1, 50.2, 1.0, 1.1], [50.0, 50.1, 50.2, 1.0, 1.1], [50.0, 50.1, 50.2, 50.3, 50.4], JUMP),
         # Some have no stamp: the first one, before the clock of the simulation was known, or any other.
         ([0.0, 12.1, 12.2, 12.3, 12.4, 12.5], RECORDED_S, [12 + t for t in TENTHS_S], NO_STAMP),
         ([0.0, 0.0, 0.0, 0.0, 12.4, 12.5], RECORDED_S, [12 + t for t in TENTHS_S], NO_STAMP),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from social_perception.core.errors import SourceError
-from social_perception.sources import bag_files, foxglove
+from social_perception.sources import bag_names, foxglove
 from social_perception.sources.factory import open_source
 from social_perception.sources.mcap_scan import _zstd
 from test.sources.test_bag import compressed, raw, stamps, typesys, write_bag
@@ -253,7 +253,7 @@ def test_files_that_were_compressed_as_a_whole_are_read(tmp_path, monkeypatch, s
     (path / "metadata.yaml").unlink()
     if place == "renamed":
         packed = packed.rename(tmp_path / f"talk{packed.suffixes[0]}.zst")
-    assert bag_files.is_bag(path if place == "folder" else packed)
+    assert bag_names.is_bag(path if place == "folder" else packed)
     assert stamps(path if place == "folder" else packed) == [100.0, 101.0, 102.0]
     assert list(temporary.iterdir()) == []
 
@@ -294,7 +294,7 @@ def test_a_bag_of_ros_1_without_an_index_is_read(tmp_path, caplog, compression, 
     assert stamps(path) == [100.0, 101.0, 102.0]
     cut = tmp_path / name
     cut.write_bytes(without_index(path.read_bytes()))
-    assert bag_files.is_bag(cut)
+    assert bag_names.is_bag(cut)
     assert stamps(cut) == [100.0, 101.0, 102.0]
     assert f"{name} is not a complete bag" in caplog.text
 
