@@ -7,6 +7,7 @@ end are still good, also those in a chunk of which the rest is missing. Format: 
 from __future__ import annotations
 
 import bz2
+import errno
 import io
 import os
 import struct
@@ -29,6 +30,9 @@ _BLOCK_BYTES = 1 << 10
 
 MAX_CHUNK_BYTES = 1 << 28
 """Limit for an unpacked chunk; recorders end one after some MB."""
+
+MIN_FREE_BYTES = 1 << 28
+"""What is left free on a disk onto which a file is unpacked: a KB can hold 32 MB of zeros."""
 
 Report = Callable[[str], None]
 
@@ -258,6 +262,9 @@ def decompress_file(packed: BinaryIO, plain: BinaryIO) -> str:
                 return " ".join(str(error).split()) or type(error).__name__
             if not block:
                 return ""
+            space = os.statvfs(plain.fileno())
+            if space.f_bavail * space.f_frsize < MIN_FREE_BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             plain.write(block)
 
 

@@ -273,6 +273,16 @@ def test_a_compressed_file_that_ends_early_gives_what_is_there(tmp_path, caplog)
         open_source(str(path))
 
 
+def test_a_compressed_file_does_not_fill_the_disk(tmp_path, monkeypatch):
+    path = tmp_path / "talk.mcap.zstd"
+    path.write_bytes(_zstd().compress(bytes(10_000_000)))
+    monkeypatch.setattr("social_perception.sources.mcap_scan.MIN_FREE_BYTES", 1 << 60)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(SourceError, match=r"talk.mcap.zstd cannot be unpacked: No space left on device"):
+        open_source(str(path))
+    assert [each.name for each in tmp_path.iterdir()] == ["talk.mcap.zstd"]
+
+
 def write_ros1(path, compression=None):
     from rosbags import rosbag1
 
