@@ -17,7 +17,6 @@ from social_perception.ros.support.launching import (
     arguments_of_nodes,
     camera_info_topic,
     checked,
-    needs,
     respawning,
 )
 
@@ -222,5 +221,4 @@ def generate_launch_description() -> LaunchDescription:
             RVIZ,
         ]
     )
-    rviz = needs("rviz2", "rviz:=true", condition=IfCondition(LaunchConfiguration("rviz")))
-    return checked(*ARGUMENTS, rviz, secured(nodes), nodes)
+    return checked(*ARGUMENTS, secured(nodes), nodes)

@@ -116,4 +116,5 @@ NODES = IncludeLaunchDescription(
 def generate_launch_description() -> LaunchDescription:
     missing = [needs(driver, f"driver:={driver}", condition=chosen(driver)) for driver in DRIVERS]
     cameras = [USB_CAM, V4L2_CAMERA, IMAGE_PUBLISHER]
-    return checked(*ARGUMENTS, *missing, secured(*cameras), *cameras, NODES)
+    # The nodes are checked before a camera is started.
+    return checked(*ARGUMENTS, *missing, secured(*cameras), NODES, *cameras)

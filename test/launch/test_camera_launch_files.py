@@ -17,6 +17,8 @@ from social_perception.core.errors import INVALID_CONFIGURATION
 pytest.importorskip("launch_ros", reason="needs launch_ros")
 pytest.importorskip("social_perception.msg", reason="needs the messages: build the package and source it")
 
+from social_perception.ros.security.securing import FILES
+
 LAUNCH = Path(__file__).parents[2] / "launch"
 TIMEOUT_S = 60.0
 STAND_IN = """#!{python}
@@ -98,6 +100,8 @@ def ours(prefix) -> None:
         ("webcam.launch.py", ("driver:=v4l2_camera",), "driver:=v4l2_camera needs the package v4l2_camera"),
         ("replay.launch.py", ("player:=ros2_bag",), "player:=ros2_bag needs the package ros2bag"),
         ("group_smile.launch.py", ("rviz:=true",), "rviz:=true needs the package rviz2"),
+        ("webcam.launch.py", ("rviz:=true",), "rviz:=true needs the package rviz2"),
+        ("replay.launch.py", ("rviz:=True",), "rviz:=true needs the package rviz2"),
     ],
 )
 def test_a_missing_package_is_reported_with_its_remedy(file, arguments, missing, launch) -> None:
@@ -279,3 +283,30 @@ def test_the_demo_plays_the_sample_to_the_page_and_to_rviz_where_it_can(
     started = re.findall(r"\[(\w+)-\d\]: process started", run.stdout)
     assert "affect_dashboard" in started
     assert ("rviz2" in started) == rviz
+
+
+@pytest.mark.usefixtures("ours")
+def test_without_an_enclave_for_the_nodes_no_camera_is_started(launch, tmp_path) -> None:
+    enclave = tmp_path / "keys" / "enclaves" / "social_perception" / "image_publisher"
+    enclave.mkdir(parents=True)
+    for name in FILES:
+        (enclave / name).touch()
+    run = launch(
+        "webcam.launch.py", "driver:=image_publisher", "security:=true", f"keystore:={tmp_path / 'keys'}"
+    )
+    assert run.returncode == 1, run.stdout
+    assert "has no enclave /social_perception/affect_overlay" in run.stdout
+    assert "process started" not in run.stdout
+
+
+@pytest.mark.usefixtures("ours")
+@pytest.mark.parametrize(
+    ("argument", "warnings"), [("overlays:=false", ["did you mean overlay?"]), ("mode:=quiet", [])]
+)
+def test_a_misspelt_argument_is_a_warning(argument, warnings, launch) -> None:
+    run = launch("replay.launch.py", "respawn:=false", argument)
+    assert run.returncode == 0, run.stdout
+    found = re.findall(
+        r"\[WARNING\] \[launch\]: launch argument .* is unknown and has no effect; (.*)", run.stdout
+    )
+    assert found == warnings

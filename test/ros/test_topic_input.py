@@ -4,12 +4,13 @@ import xml.dom.minidom
 from pathlib import Path
 
 import pytest
+from rclpy.qos import qos_profile_system_default
 from rclpy.subscription import Subscription
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import Image
 
 from social_perception.ros.support import transport
-from social_perception.ros.support.qos import image_qos
+from social_perception.ros.support.qos import RESULT_QOS, image_qos
 from social_perception.ros.support.topic_input import Losses, TopicInput
 
 CHOICES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
@@ -37,6 +38,16 @@ def subscribe(ros, callback=lambda message: None, **arguments):
     return TopicInput(
         ros.node, Image, "image", qos, callback, noun="images", origin="the camera", **arguments
     )
+
+
+def test_the_system_default_qos_is_compatible_with_images_and_results(ros, image_message) -> None:
+    taken, results = [], []
+    subscribe(ros, taken.append, reliable_qos=image_qos(reliable=True))
+    camera = ros.publisher(Image, "image", qos_profile_system_default)
+    ros.until(lambda: camera.publish(image_message()) or taken, "an image of the system's default QoS")
+    ros.node.create_subscription(Image, "result", results.append, qos_profile_system_default)
+    publisher = ros.publisher(Image, "result", RESULT_QOS)
+    ros.until(lambda: publisher.publish(image_message()) or results, "a result")
 
 
 def test_reliable_publishers_are_followed_and_others_are_not_shut_out(ros, image_message) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+import functools
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
@@ -10,6 +12,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch.events.process import ProcessExited
 from launch.launch_context import LaunchContext
 from launch.launch_description import LaunchDescription
+from launch.logging import get_logger
 from launch.substitution import Substitution
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.substitutions import FindPackageShare
@@ -49,15 +52,15 @@ def needs(package: str, needed_for: str, **options: Any) -> OpaqueFunction:
         needed_for: what requires it, for example ``rviz:=true``.
         options: of the action, for example ``condition``.
     """
+    return OpaqueFunction(function=lambda _context: _require(package, needed_for), **options)
 
-    def check(_context: object) -> None:
-        if not is_installed(package):
-            raise NotLaunched(
-                f"{needed_for} needs the package {package}, which is not installed: "
-                f"sudo apt install ros-$ROS_DISTRO-{package.replace('_', '-')}"
-            )
 
-    return OpaqueFunction(function=check, **options)
+def _require(package: str, needed_for: str) -> None:
+    if not is_installed(package):
+        raise NotLaunched(
+            f"{needed_for} needs the package {package}, which is not installed: "
+            f"sudo apt install ros-$ROS_DISTRO-{package.replace('_', '-')}"
+        )
 
 
 def checked(*entities: Any) -> LaunchDescription:
@@ -65,15 +68,19 @@ def checked(*entities: Any) -> LaunchDescription:
 
     An error after the first process has started would leave that process running.
     """
-    arguments = LaunchDescription(entities).get_launch_arguments()
+    arguments = {each.name: each for each in LaunchDescription(entities).get_launch_arguments()}
 
     def check(context: LaunchContext) -> None:
         # Before the declarations set the defaults: only arguments given by the user can be wrong.
         given = context.launch_configurations
-        for argument in arguments:
-            if argument.name in given:
-                given[argument.name] = _checked_value(argument, given[argument.name])
+        for name in list(given):
+            if name in arguments:
+                given[name] = _checked_value(arguments[name], given[name])
+            else:
+                _warn_if_misspelt(name, arguments)
         refuse_people(context)
+        if given.get("rviz") == "true":
+            _require("rviz2", "rviz:=true")
 
     return LaunchDescription([OpaqueFunction(function=check), *entities])
 
@@ -83,6 +90,18 @@ def _checked_value(argument: DeclareLaunchArgument, value: str) -> str:
         return check_value(argument.name, value, argument.choices or ())
     except ValueError as error:
         raise NotLaunched(f"launch argument {argument.name} {error}, got {value!r}") from error
+
+
+def _warn_if_misspelt(name: str, known: Collection[str]) -> None:
+    # A launch file that includes ours has arguments of its own, and those of drivers are passed through.
+    for close in difflib.get_close_matches(name, known, 1, 0.8):
+        _warn_once(f"launch argument {name} is unknown and has no effect; did you mean {close}?")
+
+
+@functools.cache
+def _warn_once(text: str) -> None:
+    # A launch file and the one that it includes share most arguments.
+    get_logger("launch").warning(text)
 
 
 def respawning() -> dict[str, Any]:
