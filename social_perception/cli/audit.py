@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     for line in console(results):
         print(line)
     print(f"-> {folder}")
-    return 0
+    return int(any(each.unread for each in results))
 
 
 def _names(text: str) -> list[str]:

@@ -73,11 +73,8 @@ class Images:
             for path in self._paths:
                 yield path, self._read(path)
         finally:
-            if self._errors and self.unread < len(self._paths):
-                named = "; ".join(self._errors[:_NAMED])
-                more = f"; and {self.unread - _NAMED} more" if self.unread > _NAMED else ""
-                count = f"{self.unread} of {len(self)} images"
-                _logger.warning("%s: %s were skipped: %s%s", self._paths[0].parent, count, named, more)
+            if self.unread < len(self):
+                warn_of_skipped(self._paths[0].parent, self._errors, len(self))
         if self._errors and self.unread == len(self):
             raise SourceError(
                 f"none of the {self.unread} images in {self._paths[0].parent} can be read: {self._errors[0]}"
@@ -91,6 +88,20 @@ class Images:
                 raise
             self._errors.append(str(error).removeprefix(f"{path.parent}{os.sep}"))
             return None
+
+
+def warn_of_skipped(place: Path | str, errors: Sequence[str], count: int) -> None:
+    """Name the images that cannot be read in one warning; nothing without errors.
+
+    Args:
+        place: the folder, or the name of the set.
+        errors: why each of them cannot be read, with its name.
+        count: of all images.
+    """
+    if errors:
+        named = "; ".join(errors[:_NAMED])
+        more = f"; and {len(errors) - _NAMED} more" if len(errors) > _NAMED else ""
+        _logger.warning("%s: %d of %d images were skipped: %s%s", place, len(errors), count, named, more)
 
 
 class ImageFolderSource(Source):

@@ -7,6 +7,7 @@ whatever its name: recordings are compared by their frames (:func:`shares_frames
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,4 +151,4 @@ def _key(video: Path) -> str:
     """Return a cache key that changes with the file and the crop geometry."""
     state = video.stat()
     facts = f"{video.name} {state.st_size} {CROP_MARGIN} {CROP_SIZE_PX}"
-    return f"{video.stem}-{hashlib.sha1(facts.encode(), usedforsecurity=False).hexdigest()[:12]}"
+    return f"{video.stem}-{hashlib.sha1(os.fsencode(facts), usedforsecurity=False).hexdigest()[:12]}"

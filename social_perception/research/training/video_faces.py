@@ -6,6 +6,7 @@ The crops of an hour of video take gigabytes, so the cache file is memory-mapped
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from social_perception.core.types import CROP_SIZE_PX, Box, Frame, ImageArray
 from social_perception.perception.detection.schedule import Detector
 from social_perception.perception.smile.crop import CROP_MARGIN, crop_faces
 from social_perception.sources.video import VideoSource
+
+_VERSION = "as shown"
+"""Of the frames that were cropped: earlier caches are of stored frames, not of those that a player shows."""
 
 MIN_OVERLAP = 0.3
 """Intersection over union from which the detections of two frames are the same face."""
@@ -101,8 +105,9 @@ def assign_people(faces: VideoFaces, people: int) -> npt.NDArray[np.int64]:
 def _key(video: Path, every: int) -> str:
     """Return a cache key that changes with the file, ``every`` and the crop geometry."""
     state = video.stat()
-    facts = f"{video.resolve()} {state.st_size} {state.st_mtime_ns} {every} {CROP_MARGIN} {CROP_SIZE_PX}"
-    return f"{video.stem}-{hashlib.sha1(facts.encode(), usedforsecurity=False).hexdigest()[:12]}"
+    file = f"{video.resolve()} {state.st_size} {state.st_mtime_ns}"
+    facts = f"{_VERSION} {file} {every} {CROP_MARGIN} {CROP_SIZE_PX}"
+    return f"{video.stem}-{hashlib.sha1(os.fsencode(facts), usedforsecurity=False).hexdigest()[:12]}"
 
 
 def _write_faces(video: Path, detector: Detector, every: int, folder: Path) -> None:

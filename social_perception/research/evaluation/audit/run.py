@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,8 +32,7 @@ from social_perception.research.evaluation.audit.scoring import (
     select_subjects,
 )
 from social_perception.research.evaluation.audit.settings import AuditConfig
-
-_logger = logging.getLogger(__name__)
+from social_perception.sources.image_folder import warn_of_skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +99,7 @@ def audit(
 def _score(audit_set: AuditSet, scorer: StillScorer) -> tuple[list[int], list[ScoredFace], pd.DataFrame]:
     """Return the rows of the readable images, and the scored face and the measurements of each."""
     rows: list[int] = []
+    errors: list[str] = []
 
     def images() -> Iterator[ImageArray]:
         for row, audit_image in enumerate(
@@ -109,7 +108,7 @@ def _score(audit_set: AuditSet, scorer: StillScorer) -> tuple[list[int], list[Sc
             try:
                 image = audit_image.read()
             except ImageError as error:
-                _logger.warning("%s; dropped", error)
+                errors.append(str(error))
                 continue
             rows.append(row)
             yield image
@@ -117,6 +116,7 @@ def _score(audit_set: AuditSet, scorer: StillScorer) -> tuple[list[int], list[Sc
     faces = list(scorer.score(images()))
     if not faces:
         raise SourceError(f"none of the {len(audit_set.images)} images of {audit_set.name} can be read")
+    warn_of_skipped(audit_set.name, errors, len(audit_set.images))
     measurements = [
         measure(audit_set.images[row].read(), None if each.face is None else each.face.box)
         for row, each in zip(rows, faces)
