@@ -151,9 +151,10 @@ class DetectionConfig(Checked):
     """Settings of the face detection."""
 
     backend: str = setting(
-        "mmod-torch",
-        "face detector: dlib's CNN run by torch, by dlib, or dlib's HOG detector",
-        choices=("mmod-torch", "mmod-dlib", "hog"),
+        "cascade",
+        "face detector: dlib's CNN where YuNet proposes faces (cascade), dlib's CNN on the whole image, run "
+        "by torch or by dlib, or dlib's HOG detector",
+        choices=("cascade", "mmod-torch", "mmod-dlib", "hog"),
     )
     detection_interval: int = setting(
         10, "frames from one detection to the next", low=1, high=300, dynamic=True
@@ -165,7 +166,10 @@ class DetectionConfig(Checked):
         40, "width in px of the smallest face to detect (the image is upsampled for it)", low=20, high=1000
     )
     max_face_px: int = setting(
-        0, "width in px of the largest face to detect (mmod-torch only); 0: no limit", low=0, high=10000
+        0,
+        "width in px of the largest face to detect (cascade and mmod-torch only); 0: no limit",
+        low=0,
+        high=10000,
     )
     pyramid_divisor: int = setting(
         6,
@@ -182,13 +186,13 @@ class DetectionConfig(Checked):
     )
     boxes: str = setting(
         "voted",
-        "boxes of mmod-torch: averaged with their neighbors (box voting), or exactly dlib's",
+        "boxes of cascade and mmod-torch: averaged with their neighbors (box voting), or exactly dlib's",
         choices=("voted", "dlib"),
     )
     device: str = setting("auto", "device of the detector", choices=DEVICES)
     precision: str = setting(
         "auto",
-        "numeric precision of mmod-torch; auto: float32 for stills, faster for video",
+        "numeric precision of cascade and mmod-torch; auto: float32 for stills, faster for video",
         choices=("auto", "float32", "bfloat16"),
     )
     reproducible: bool = setting(

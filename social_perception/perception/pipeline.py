@@ -49,7 +49,7 @@ class FaceTracking:
         stamp_s = self.clock.admit(frame.stamp_s)
         frame = frame if stamp_s == frame.stamp_s else dataclasses.replace(frame, stamp_s=stamp_s)
         self.tracker.advance(frame)
-        for found in self.detection.update(frame):
+        for found in self.detection.update(frame, self.tracker.boxes()):
             self.tracker.correct(found.frame_index, found.faces, found.scope)
         tracks = self.tracker.tracks()
         crops = crop_faces(frame.image, [track.box for track in tracks])

@@ -59,7 +59,7 @@ def test_every_setting_is_described_and_its_default_is_legal(kind):
         (
             config.DetectionConfig,
             {"backend": "yolo"},
-            "backend must be one of mmod-torch, mmod-dlib, hog, got yolo",
+            "backend must be one of cascade, mmod-torch, mmod-dlib, hog, got yolo",
         ),
         (config.GroupConfig, {"window": 3.0}, "unknown setting window; known are"),
     ],

@@ -18,9 +18,10 @@ from social_perception.cli.main import main
 from social_perception.core.config import DetectionConfig, PipelineConfig, SmileConfig
 from social_perception.core.errors import ConfigurationError, DetectionError, ModelError
 from social_perception.core.types import Box, Frame, FrameAffect, ImageArray, Smile, Track
+from social_perception.perception.detection.cascade import CascadeDetector
 from social_perception.perception.detection.factory import make_detector
-from social_perception.perception.detection.mmod import MmodTorchDetector
 from social_perception.perception.detection.network import MmodNetwork
+from social_perception.perception.detection.yunet import YuNet
 from social_perception.perception.pipeline import Pipeline, make_pipeline
 from social_perception.perception.smile.factory import make_scorer
 from social_perception.perception.smile.networks import SmileNetwork
@@ -95,6 +96,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
     watched(SmileNetwork, "step")
     watched(SmileNetwork, "still")
     watched(MmodNetwork, "forward")
+    watched(YuNet, "forward")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.cuda, "empty_cache", gpu.empty_cache)
@@ -105,6 +107,12 @@ def on_device(config: PipelineConfig, device: str) -> PipelineConfig:
     detection = dataclasses.replace(config.detection, device=device, detection_interval=5)
     smile = dataclasses.replace(config.smile, device=device, warmup_frames=WARMUP)
     return dataclasses.replace(config, detection=detection, smile=smile)
+
+
+def with_mmod(config: PipelineConfig, **settings: object) -> PipelineConfig:
+    """The search of the whole image by dlib's CNN."""
+    detection = dataclasses.replace(config.detection, backend="mmod-torch", **settings)
+    return dataclasses.replace(config, detection=detection)
 
 
 def walk(pipeline: Pipeline, people: tuple[ImageArray, ...], name: Callable[[], str]) -> list[FrameAffect]:
@@ -135,7 +143,7 @@ def assert_same(affect: FrameAffect, expected: FrameAffect) -> None:
 
 def devices(pipeline: Pipeline) -> tuple[str, str]:
     detector, scorer = pipeline.tracking.detection.detector, pipeline.estimation.estimators["smile"].scorer
-    assert isinstance(detector, MmodTorchDetector)
+    assert isinstance(detector, CascadeDetector)
     assert isinstance(scorer, StreamingScorer)
     return detector.device, scorer.device
 
@@ -149,8 +157,19 @@ def devices(pipeline: Pipeline) -> tuple[str, str]:
         (SmileNetwork, GONE, ("cuda", "cpu"), "smile network"),
         (MmodNetwork, OUT_OF_MEMORY, ("cpu", "cuda"), "face detector"),
         (MmodNetwork, GONE, ("cpu", "cuda"), "face detector"),
+        (YuNet, OUT_OF_MEMORY, ("cuda", "cuda"), "face proposals"),
+        (YuNet, GONE, ("cuda", "cuda"), "face proposals"),
     ],
-    ids=["smile-memory", "smile-lost", "smile-cudnn", "smile-gone", "detector-memory", "detector-gone"],
+    ids=[
+        "smile-memory",
+        "smile-lost",
+        "smile-cudnn",
+        "smile-gone",
+        "detector-memory",
+        "detector-gone",
+        "proposals-memory",
+        "proposals-gone",
+    ],
 )
 def test_the_run_goes_on_with_the_same_results(
     gpu, on_gpu, people, expected, caplog, kind, error, left, what, letters
@@ -178,7 +197,7 @@ def test_memory_that_is_short_once_is_made_free_and_the_gpu_kept(
         assert devices(pipeline) == ("cuda", "cuda")
     for affect, expected_affect in zip(found, expected, strict=True):
         assert_same(affect, expected_affect)
-    assert gpu.emptied == 2
+    assert gpu.emptied == 3
     assert caplog.messages == []
 
 
@@ -206,6 +225,7 @@ def test_too_many_faces_for_the_gpu_are_scored_in_halves(gpu, on_gpu) -> None:
 
 def test_too_many_pictures_for_the_gpu_are_searched_in_halves(gpu, on_gpu, people) -> None:
     images = list(people[:4])
+    on_gpu = with_mmod(on_gpu)
     expected = make_detector(on_device(on_gpu, "cpu").detection).detect_batch(images)
     gpu.fails = lambda network, batch, calls: OUT_OF_MEMORY if batch > 2 else None
     detector = make_detector(on_gpu.detection)
@@ -253,8 +273,7 @@ def test_stills_are_scored_on(gpu, on_gpu) -> None:
 
 def test_the_search_is_split_from_then_on_as_the_cpu_needs_it(gpu, on_gpu, people) -> None:
     gpu.fail_for_good(MmodNetwork, LOST)
-    detection = dataclasses.replace(on_gpu.detection, min_face_px=40, precision="auto")
-    with make_pipeline(dataclasses.replace(on_gpu, detection=detection), live=False) as pipeline:
+    with make_pipeline(with_mmod(on_gpu, min_face_px=40, precision="auto"), live=False) as pipeline:
         for index in range(16):
             affect = pipeline.process(Frame(people[index], index / 30, index))
         assert len(pipeline.tracking.detection.detector.parts(768, 432)) == 2
@@ -262,7 +281,7 @@ def test_the_search_is_split_from_then_on_as_the_cpu_needs_it(gpu, on_gpu, peopl
     assert [face.track.visible for face in affect.faces] == [True, True]
 
 
-@pytest.mark.parametrize("kind", [SmileNetwork, MmodNetwork])
+@pytest.mark.parametrize("kind", [SmileNetwork, MmodNetwork, YuNet])
 def test_what_is_not_the_devices_fault_stays_an_error(gpu, on_gpu, people, kind) -> None:
     gpu.fail_for_good(kind, RuntimeError("shapes (1, 2) and (3, 4) cannot be multiplied\nat line 7"), 1)
     with make_pipeline(on_gpu, live=False) as pipeline:

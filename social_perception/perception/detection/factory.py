@@ -13,6 +13,8 @@ from social_perception.perception.detection.schedule import Detector
 if TYPE_CHECKING:
     import torch
 
+    from social_perception.perception.detection.mmod import MmodTorchDetector
+
 WEIGHTS = "mmod_human_face_detector.dat"
 WEIGHTS_SHA256 = "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6"
 
@@ -34,8 +36,10 @@ def make_detector(config: DetectionConfig, *, video: bool = False) -> Detector:
         ConfigurationError: the requested device is not available.
         MissingDependencyError: the backend's package is not installed.
     """
+    if config.backend == "cascade":
+        return _make_cascade(config, video=video)
     if config.backend == "mmod-torch":
-        return _make_torch(config, video=video)
+        return _make_mmod(config, video=video)
     # Imported here, so that each backend works without the package of the other.
     from social_perception.perception.detection.dlib_backends import HogDetector, MmodDlibDetector
 
@@ -44,7 +48,15 @@ def make_detector(config: DetectionConfig, *, video: bool = False) -> Detector:
     return HogDetector(config)
 
 
-def _make_torch(config: DetectionConfig, *, video: bool) -> Detector:
+def _make_cascade(config: DetectionConfig, *, video: bool) -> Detector:
+    from social_perception.perception.detection import yunet
+    from social_perception.perception.detection.cascade import CascadeDetector
+
+    network = yunet.load_yunet(yunet.weights_path(), yunet.WEIGHTS_SHA256)
+    return CascadeDetector(network, _make_mmod(config, video=video), thorough=not video)
+
+
+def _make_mmod(config: DetectionConfig, *, video: bool) -> MmodTorchDetector:
     import torch
 
     from social_perception.perception.detection.mmod import MmodTorchDetector
@@ -52,7 +64,7 @@ def _make_torch(config: DetectionConfig, *, video: bool) -> Detector:
 
     model = read_mmod(weights_path(), WEIGHTS_SHA256)
 
-    def make(device: str) -> Detector:
+    def make(device: str) -> MmodTorchDetector:
         return MmodTorchDetector(
             model,
             device,

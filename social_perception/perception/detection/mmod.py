@@ -9,7 +9,8 @@ faster on a CPU and needs no dlib built for CUDA.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ import torch.nn.functional as F
 from social_perception.core.errors import DetectionError, ImageError
 from social_perception.core.failover import CPU, Failover, error_summary
 from social_perception.core.types import Box, Face, ImageArray
+from social_perception.perception.detection.crops import Crop, cut_crops
 from social_perception.perception.detection.mmod_file import MmodModel
 from social_perception.perception.detection.network import MmodNetwork
 from social_perception.perception.detection.pyramid import (
@@ -45,6 +47,11 @@ MAX_BATCH_PIXELS = 4 * MAX_SEARCHED_PIXELS
 
 MAX_CACHED_CANVASES = 16
 """Number of pyramid canvases kept for the next search of the same size, because allocation costs time."""
+
+MAX_BATCH_CROPS = 96
+"""Maximum crops of :meth:`MmodTorchDetector.detect_at` in one batch."""
+
+Result = TypeVar("Result")
 
 
 class MmodTorchDetector:
@@ -85,7 +92,7 @@ class MmodTorchDetector:
         cpu_dtype: torch.dtype | None = None,
     ) -> None:
         self._model = model
-        self._cpu_dtype = cpu_dtype or dtype
+        self.cpu_dtype = cpu_dtype or dtype
         self._failover = Failover("face detector", str(torch.device(device)), self._move_to_cpu)
         self._network = self._build_network(dtype)
         self._exact = exact
@@ -118,6 +125,11 @@ class MmodTorchDetector:
         """The dtype of the network as a value of the setting ``precision``."""
         return str(self.dtype).removeprefix("torch.")
 
+    @property
+    def smallest_face_px(self) -> float:
+        """Width of the smallest face that is searched for."""
+        return NATIVE_FACE_PX / 2.0**self.upsample if self.upsample >= 0 else self.min_face_px
+
     def detect(self, image: ImageArray) -> tuple[Face, ...]:
         """Return the faces of an RGB image (H, W, 3) uint8, sorted by decreasing confidence.
 
@@ -138,11 +150,33 @@ class MmodTorchDetector:
         """
         if not images:
             return ()
-        height, width = _check_image(images[0]).shape[:2]
-        if any(_check_image(image).shape != images[0].shape for image in images):
+        height, width = check_image(images[0]).shape[:2]
+        if any(check_image(image).shape != images[0].shape for image in images):
             raise ImageError("images of a batch must have equal sizes")
         wide, high = self._searched_size(width, height)
         return tuple(self._find(images, wide, high, self._levels_in(wide / width)))
+
+    def detect_at(self, image: ImageArray, places: Sequence[Box]) -> tuple[Face, ...]:
+        """Return the faces at expected places, sorted by decreasing confidence.
+
+        Scores are those of :meth:`detect` up to some hundredths, because the crops end nearer to the face.
+
+        Args:
+            image: (H, W, 3) uint8, RGB.
+            places: N boxes as wide as the expected faces; a face may be a third smaller or larger.
+
+        Raises:
+            ImageError: the array is not such an image.
+            DetectionError: torch failed, for example out of memory.
+        """
+        check_image(image)
+        if not places:
+            return ()
+        pixels, crops = cut_crops(image, places, self._model.window_width, self._model.mean_rgb)
+        scores = self._run(lambda: self._score_crops(pixels), len(pixels), f"{len(places)} places")
+        found = [each for one, crop in zip(scores, crops) for each in self._candidates_in(one, crop)]
+        kept = self._suppress(sorted(found, key=lambda candidate: -candidate.score))
+        return tuple(_face(each, 1.0, 1.0) for each in kept)
 
     def parts(self, width: int, height: int) -> tuple[SearchPart, ...]:
         """Return the parts of a search of a width x height image, the part for near faces first.
@@ -156,14 +190,16 @@ class MmodTorchDetector:
             return ()
         return split_search(width, height, scale, NATIVE_FACE_PX, self.rate)
 
-    def detect_part(self, image: ImageArray, part: SearchPart) -> tuple[Face, ...]:
+    def detect_part(self, image: ImageArray, part: SearchPart, known: Sequence[Box] = ()) -> tuple[Face, ...]:
         """Return the faces of one of the image's :meth:`parts`, sorted by decreasing confidence.
+
+        The known faces make no difference.
 
         Raises:
             ImageError: the array is not an RGB image.
             DetectionError: torch failed, for example out of memory.
         """
-        region = _check_image(image)[part.top : part.bottom, part.left : part.right]
+        region = check_image(image)[part.top : part.bottom, part.left : part.right]
         levels = part.levels or self._levels_in(1.0)
         (faces,) = self._find([region], part.width, part.height, levels)
         moved = (Face(face.box.moved(part.left, part.top), face.confidence) for face in faces)
@@ -193,19 +229,21 @@ class MmodTorchDetector:
         self, images: Sequence[ImageArray], width: int, height: int, levels: int
     ) -> list[tuple[Face, ...]]:
         """Search equally sized images, each resized to width x height px."""
+        what = f"a {width}x{height} image"
+        found = self._run(lambda: self._search(images, width, height, levels), len(images), what)
+        scales = images[0].shape[1] / width, images[0].shape[0] / height
+        return [tuple(_face(one, *scales) for one in self._suppress(candidates)) for candidates in found]
 
+    def _run(self, work: Callable[[], Result], batch: int, what: str) -> Result:
         def free_memory() -> None:
             torch.cuda.empty_cache()
-            self._max_batch = max(1, min(self._max_batch, len(images)) // 2)
+            self._max_batch = max(1, min(self._max_batch, batch) // 2)
 
         try:
             with torch.inference_mode():
-                found = self._failover.run(lambda: self._search(images, width, height, levels), free_memory)
+                return self._failover.run(work, free_memory)
         except (RuntimeError, MemoryError, cv2.error) as error:
-            reason = error_summary(error)
-            raise DetectionError(f"face detection failed on a {width}x{height} image: {reason}") from error
-        scales = images[0].shape[1] / width, images[0].shape[0] / height
-        return [tuple(_face(one, *scales) for one in self._suppress(candidates)) for candidates in found]
+            raise DetectionError(f"face detection failed on {what}: {error_summary(error)}") from error
 
     def _suppress(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         kept = suppress(candidates, self._model.overlap)
@@ -239,13 +277,28 @@ class MmodTorchDetector:
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _move_to_cpu(self) -> None:
-        self._network = self._build_network(self._cpu_dtype)
+        self._network = self._build_network(self.cpu_dtype)
 
     def _score(self, tiled: torch.Tensor, pyramid: TiledPyramid) -> list[list[Candidate]]:
         if min(pyramid.width, pyramid.height) < self._network.reach:
             return [[] for _ in tiled]  # smaller than the receptive field
         scores = self._network(tiled)[:, 0].cpu().numpy()
         return [self._candidates(each, pyramid) for each in scores]
+
+    def _score_crops(self, pixels: ImageArray) -> npt.NDArray[np.float32]:
+        most = min(MAX_BATCH_CROPS, self._max_batch)
+        batches = (pixels[first : first + most] for first in range(0, len(pixels), most))
+        moved = (torch.from_numpy(each).to(self._network.device).permute(0, 3, 1, 2) for each in batches)
+        return np.concatenate([self._network(each)[:, 0].cpu().numpy() for each in moved])
+
+    def _candidates_in(self, scores: npt.NDArray[np.float32], crop: Crop) -> Iterator[Candidate]:
+        width, height = self._model.window_width * crop.scale, self._model.window_height * crop.scale
+        for row, column in np.argwhere(scores > self.threshold):
+            x, y = self._network.to_input(int(row), int(column))
+            left = crop.left + (x + 0.5) * crop.scale - width / 2
+            top = crop.top + (y + 0.5) * crop.scale - height / 2
+            score = float(scores[row, column])
+            yield Candidate(left, top, left + width - 1.0, top + height - 1.0, score)
 
     def _draw_exact(
         self, images: Sequence[ImageArray], width: int, height: int, pyramid: TiledPyramid
@@ -301,7 +354,12 @@ def _face(candidate: Candidate, x_scale: float, y_scale: float) -> Face:
     return Face(box, candidate.score)
 
 
-def _check_image(image: ImageArray) -> ImageArray:
+def check_image(image: ImageArray) -> ImageArray:
+    """Return the image.
+
+    Raises:
+        ImageError: it is not (H, W, 3) uint8, or empty.
+    """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise ImageError(f"image must be uint8 of shape (H, W, 3), got {image.dtype} of {image.shape}")
     return image

@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from social_perception.core.types import Face, Frame, ImageArray, Scope
+from social_perception.core.types import Box, Face, Frame, ImageArray, Scope
 from social_perception.perception.detection.search_split import SearchPart
 
 NICENESS = 2
@@ -45,8 +46,11 @@ class PartwiseDetector(Detector, Protocol):
     def parts(self, width: int, height: int) -> tuple[SearchPart, ...]:
         """Return the parts of a search of images of this size; empty if the search is not split."""
 
-    def detect_part(self, image: ImageArray, part: SearchPart) -> tuple[Face, ...]:
-        """Return the faces of one part, as :meth:`detect` does."""
+    def detect_part(self, image: ImageArray, part: SearchPart, known: Sequence[Box] = ()) -> tuple[Face, ...]:
+        """Return the faces of one part, as :meth:`detect` does.
+
+        ``known`` are the boxes of the tracked faces in this image, which may be confirmed faster.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +74,12 @@ class DetectionSchedule(Protocol):
     detector: Detector
     interval: int
 
-    def update(self, frame: Frame) -> tuple[Detection, ...]:
+    def update(self, frame: Frame, known: Sequence[Box] = ()) -> tuple[Detection, ...]:
         """Process a frame; return the detections that have become available, oldest first.
+
+        Args:
+            frame: the next frame.
+            known: the boxes of the tracked faces in it.
 
         Raises:
             DetectionError: the detector failed on this or an earlier frame.
@@ -139,10 +147,10 @@ class _Search:
     frame: Frame
     part: SearchPart | None
 
-    def run(self) -> Detection:
+    def run(self, known: Sequence[Box]) -> Detection:
         if self.part is None or not isinstance(self.detector, PartwiseDetector):
             return Detection(self.frame.index, self.detector.detect(self.frame.image))
-        faces = self.detector.detect_part(self.frame.image, self.part)
+        faces = self.detector.detect_part(self.frame.image, self.part, known)
         return Detection(self.frame.index, faces, self.part.scope)
 
 
@@ -154,10 +162,10 @@ class InlineDetection:
         self.interval = interval
         self._plan = _SearchPlan(detector)
 
-    def update(self, frame: Frame) -> tuple[Detection, ...]:
+    def update(self, frame: Frame, known: Sequence[Box] = ()) -> tuple[Detection, ...]:
         detections = []
         while (search := self._plan.next_search(frame, self.interval)) is not None:
-            detections.append(search.run())
+            detections.append(search.run(known))
         return tuple(detections)
 
     def restart(self) -> None:
@@ -179,11 +187,11 @@ class BackgroundDetection:
         self._executor = ThreadPoolExecutor(1, "face-detection", initializer=lower_priority)
         self._closed = threading.Event()
 
-    def update(self, frame: Frame) -> tuple[Detection, ...]:
+    def update(self, frame: Frame, known: Sequence[Box] = ()) -> tuple[Detection, ...]:
         ready = self._collect()
         if self._running is None and not self._closed.is_set():
             search = self._plan.next_search(frame, self.interval)
-            self._running = self._executor.submit(search.run) if search is not None else None
+            self._running = self._executor.submit(search.run, known) if search is not None else None
         return ready
 
     def _collect(self) -> tuple[Detection, ...]:

@@ -29,6 +29,7 @@ class SearchPart:
         left, top, right, bottom: its region, in px of the image.
         width, height: the size in px to which the region is resized.
         levels: number of scales, from the finest; 0: all.
+        roll_deg: roll of the faces, where the search depends on it.
     """
 
     scope: Scope
@@ -39,6 +40,7 @@ class SearchPart:
     width: int
     height: int
     levels: int = 0
+    roll_deg: float = 0.0
 
 
 def levels_below(window_px: float, limit_px: float, rate: float) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from social_perception.perception.detection.mmod_file import BoxOverlap
 
@@ -30,10 +31,12 @@ def suppress(candidates: Sequence[Candidate], overlap: BoxOverlap) -> list[Candi
 
     The intersection is compared with the bounding rectangle of both candidates, not with their union.
     """
-    kept: list[Candidate] = []
-    for candidate in candidates:
-        if not any(_overlaps(other, candidate, overlap) for other in kept):
+    sides, kept = _sides(candidates), []
+    suppressed = np.zeros(len(candidates), np.bool_)
+    for index, candidate in enumerate(candidates):
+        if not suppressed[index]:
             kept.append(candidate)
+            suppressed |= _overlapping(candidate, sides, overlap)
     return kept
 
 
@@ -47,23 +50,31 @@ def vote_boxes(
     S. Gidaris, N. Komodakis, "Object Detection via a Multi-region and Semantic Segmentation-aware CNN
     Model", ICCV 2015, section 5.
     """
+    sides = _sides(candidates)
+    weights = np.square(np.maximum([candidate.score - threshold for candidate in candidates], 1e-3))
     voted = []
     for best in kept:
-        voters = [other for other in candidates if other is best or _overlaps(best, other, overlap)]
-        weights = np.square([max(voter.score - threshold, 1e-3) for voter in voters])
-        sides = np.array([(voter.left, voter.top, voter.right, voter.bottom) for voter in voters])
-        left, top, right, bottom = (weights @ sides / weights.sum()).tolist()
+        voters = _overlapping(best, sides, overlap)
+        left, top, right, bottom = np.average(sides[voters], axis=0, weights=weights[voters]).tolist()
         voted.append(Candidate(left, top, right, bottom, best.score))
     return voted
 
 
-def _overlaps(a: Candidate, b: Candidate, overlap: BoxOverlap) -> bool:
-    width = min(a.right, b.right) - max(a.left, b.left) + 1
-    height = min(a.bottom, b.bottom) - max(a.top, b.top) + 1
-    if width <= 0 or height <= 0:
-        return False
-    inner = width * height
-    outer_width = max(a.right, b.right) - min(a.left, b.left) + 1
-    outer_height = max(a.bottom, b.bottom) - min(a.top, b.top) + 1
-    covered = max(inner / a.area, inner / b.area)
-    return inner / (outer_width * outer_height) > overlap.iou or covered > overlap.covered
+def _sides(candidates: Sequence[Candidate]) -> npt.NDArray[np.float64]:
+    """Return left, top, right and bottom of each candidate, (N, 4)."""
+    return np.array([(each.left, each.top, each.right, each.bottom) for each in candidates]).reshape(-1, 4)
+
+
+def _overlapping(
+    one: Candidate, sides: npt.NDArray[np.float64], overlap: BoxOverlap
+) -> npt.NDArray[np.bool_]:
+    """Return which of the candidates (N, 4) overlap one of them; a candidate overlaps itself."""
+    left, top, right, bottom = sides.T
+    width = np.minimum(one.right, right) - np.maximum(one.left, left) + 1
+    height = np.minimum(one.bottom, bottom) - np.maximum(one.top, top) + 1
+    inner = np.maximum(width, 0) * np.maximum(height, 0)
+    outer_width = np.maximum(one.right, right) - np.minimum(one.left, left) + 1
+    outer_height = np.maximum(one.bottom, bottom) - np.minimum(one.top, top) + 1
+    smaller = np.minimum(one.area, (right - left + 1) * (bottom - top + 1))
+    enough = (inner / (outer_width * outer_height) > overlap.iou) | (inner / smaller > overlap.covered)
+    return np.asarray((width > 0) & (height > 0) & enough)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from social_perception.core.config import TrackingConfig
-from social_perception.core.types import Face, Frame, Scope, Track
+from social_perception.core.types import Box, Face, Frame, Scope, Track
 from social_perception.perception.tracking import occlusion
 from social_perception.perception.tracking.appearance import compute_descriptors, row_similarities
 from social_perception.perception.tracking.correction import (
@@ -23,7 +23,7 @@ from social_perception.perception.tracking.correction import (
 )
 from social_perception.perception.tracking.face import FaceTrack
 from social_perception.perception.tracking.flow import track_boxes, unshared_points
-from social_perception.perception.tracking.geometry import MIN_VISIBLE, visible_fractions
+from social_perception.perception.tracking.geometry import MIN_VISIBLE, to_box, visible_fractions
 from social_perception.perception.tracking.history import History
 from social_perception.perception.tracking.ids import RandomIds
 from social_perception.perception.tracking.snapshot import Snapshot
@@ -68,6 +68,10 @@ class Tracker:
         image.
         """
         return tuple(face.to_track() for face in self._faces if self._is_published(face))
+
+    def boxes(self) -> tuple[Box, ...]:
+        """Return the boxes of all tracked faces in the newest frame, also of those without an id."""
+        return tuple(to_box(face.row) for face in self._visible())
 
     def advance(self, frame: Frame) -> None:
         """Track all known faces into the next frame."""

@@ -19,7 +19,7 @@ from social_perception.research.benchmarks.timing import Candidate, Effort, meas
 from social_perception.sources.sample import SampleSource
 
 DLIB, EXACT, VIDEO = "dlib", "ours, exact", "ours, for video"
-VIDEO_DEFAULT = "ours, for video, from 40 px"
+VIDEO_SMALL, CASCADE = "ours, for video, from 40 px", "cascade, for video, from 40 px"
 
 PEOPLE = 3
 """People in the image; few, so that their faces are large enough for all image sizes."""
@@ -63,11 +63,12 @@ def _sample() -> ImageArray:
 
 def compare_detectors(sizes: Sequence[Size], device: str, effort: Effort) -> Iterator[Comparison]:
     """Measure the detectors at each image size."""
-    at_80 = DetectionConfig(device=device, min_face_px=FACES_FROM_PX)
+    at_80 = DetectionConfig(backend="mmod-torch", device=device, min_face_px=FACES_FROM_PX)
     detectors: list[tuple[str, Detector]] = [
         (EXACT, make_detector(at_80)),
         (VIDEO, make_detector(at_80, video=True)),
-        (VIDEO_DEFAULT, make_detector(DetectionConfig(device=device), video=True)),
+        (VIDEO_SMALL, make_detector(DetectionConfig(backend="mmod-torch", device=device), video=True)),
+        (CASCADE, make_detector(DetectionConfig(device=device), video=True)),
     ]
     missing: tuple[Side, ...] = ()
     try:

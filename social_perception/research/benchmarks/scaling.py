@@ -131,7 +131,7 @@ def _scoring(faces: Sequence[int], device: str) -> list[_Step]:
 
 def _detection(sizes: Sequence[Size], device: str) -> list[_Step]:
     steps = []
-    config = DetectionConfig(device=device, min_face_px=FACES_FROM_PX)
+    config = DetectionConfig(backend="mmod-torch", device=device, min_face_px=FACES_FROM_PX)
     for video in (False, True):
         detector = make_detector(config, video=video)
         precision = str(getattr(detector, "dtype", torch.float32)).removeprefix("torch.")

@@ -12,7 +12,7 @@ import pytest
 from social_perception.core.config import DetectionConfig
 from social_perception.perception.detection.factory import make_detector
 
-EXACT = {"precision": "float32", "device": "cpu", "boxes": "dlib"}
+EXACT = {"backend": "mmod-torch", "precision": "float32", "device": "cpu", "boxes": "dlib"}
 PHOTOS = (("2007_007763", 1), ("tv_cast_1", 1), ("tv_cast_4", 1), ("2008_001322", 0), ("tv_cast_2", 0))
 """Photos, and how often they are enlarged."""
 

@@ -16,7 +16,8 @@ from social_perception.perception.detection.factory import make_detector, weight
 from social_perception.perception.detection.mmod_file import read_mmod
 from social_perception.perception.detection.pyramid import layout
 
-EXACT = {"precision": "float32", "device": "cpu", "boxes": "dlib"}
+MMOD = {"backend": "mmod-torch", "device": "cpu"}
+EXACT = {"precision": "float32", "boxes": "dlib", **MMOD}
 
 
 def read_rgb(path):
@@ -31,7 +32,7 @@ def assert_same(ours, theirs):
         assert nearest.confidence == pytest.approx(expected.confidence, abs=0.02)
 
 
-@pytest.mark.parametrize("backend", ["mmod-torch", "hog"])
+@pytest.mark.parametrize("backend", ["cascade", "mmod-torch", "hog"])
 def test_every_annotated_face_is_found_at_the_default_size(shared, backend):
     if backend == "hog":
         pytest.importorskip("dlib")
@@ -48,8 +49,8 @@ def test_every_annotated_face_is_found_at_the_default_size(shared, backend):
 
 def test_bfloat16_finds_the_same_faces(shared):
     image = read_rgb(shared / "photos" / "2008_002506.jpg")
-    exact = make_detector(DetectionConfig(precision="float32", device="cpu")).detect(image)
-    fast = make_detector(DetectionConfig(precision="bfloat16", device="cpu")).detect(image)
+    exact = make_detector(DetectionConfig(precision="float32", **MMOD)).detect(image)
+    fast = make_detector(DetectionConfig(precision="bfloat16", **MMOD)).detect(image)
     assert len(exact) == 3
     assert_same(fast, exact)
 
@@ -59,9 +60,7 @@ def test_voted_boxes_are_steadier_than_dlibs_own(shared):
     frames = [cv2.resize(video.read()[1], (320, 180))[..., ::-1] for _ in range(30)][::2]
     steps = {}
     for boxes in ("dlib", "voted"):
-        detector = make_detector(
-            DetectionConfig(min_face_px=80, precision="float32", device="cpu", boxes=boxes)
-        )
+        detector = make_detector(DetectionConfig(min_face_px=80, precision="float32", boxes=boxes, **MMOD))
         found = [detector.detect(frame)[0].box for frame in frames]
         places = np.array([(*box.center, box.width) for box in found])
         steps[boxes] = np.abs(np.diff(places, axis=0)).mean() / places[:, 2].mean()

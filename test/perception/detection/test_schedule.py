@@ -55,7 +55,8 @@ class PartwiseDetector:
         self.searched.append("all")
         return ()
 
-    def detect_part(self, image, part):
+    def detect_part(self, image, part, known):
+        self.known = known
         self.searched.append(part.number)
         return ()
 

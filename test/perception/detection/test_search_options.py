@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ from social_perception.core.errors import ImageError
 from social_perception.perception.detection.factory import make_detector
 from social_perception.perception.detection.mmod import MmodTorchDetector
 
-EXACT = {"precision": "float32", "device": "cpu"}
+MMOD = {"backend": "mmod-torch", "device": "cpu"}
+EXACT = {"precision": "float32", **MMOD}
 
 
 def photo(shared, name, scale=1.0):
@@ -42,7 +45,7 @@ def test_a_batch_finds_what_one_by_one_finds(shared, together):
 @pytest.mark.parametrize("video", [False, True])
 def test_a_batch_on_the_cpu_is_one_by_one(shared, video):
     image = photo(shared, "2008_002506.jpg")
-    detector = make_detector(DetectionConfig(device="cpu", min_face_px=60), video=video)
+    detector = make_detector(DetectionConfig(min_face_px=60, **MMOD), video=video)
     assert detector.detect_batch([image, image[:, ::-1]]) == (
         detector.detect(image),
         detector.detect(image[:, ::-1]),
@@ -57,12 +60,14 @@ def test_an_empty_batch_is_legal_and_a_mixed_one_refused():
 
 
 @pytest.mark.parametrize("video", [False, True])
+@pytest.mark.parametrize("backend", ["cascade", "mmod-torch"])
 @pytest.mark.parametrize(("largest", "found"), [(0, True), (500, True), (60, False)])
-def test_faces_over_the_largest_size_are_not_looked_for(shared, video, largest, found):
+def test_faces_over_the_largest_size_are_not_looked_for(shared, video, backend, largest, found):
     image = photo(shared, "2008_001322.jpg")
-    whole = make_detector(DetectionConfig(device="cpu"), video=video).detect(image)
+    config = DetectionConfig(backend=backend, device="cpu")
+    whole = make_detector(config, video=video).detect(image)
     assert max(face.box.width for face in whole) > 80
-    some = make_detector(DetectionConfig(device="cpu", max_face_px=largest), video=video).detect(image)
+    some = make_detector(replace(config, max_face_px=largest), video=video).detect(image)
     assert any(face.box.width > 80 for face in some) == found
     small = [face for face in whole if face.box.width <= min(50, largest or 50)]
     assert all(any(face.box.iou(other.box) > 0.6 for other in some) for face in small)
@@ -79,7 +84,7 @@ def test_a_coarser_pyramid_searches_less_and_finds_clear_faces(shared, divisor, 
 
     monkeypatch.setattr(MmodTorchDetector, "_score", noting)
     image = photo(shared, "2008_002506.jpg")
-    faces = make_detector(DetectionConfig(device="cpu", pyramid_divisor=divisor), video=True).detect(image)
+    faces = make_detector(DetectionConfig(pyramid_divisor=divisor, **MMOD), video=True).detect(image)
     assert len(faces) == 3
     most = {3: 2.1, 4: 2.7, 6: 3.8}[divisor]
     assert sum(searched) < most * 4 * image.shape[0] * image.shape[1]

@@ -55,14 +55,15 @@ def test_a_picture_that_is_hardly_enlarged_is_searched_at_once(scale):
 
 
 @pytest.mark.parametrize(
-    ("config", "count"),
+    ("settings", "count"),
     [
-        (DetectionConfig(), 3),
-        (DetectionConfig(upsample=1), 3),
-        (DetectionConfig(min_face_px=80), 0),
-        (DetectionConfig(max_face_px=90), 0),
-        (DetectionConfig(max_face_px=200), 3),
+        ({}, 3),
+        ({"upsample": 1}, 3),
+        ({"min_face_px": 80}, 0),
+        ({"max_face_px": 90}, 0),
+        ({"max_face_px": 200}, 3),
     ],
 )
-def test_the_default_splits_a_camera_image(config, count):
+def test_the_default_size_splits_a_camera_image(settings, count):
+    config = DetectionConfig(backend="mmod-torch", **settings)
     assert len(make_detector(config, video=True).parts(1280, 720)) == count

@@ -45,7 +45,7 @@ class FakePartwiseDetector(FakeDetector):
         assert (width, height) == (300, 200)
         return tuple(SimpleNamespace(face=face) for face in self.faces)
 
-    def detect_part(self, image, part):
+    def detect_part(self, image, part, known=()):
         return (part.face,)
 
 

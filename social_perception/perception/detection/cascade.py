@@ -1,0 +1,214 @@
+"""The cascade: YuNet proposes places in a reduced image, dlib's CNN decides there what is a face.
+
+A search by dlib's CNN alone computes many scales of the enlarged image, whoever is there. YuNet takes a
+fiftieth of that, but reports pictures and hands as faces, and its boxes are inaccurate. The CNN therefore
+searches crops around YuNet's proposals and around the tracked faces, and scores and boxes are its own.
+
+YuNet misses small faces that roll by more than 30 degrees, which dlib's CNN finds. Some searches therefore
+look at the rotated image, too.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import cv2
+import numpy as np
+import torch
+
+from social_perception.core.errors import DetectionError
+from social_perception.core.failover import CPU, Failover, error_summary
+from social_perception.core.types import Box, Face, ImageArray, Scope
+from social_perception.perception.detection.mmod import MmodTorchDetector, check_image
+from social_perception.perception.detection.search_split import SearchPart
+from social_perception.perception.detection.yunet import YuNet, propose
+
+PROPOSAL_FACE_PX = 20.0
+"""Width of the smallest face in the image in which YuNet searches."""
+
+MIN_SEARCHED_PX = 320.0
+"""A small image is not reduced below this side: the cost does not matter there."""
+
+MIN_PROPOSAL, MIN_PROPOSAL_THOROUGH = 0.2, 0.1
+"""Minimum score of a proposal. At 0.3, one in ten small faces that roll by 30 degrees is lost; 0.1 loses none
+and gives half as many proposals again.
+"""
+
+ROLLS_DEG = (45.0, -45.0)
+"""Rotations of the image; with the upright one, faces of every roll that dlib's CNN finds are proposed."""
+
+FACE_PER_PROPOSAL = 0.93
+"""Width of dlib's box relative to the geometric mean of the sides of YuNet's box, median of 1065 faces."""
+
+SAME_PLACE = 0.4
+"""Distance of the centers, in widths, below which two places are one; their sizes differ by less than two."""
+
+SMALLEST, LARGEST = 0.7, 1.25
+"""Widths of the smallest and largest proposals that are confirmed, relative to ``min_face_px`` and
+``max_face_px``.
+"""
+
+MAX_PLACES = 256
+"""Maximum proposals that are confirmed in one search, which limits time and memory; the best are."""
+
+
+class CascadeDetector:
+    """A Detector of two networks on torch. Not thread-safe.
+
+    Args:
+        yunet: proposes places; from :func:`social_perception.perception.detection.yunet.load_yunet`.
+        mmod: confirms them. Its settings apply, except for those of the image pyramid.
+        thorough: for stills, where each face has one chance: confirm weaker proposals, and search a second
+            time at twice the resolution.
+    """
+
+    def __init__(self, yunet: YuNet, mmod: MmodTorchDetector, *, thorough: bool = False) -> None:
+        self._failover = Failover("face proposals", mmod.device, self._move_to_cpu)
+        self._source, self._mmod = yunet, mmod
+        self._yunet = self._copy(mmod.device, mmod.dtype)
+        self._thorough = thorough
+
+    @property
+    def threshold(self) -> float:
+        """Minimum score of a face, by dlib's CNN."""
+        return self._mmod.threshold
+
+    @threshold.setter
+    def threshold(self, value: float) -> None:
+        self._mmod.threshold = value
+
+    @property
+    def device(self) -> str:
+        """The device on which dlib's CNN currently runs."""
+        return self._mmod.device
+
+    @property
+    def failure(self) -> str:
+        """Why a network fell back to the CPU; empty: none did."""
+        return self._mmod.failure or self._failover.failure
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of dlib's CNN."""
+        return self._mmod.dtype
+
+    @property
+    def precision(self) -> str:
+        """The dtype as a value of the setting ``precision``."""
+        return self._mmod.precision
+
+    def detect(self, image: ImageArray) -> tuple[Face, ...]:
+        """Return the faces of an RGB image (H, W, 3) uint8, sorted by decreasing confidence.
+
+        Raises:
+            ImageError: the array is not such an image.
+            DetectionError: torch failed, for example out of memory.
+        """
+        return self._confirm(image, self._proposals(check_image(image), (0.0, *ROLLS_DEG)))
+
+    def parts(self, width: int, height: int) -> tuple[SearchPart, ...]:
+        """Return the parts of the search of a video: one that also confirms the tracked faces, and one for
+        new faces only per rotation of the image.
+        """
+        margin = max(width, height)
+        everywhere = Box(-margin, -margin, width + 2 * margin, height + 2 * margin)
+        sides = (0, 0, width, height, width, height)
+        every, new = Scope(everywhere, 0.0, math.inf), Scope(everywhere, 0.0, 0.0)
+        return (SearchPart(every, *sides), *(SearchPart(new, *sides, roll_deg=roll) for roll in ROLLS_DEG))
+
+    def detect_part(self, image: ImageArray, part: SearchPart, known: Sequence[Box] = ()) -> tuple[Face, ...]:
+        """Return the faces of one of the image's :meth:`parts`, sorted by decreasing confidence.
+
+        Args:
+            image: (H, W, 3) uint8, RGB.
+            part: the part; with a roll, only new faces are returned.
+            known: the boxes of the tracked faces in this image.
+
+        Raises:
+            ImageError: the array is not an RGB image.
+            DetectionError: torch failed, for example out of memory.
+        """
+        rolls = (0.0, part.roll_deg) if part.roll_deg else (0.0,)
+        proposals = self._proposals(check_image(image), rolls)
+        new = [place for place in proposals if not any(_same_place(place, box) for box in known)]
+        return self._confirm(image, new if part.roll_deg else [*known, *new])
+
+    def _proposals(self, image: ImageArray, rolls_deg: Sequence[float]) -> list[Box]:
+        """Return the best proposals of the image in all rotations, one per place."""
+        scale = self._scale(max(image.shape[:2]))
+        scales = (scale, min(1.0, 2.0 * scale)) if self._thorough else (scale,)
+        try:
+            found = [
+                face for s in scales for face in self._search(image, s, rolls_deg if s == scale else (0.0,))
+            ]
+        except (RuntimeError, MemoryError, cv2.error) as error:
+            raise DetectionError(f"face detection failed: {error_summary(error)}") from error
+        places: list[Box] = []
+        for face in sorted(found, key=lambda each: -each.confidence):
+            if len(places) < MAX_PLACES and not any(_same_place(face.box, place) for place in places):
+                places.append(face.box)
+        return places
+
+    def _scale(self, longest_px: int) -> float:
+        """Return the size of the image in which YuNet searches, relative to the original."""
+        return min(1.0, max(PROPOSAL_FACE_PX / self._mmod.smallest_face_px, MIN_SEARCHED_PX / longest_px))
+
+    def _search(self, image: ImageArray, scale: float, rolls_deg: Sequence[float]) -> list[Face]:
+        reduced = _reduce(image, scale)
+        scale = reduced.shape[1] / image.shape[1]
+        faces = []
+        for roll_deg in rolls_deg:
+            matrix, rotated = _rotate(reduced, roll_deg)
+            found = self._failover.run(partial(self._propose, rotated), torch.cuda.empty_cache)
+            for face in found:
+                side = FACE_PER_PROPOSAL * math.sqrt(face.box.area) / scale
+                x, y = (matrix @ (*face.box.center, 1.0)) / scale
+                faces.append(Face(Box(x - side / 2, y - side / 2, side, side), face.confidence))
+        return faces
+
+    def _confirm(self, image: ImageArray, places: Sequence[Box]) -> tuple[Face, ...]:
+        faces = self._mmod.detect_at(image, [place for place in places if self._is_searched(place.width)])
+        return tuple(face for face in faces if self._is_searched(face.box.width))
+
+    def _is_searched(self, width_px: float) -> bool:
+        largest_px = LARGEST * self._mmod.max_face_px or math.inf
+        return SMALLEST * self._mmod.smallest_face_px <= width_px <= largest_px
+
+    def _propose(self, image: ImageArray) -> tuple[Face, ...]:
+        return propose(self._yunet, image, MIN_PROPOSAL_THOROUGH if self._thorough else MIN_PROPOSAL)
+
+    def _copy(self, device: str, dtype: torch.dtype) -> YuNet:
+        network = copy.deepcopy(self._source).to(device, dtype)
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _move_to_cpu(self) -> None:
+        self._yunet = self._copy(CPU, self._mmod.cpu_dtype)
+
+
+def _same_place(a: Box, b: Box) -> bool:
+    larger, smaller = max(a.width, b.width), min(a.width, b.width)
+    (ax, ay), (bx, by) = a.center, b.center
+    return larger < 2.0 * smaller and max(abs(ax - bx), abs(ay - by)) < SAME_PLACE * smaller
+
+
+def _reduce(image: ImageArray, scale: float) -> ImageArray:
+    if scale >= 1.0:
+        return image
+    size = max(1, round(scale * image.shape[1])), max(1, round(scale * image.shape[0]))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def _rotate(image: ImageArray, roll_deg: float) -> tuple[np.ndarray, ImageArray]:
+    """Rotate an image about its center; return the matrix (2, 3) from the result to the image, too."""
+    height, width = image.shape[:2]
+    if not roll_deg:
+        return np.eye(2, 3), image
+    cosine, sine = abs(math.cos(math.radians(roll_deg))), abs(math.sin(math.radians(roll_deg)))
+    wide, high = math.ceil(width * cosine + height * sine), math.ceil(width * sine + height * cosine)
+    matrix = cv2.getRotationMatrix2D((wide / 2, high / 2), -roll_deg, 1.0)
+    matrix[:, 2] += (width - wide) / 2, (height - high) / 2
+    rotated = cv2.warpAffine(image, matrix, (wide, high), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return matrix, rotated

@@ -1,0 +1,91 @@
+"""Cuts crops around the places where faces are expected, for dlib's CNN to judge.
+
+Each place gives one crop per size of the face, in which a face of this size is as large as the network's
+window. Crops of all places have equal sizes, so that they form one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from social_perception.core.types import Box, ImageArray
+
+RELATIVE_SIZES = (5 / 6, 1.0, 6 / 5)
+"""Sizes of the face relative to the place; the network also finds faces a sixth smaller or larger."""
+
+SIDE_PX = 173
+"""Side of a crop: 19 cells of 8 px, and what the first layers see around them. Of the 190 px that the network
+sees around a face, the outer ones change the score by some hundredths.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """Where a crop was cut: its left and top edge, and the px of the image per px of the crop."""
+
+    left: float
+    top: float
+    scale: float
+
+
+def cut_crops(
+    image: ImageArray, places: Sequence[Box], window_px: float, background: Sequence[float]
+) -> tuple[ImageArray, tuple[Crop, ...]]:
+    """Cut the crops of all places of an RGB image (H, W, 3) uint8.
+
+    Args:
+        image: the image.
+        places: N places; their widths are the expected widths of the faces.
+        window_px: width of the face in the crop.
+        background: RGB color outside the image.
+
+    Returns:
+        The crops, (K N, SIDE_PX, SIDE_PX, 3) uint8 with K crops per place, and where they were cut.
+    """
+    crops: list[Crop] = []
+    pixels = np.empty((len(places) * len(RELATIVE_SIZES), SIDE_PX, SIDE_PX, 3), np.uint8)
+    halves = [image]
+    for place in places:
+        for size in RELATIVE_SIZES:
+            scale = size * place.width / window_px
+            x, y = place.center
+            crop = Crop(x - scale * SIDE_PX / 2, y - scale * SIDE_PX / 2, scale)
+            _draw(halves, crop, background, pixels[len(crops)])
+            crops.append(crop)
+    return pixels, tuple(crops)
+
+
+def _draw(halves: list[ImageArray], crop: Crop, background: Sequence[float], target: ImageArray) -> None:
+    """Draw a crop from the smallest of the successively halved images that has its resolution."""
+    level, scale = 0, crop.scale
+    while scale > 1.5 and min(halves[level].shape[:2]) > 1:
+        level, scale = level + 1, scale / 2
+        if level == len(halves):
+            halves.append(_halved(halves[-1]))
+    image, source = halves[0], halves[level]
+    y_scale, x_scale = (whole / part for whole, part in zip(image.shape[:2], source.shape[:2]))
+    # Pixel i covers [i, i + 1) in box coordinates; cv2 has its center at i.
+    inverse = np.array(
+        [
+            [crop.scale / x_scale, 0.0, (crop.left + crop.scale / 2) / x_scale - 0.5],
+            [0.0, crop.scale / y_scale, (crop.top + crop.scale / 2) / y_scale - 0.5],
+        ]
+    )
+    cv2.warpAffine(
+        source,
+        inverse,
+        (target.shape[1], target.shape[0]),
+        dst=target,
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=tuple(background),
+    )
+
+
+def _halved(image: ImageArray) -> ImageArray:
+    height, width = image.shape[:2]
+    return cv2.resize(image, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA)

@@ -1,0 +1,133 @@
+"""The cascade: which places it confirms, and that scores and boxes are those of dlib's CNN."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from social_perception.core.config import DetectionConfig
+from social_perception.core.errors import DetectionError, ImageError
+from social_perception.core.types import Box
+from social_perception.perception.detection import cascade
+from social_perception.perception.detection.factory import make_detector
+from social_perception.research.benchmarks.first_box import Scene, wall
+from social_perception.sources.sample import SampleSource
+
+CPU = DetectionConfig(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return make_detector(CPU, video=True)
+
+
+def people(count=8):
+    source = SampleSource(count)
+    return next(source).image, [face.box for face in source.truth(0)]
+
+
+def rolled(degrees, face_px):
+    scene = Scene.with_face(face_px, (640, 360))
+    matrix = cv2.getRotationMatrix2D((640, 360), degrees, 1.0)
+    return cv2.warpAffine(scene.image, matrix, (1280, 720), borderMode=cv2.BORDER_REFLECT), scene.face
+
+
+def holds(faces, box, overlap=0.5):
+    return any(face.box.iou(box) >= overlap for face in faces)
+
+
+@pytest.mark.parametrize("video", [False, True])
+def test_scores_and_boxes_are_those_of_a_search_by_dlibs_cnn(video):
+    image, truth = people()
+    found = make_detector(CPU, video=video).detect(image)
+    whole = make_detector(DetectionConfig(backend="mmod-torch", device="cpu"), video=video).detect(image)
+    assert len(found) == len(whole) == len(truth)
+    for face in whole:
+        nearest = max(found, key=lambda other: other.box.iou(face.box))
+        assert nearest.box.iou(face.box) > 0.85
+        assert nearest.confidence == pytest.approx(face.confidence, abs=0.15)
+
+
+def test_the_first_part_confirms_the_known_faces_and_finds_the_new_ones(detector):
+    image, truth = people()
+    first, *others = detector.parts(1280, 720)
+    nothing = Box(600, 10, 60, 60)
+    faces = detector.detect_part(image, first, [*truth[:4], nothing])
+    assert all(holds(faces, box) for box in truth)
+    assert not holds(faces, nothing, 0.2), "a tracked face that is none is not confirmed"
+    assert first.scope.holds(640, 360, 50)
+    for part in others:
+        new = detector.detect_part(image, part, truth[:4])
+        assert [holds(new, box) for box in truth] == [box not in truth[:4] for box in truth]
+        assert not part.scope.holds(640, 360, 50), "a known face is not missed where it is not searched"
+
+
+def test_a_known_face_is_confirmed_where_nothing_is_proposed(detector, monkeypatch):
+    image, truth = people(3)
+    monkeypatch.setattr(cascade, "propose", lambda *_: ())
+    first, second, _ = detector.parts(1280, 720)
+    assert len(detector.detect_part(image, first, truth)) == 3
+    assert detector.detect_part(image, second, truth) == ()
+
+
+@pytest.mark.parametrize("degrees", [-45, 45])
+def test_small_faces_that_roll_are_found_in_the_rotated_image(detector, degrees):
+    image, face = rolled(degrees, 42)
+    found = [holds(detector.detect_part(image, part), face) for part in detector.parts(1280, 720)]
+    assert any(found[1:])
+    assert holds(detector.detect(image), face)
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (641, 479), (200, 900)])
+def test_rotated_points_return_to_their_place(size):
+    image = np.zeros((size[1], size[0], 3), np.uint8)
+    x, y = size[0] // 3, size[1] // 4
+    image[y - 3 : y + 4, x - 3 : x + 4] = 255
+    for degrees in cascade.ROLLS_DEG:
+        matrix, rotated = cascade._rotate(image, degrees)
+        rows, columns = np.nonzero(rotated[..., 0] > 128)
+        assert matrix @ (columns.mean(), rows.mean(), 1.0) == pytest.approx((x, y), abs=1.0)
+
+
+@pytest.mark.parametrize(("smallest", "found"), [(40, True), (100, False)])
+def test_faces_below_the_smallest_size_are_not_confirmed(smallest, found):
+    scene = Scene.with_face(50, (500, 300))
+    faces = make_detector(DetectionConfig(min_face_px=smallest, device="cpu"), video=True).detect(scene.image)
+    assert holds(faces, scene.face) == found
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1), (96, 96)])
+@pytest.mark.parametrize("video", [False, True])
+def test_images_without_faces_have_none(shape, video):
+    assert make_detector(CPU, video=video).detect(np.full((*shape, 3), 128, np.uint8)) == ()
+
+
+def test_noise_costs_a_limited_number_of_crops(detector, monkeypatch):
+    places = []
+    monkeypatch.setattr(cascade, "MIN_PROPOSAL", 1e-6)
+    monkeypatch.setattr(cascade, "MAX_PLACES", 20)
+    monkeypatch.setattr(detector._mmod, "detect_at", lambda _, each: places.extend(each) or ())
+    detector.detect(wall())
+    assert 0 < len(places) <= 20
+
+
+def test_other_arrays_and_failures_of_torch_are_named(detector, monkeypatch):
+    with pytest.raises(ImageError, match="image must be uint8"):
+        detector.detect(np.zeros((9, 9, 4), np.uint8))
+
+    def fail(*_):
+        raise RuntimeError("not enough memory")
+
+    monkeypatch.setattr(cascade, "propose", fail)
+    with pytest.raises(DetectionError, match="face detection failed: not enough memory"):
+        detector.detect(wall())
+
+
+def test_the_threshold_is_that_of_dlibs_cnn():
+    detector = make_detector(CPU, video=True)
+    image, _ = people(3)
+    detector.threshold = 5.0
+    assert detector.detect(image) == ()
+    detector.threshold = 0.0
+    assert len(detector.detect(image)) == 3
