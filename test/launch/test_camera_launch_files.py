@@ -245,6 +245,13 @@ def test_a_wrong_argument_starts_nothing(file, argument, rule, launch, prefix) -
     assert "Traceback" not in run.stdout
 
 
+def test_topics_must_be_different(launch, ours) -> None:
+    run = launch("webcam.launch.py", "image_topic:=/eye", "depth_topic:=/eye", "driver:=image_publisher")
+    assert run.returncode == 1, run.stdout
+    assert "launch arguments image_topic and depth_topic must differ, got '/eye'" in run.stdout
+    assert "process started" not in run.stdout
+
+
 def test_a_program_with_an_invalid_configuration_ends_the_launch(launch, prefix, ours) -> None:
     prefix.package("social_perception", "social_perception_all", status=INVALID_CONFIGURATION)
     run = launch("group_smile.launch.py", "overlay:=false")

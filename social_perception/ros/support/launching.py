@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
@@ -78,6 +78,7 @@ def checked(*entities: Any) -> LaunchDescription:
                 given[name] = _checked_value(arguments[name], given[name])
             else:
                 _warn_if_misspelt(name, arguments)
+        _require_different([name for name in given if name in arguments and name.endswith("_topic")], given)
         refuse_people(context)
         if given.get("rviz") == "true":
             _require("rviz2", "rviz:=true")
@@ -90,6 +91,15 @@ def _checked_value(argument: DeclareLaunchArgument, value: str) -> str:
         return check_value(argument.name, value, argument.choices or ())
     except ValueError as error:
         raise NotLaunched(f"launch argument {argument.name} {error}, got {value!r}") from error
+
+
+def _require_different(names: Sequence[str], given: Mapping[str, str]) -> None:
+    first: dict[str, str] = {}
+    for name in names:
+        if first.setdefault(given[name], name) != name:
+            raise NotLaunched(
+                f"launch arguments {first[given[name]]} and {name} must differ, got {given[name]!r}"
+            )
 
 
 def _warn_if_misspelt(name: str, known: Collection[str]) -> None:
