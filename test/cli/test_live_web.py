@@ -18,7 +18,7 @@ from social_perception.core.types import Frame
 class Scripted:
     """A live source that plays a script: frames, errors, and functions that are called in between."""
 
-    name, live, rate_hz, frame_count = "scripted", True, None, None
+    name, live, rate_hz, frame_count, unread = "scripted", True, None, None, 0
 
     def __init__(self, *script):
         self.script = list(script)

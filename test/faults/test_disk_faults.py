@@ -46,7 +46,7 @@ def full_disk(most: int) -> Iterator[None]:
 class Playing:
     """A live source that delivers pictures, one after the other."""
 
-    name, live, rate_hz, frame_count = "playing", True, None, None
+    name, live, rate_hz, frame_count, unread = "playing", True, None, None, 0
 
     def __init__(self, images) -> None:
         self.frames = iter([Frame(image, index / 30, index) for index, image in enumerate(images)])
