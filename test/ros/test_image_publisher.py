@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from social_perception.msg import FaceAffectArray
@@ -66,6 +67,7 @@ class Recording:
     """A recording of some images, a third of a second apart."""
 
     name, live, rate_hz, frame_count = "recording", False, 3.0, 4
+    unread = 2
 
     def __init__(self):
         self.left = [Frame(IMAGE, STAMP_S + n / 3, n) for n in range(4)]
@@ -120,7 +122,9 @@ def played(publisher):
 
 def test_each_image_waits_for_the_result_of_the_one_before():
     publisher = Answering()
-    assert played(publisher).error is None
+    player = played(publisher)
+    assert player.error is None
+    assert player.unread == 2
     assert publisher.events == ["warm up", 0, "result", 1, "result", 2, "result", 3, "result"]
 
 
@@ -159,3 +163,12 @@ def test_empty_images_with_later_stamps_are_sent_until_a_result_is_received(ros,
     assert opened == [True]
     assert not any(images[0].data)
     assert seconds(images[0].header.stamp) > STAMP_S + 0.5
+
+
+def test_images_that_cannot_be_read_end_the_program_with_status_1(tmp_path, capfd):
+    PillowImage.new("RGB", (8, 8)).save(tmp_path / "1.png")
+    (tmp_path / "2.png").write_text("words")
+    assert image_publisher.main(["--source", str(tmp_path), "--wait", "0", "--rate", "100"]) == 1
+    error = capfd.readouterr().err
+    assert "1 of 2 images were skipped: 2.png is not an image that can be read" in error
+    assert f"error: 1 images of {tmp_path} were skipped" in error

@@ -17,6 +17,7 @@ from social_perception.sources.image_folder import ImageFolderSource, list_image
 from social_perception.sources.images import is_animation, read_image
 from social_perception.sources.video import VideoSource
 from test.sources.test_video import write_video
+from test.sources.tiled_heif import tiled
 
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
 AVIF = pytest.param("AVIF", marks=needs_avif)
@@ -60,6 +61,16 @@ def test_ffmpeg_reads_what_pillow_cannot(tmp_path, monkeypatch, orientation):
     check_orientation(read_image(path), orientation)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ImageError, match=r"IMG_0001\.HEIC is damaged"):
+        read_image(path)
+
+
+@needs_avif
+def test_an_image_of_tiles_is_read_as_a_whole_or_refused(tmp_path, monkeypatch):
+    path = tmp_path / "IMG_0001.HEIC"
+    path.write_bytes(tiled(encoded(picture(64, 64), "AVIF")))
+    assert (read_image(path)[0, [0, 32, 64, 96]].mean(axis=1) > 200).tolist() == [True, False, True, False]
+    monkeypatch.setattr(images, "_available", lambda: frozenset({"JPEG", "PNG"}))
+    with pytest.raises(ImageError, match=r"IMG_0001\.HEIC consists of tiles, which need pillow-heif"):
         read_image(path)
 
 
