@@ -9,7 +9,13 @@ from typing import Any
 
 from social_perception.core.errors import ImageError, SourceError
 from social_perception.core.types import Frame
-from social_perception.sources.images import ANIMATED_FORMATS, check_size, open_image, to_rgb
+from social_perception.sources.images import (
+    ANIMATED_FORMATS,
+    check_size,
+    open_image,
+    to_rgb,
+    without_warnings,
+)
 from social_perception.sources.source import Source
 
 _logger = logging.getLogger(__name__)
@@ -33,7 +39,8 @@ class AnimationSource(Source):
         self.name = str(path)
         self._file = Path(path).open("rb")  # noqa: SIM115 (closed with the source)
         try:
-            image: Any = open_image(self._file, ANIMATED_FORMATS)
+            with without_warnings():
+                image: Any = open_image(self._file, ANIMATED_FORMATS)
             self._image = image
             check_size(image.width, image.height, self.name)
             # The first image of a PNG may be for programs without animation.
@@ -52,8 +59,9 @@ class AnimationSource(Source):
 
     def _show(self, number: int) -> float:
         """Go to a frame; return for how long it is shown, in ms."""
-        self._image.seek(number)
-        self._image.load()
+        with without_warnings():
+            self._image.seek(number)
+            self._image.load()
         duration_ms = float(self._image.info.get("duration") or 0)
         return duration_ms if duration_ms > _SHORTEST_MS else _INSTEAD_MS
 

@@ -12,8 +12,8 @@ import io
 import logging
 import struct
 import warnings
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import IO
@@ -100,15 +100,13 @@ def _decode(data: bytes, name: str, formats: Iterable[str]) -> tuple[ImageArray,
     if not data:
         raise ImageError(f"{name} is empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with open_image(io.BytesIO(data), formats) as image:
-                check_size(*image.size, name)
-                _check_count(image, name)
-                aspect = _aspect(image, data)
-                if image.getexif().get(0x0112) in (5, 6, 7, 8):  # its sides are swapped
-                    aspect = 1 / aspect
-                return to_rgb(ImageOps.exif_transpose(image)), aspect
+        with without_warnings(), open_image(io.BytesIO(data), formats) as image:
+            check_size(*image.size, name)
+            _check_count(image, name)
+            aspect = _aspect(image, data)
+            if image.getexif().get(0x0112) in (5, 6, 7, 8):  # its sides are swapped
+                aspect = 1 / aspect
+            return to_rgb(ImageOps.exif_transpose(image)), aspect
     except UnidentifiedImageError as error:
         # Imported here: nodes, which get images as messages, do not need PyAV.
         from social_perception.sources.shown import decode_still
@@ -127,6 +125,14 @@ def _decode(data: bytes, name: str, formats: Iterable[str]) -> tuple[ImageArray,
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{name} is damaged: {reason}") from error
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Drop Pillow's warnings, which it prints itself; what matters of them is raised, or reported here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def open_image(file: IO[bytes], formats: Iterable[str]) -> Image.Image:
@@ -224,8 +230,10 @@ def is_animation(path: Path) -> bool:
 
 def _count_frames(path: Path, formats: Iterable[str] = _SURE_FORMATS) -> int:
     """The number of images in a file of one of the formats; 0 for others."""
+    if not path.is_file():  # opening a named pipe would block
+        return 0
     try:
-        with path.open("rb") as file, open_image(file, formats) as image:
+        with without_warnings(), path.open("rb") as file, open_image(file, formats) as image:
             return int(getattr(image, "n_frames", 1))
     # Damaged data make Pillow raise OSError, and a dozen others depending on the format.
     except Exception:

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import struct
 
 import numpy as np
@@ -267,6 +268,21 @@ def test_what_is_no_animation_is_one_clear_line(tmp_path, content):
     assert not is_animation(path)
     with pytest.raises(SourceError, match="is not an animation that can be read"):
         AnimationSource(path)
+
+
+def test_a_named_pipe_is_not_opened_to_see_what_it_is(tmp_path):
+    os.mkfifo(tmp_path / "a.gif")
+    assert not is_animation(tmp_path / "a.gif")
+
+
+def test_pillow_prints_no_warnings_of_large_images(tmp_path, monkeypatch, recwarn):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    path = tmp_path / "a.gif"
+    path.write_bytes(animated("GIF"))
+    assert is_animation(path)
+    with AnimationSource(path) as source:
+        assert len(list(source)) == 3
+    assert not recwarn.list
 
 
 def test_jpeg_after_jpeg_is_a_video(tmp_path):
