@@ -11,8 +11,10 @@ look at the rotated image, too.
 from __future__ import annotations
 
 import copy
+import itertools
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import cv2
@@ -25,6 +27,8 @@ from social_perception.core.types import Box, Face, ImageArray, Scope
 from social_perception.perception.detection.mmod import MmodTorchDetector, check_image
 from social_perception.perception.detection.search_split import SearchPart
 from social_perception.perception.detection.yunet import YuNet, propose
+
+_logger = logging.getLogger(__name__)
 
 PROPOSAL_FACE_PX = 20.0
 """Width of the smallest face in the image in which YuNet searches."""
@@ -51,8 +55,13 @@ SMALLEST, LARGEST = 0.7, 1.25
 ``max_face_px``.
 """
 
-MAX_PLACES = 256
-"""Maximum proposals that are confirmed in one search, which limits time and memory; the best are."""
+MAX_PLACES, MAX_PLACES_THOROUGH = 256, 2048
+"""Maximum proposals that are confirmed in one search, which limits the time; the best are."""
+
+TILE_PX, TILE_OVERLAP_PX = 1536, 320
+"""Maximum side of the image that YuNet searches at once, which limits the memory, and the overlap of the
+tiles of a larger one. Faces larger than the overlap are found in the image that is reduced to a tile.
+"""
 
 
 class CascadeDetector:
@@ -138,36 +147,42 @@ class CascadeDetector:
 
     def _proposals(self, image: ImageArray, rolls_deg: Sequence[float]) -> list[Box]:
         """Return the best proposals of the image in all rotations, one per place."""
-        scale = self._scale(max(image.shape[:2]))
-        scales = (scale, min(1.0, 2.0 * scale)) if self._thorough else (scale,)
+        longest_px = max(image.shape[:2])
+        scale = self._scale(longest_px)
+        searches = {scale: rolls_deg, min(scale, TILE_PX / longest_px): rolls_deg}
+        if self._thorough:
+            searches.setdefault(min(1.0, 2.0 * scale), (0.0,))
         try:
-            found = [
-                face for s in scales for face in self._search(image, s, rolls_deg if s == scale else (0.0,))
-            ]
+            found = [face for each, rolls in searches.items() for face in self._search(image, each, rolls)]
         except (RuntimeError, MemoryError, cv2.error) as error:
             raise DetectionError(f"face detection failed: {error_summary(error)}") from error
+        most = MAX_PLACES_THOROUGH if self._thorough else MAX_PLACES
         places: list[Box] = []
         for face in sorted(found, key=lambda each: -each.confidence):
-            if len(places) < MAX_PLACES and not any(_same_place(face.box, place) for place in places):
-                places.append(face.box)
+            if any(_same_place(face.box, place) for place in places):
+                continue
+            if len(places) == most:
+                _logger.warning("the image has more than %d possible faces; the rest is not searched", most)
+                break
+            places.append(face.box)
         return places
 
     def _scale(self, longest_px: int) -> float:
         """Return the size of the image in which YuNet searches, relative to the original."""
         return min(1.0, max(PROPOSAL_FACE_PX / self._mmod.smallest_face_px, MIN_SEARCHED_PX / longest_px))
 
-    def _search(self, image: ImageArray, scale: float, rolls_deg: Sequence[float]) -> list[Face]:
+    def _search(self, image: ImageArray, scale: float, rolls_deg: Sequence[float]) -> Iterator[Face]:
         reduced = _reduce(image, scale)
         scale = reduced.shape[1] / image.shape[1]
-        faces = []
-        for roll_deg in rolls_deg:
-            matrix, rotated = _rotate(reduced, roll_deg)
-            found = self._failover.run(partial(self._propose, rotated), torch.cuda.empty_cache)
-            for face in found:
+        for top, left, roll_deg in itertools.product(
+            _tiles(reduced.shape[0]), _tiles(reduced.shape[1]), rolls_deg
+        ):
+            tile = reduced[top : top + TILE_PX, left : left + TILE_PX]
+            matrix, rotated = _rotate(tile, roll_deg)
+            for face in self._failover.run(partial(self._propose, rotated), torch.cuda.empty_cache):
                 side = FACE_PER_PROPOSAL * math.sqrt(face.box.area) / scale
-                x, y = (matrix @ (*face.box.center, 1.0)) / scale
-                faces.append(Face(Box(x - side / 2, y - side / 2, side, side), face.confidence))
-        return faces
+                x, y = (matrix @ (*face.box.center, 1.0) + (left, top)) / scale
+                yield Face(Box(x - side / 2, y - side / 2, side, side), face.confidence)
 
     def _confirm(self, image: ImageArray, places: Sequence[Box]) -> tuple[Face, ...]:
         faces = self._mmod.detect_at(image, [place for place in places if self._is_searched(place.width)])
@@ -199,6 +214,12 @@ def _reduce(image: ImageArray, scale: float) -> ImageArray:
         return image
     size = max(1, round(scale * image.shape[1])), max(1, round(scale * image.shape[0]))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def _tiles(length_px: int) -> list[int]:
+    """Return where the tiles of a side begin."""
+    count = max(1, math.ceil((length_px - TILE_OVERLAP_PX) / (TILE_PX - TILE_OVERLAP_PX)))
+    return [round(index * (length_px - TILE_PX) / max(1, count - 1)) for index in range(count)]
 
 
 def _rotate(image: ImageArray, roll_deg: float) -> tuple[np.ndarray, ImageArray]:

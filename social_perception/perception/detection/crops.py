@@ -6,6 +6,7 @@ window. Crops of all places have equal sizes, so that they form one batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,15 +69,21 @@ def _draw(halves: list[ImageArray], crop: Crop, background: Sequence[float], tar
             halves.append(_halved(halves[-1]))
     image, source = halves[0], halves[level]
     y_scale, x_scale = (whole / part for whole, part in zip(image.shape[:2], source.shape[:2]))
+    # cv2 accepts images of up to 32767 px a side, so only the part under the crop is passed.
+    left, right = _bounds(crop.left / x_scale, crop.scale * SIDE_PX / x_scale, source.shape[1])
+    top, bottom = _bounds(crop.top / y_scale, crop.scale * SIDE_PX / y_scale, source.shape[0])
+    if left >= right or top >= bottom:
+        target[:] = np.round(background)
+        return
     # Pixel i covers [i, i + 1) in box coordinates; cv2 has its center at i.
     inverse = np.array(
         [
-            [crop.scale / x_scale, 0.0, (crop.left + crop.scale / 2) / x_scale - 0.5],
-            [0.0, crop.scale / y_scale, (crop.top + crop.scale / 2) / y_scale - 0.5],
+            [crop.scale / x_scale, 0.0, (crop.left + crop.scale / 2) / x_scale - left - 0.5],
+            [0.0, crop.scale / y_scale, (crop.top + crop.scale / 2) / y_scale - top - 0.5],
         ]
     )
     cv2.warpAffine(
-        source,
+        source[top:bottom, left:right],
         inverse,
         (target.shape[1], target.shape[0]),
         dst=target,
@@ -84,6 +91,11 @@ def _draw(halves: list[ImageArray], crop: Crop, background: Sequence[float], tar
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=tuple(background),
     )
+
+
+def _bounds(first: float, length: float, size: int) -> tuple[int, int]:
+    """Return the px of the image under a part of it, with a margin for the interpolation."""
+    return max(0, math.floor(first) - 2), min(size, math.ceil(first + length) + 2)
 
 
 def _halved(image: ImageArray) -> ImageArray:

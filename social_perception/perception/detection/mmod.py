@@ -8,6 +8,7 @@ faster on a CPU and needs no dlib built for CUDA.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
@@ -36,6 +37,8 @@ from social_perception.perception.detection.pyramid import (
 from social_perception.perception.detection.search_split import SearchPart, levels_below, split_search
 from social_perception.perception.detection.suppression import Candidate, suppress, vote_boxes
 
+_logger = logging.getLogger(__name__)
+
 NATIVE_FACE_PX = 80.0
 """Width of the smallest box without upsampling."""
 
@@ -48,8 +51,8 @@ MAX_BATCH_PIXELS = 4 * MAX_SEARCHED_PIXELS
 MAX_CACHED_CANVASES = 16
 """Number of pyramid canvases kept for the next search of the same size, because allocation costs time."""
 
-MAX_BATCH_CROPS = 96
-"""Maximum crops of :meth:`MmodTorchDetector.detect_at` in one batch."""
+MAX_BATCH_PLACES = 32
+"""Maximum places of :meth:`MmodTorchDetector.detect_at` in one batch, which limits the memory."""
 
 Result = TypeVar("Result")
 
@@ -97,6 +100,7 @@ class MmodTorchDetector:
         self._network = self._build_network(dtype)
         self._exact = exact
         self._max_batch = sys.maxsize
+        self._limited: set[tuple[int, int]] = set()
         self._canvases: dict[TiledPyramid, ImageArray] = {}
         self.threshold = threshold
         self.min_face_px = min_face_px
@@ -172,9 +176,7 @@ class MmodTorchDetector:
         check_image(image)
         if not places:
             return ()
-        pixels, crops = cut_crops(image, places, self._model.window_width, self._model.mean_rgb)
-        scores = self._run(lambda: self._score_crops(pixels), len(pixels), f"{len(places)} places")
-        found = [each for one, crop in zip(scores, crops) for each in self._candidates_in(one, crop)]
+        found = self._run(lambda: self._search_places(image, places), len(places), f"{len(places)} places")
         kept = self._suppress(sorted(found, key=lambda candidate: -candidate.score))
         return tuple(_face(each, 1.0, 1.0) for each in kept)
 
@@ -216,7 +218,16 @@ class MmodTorchDetector:
         if wide * high <= MAX_SEARCHED_PIXELS:
             return wide, high
         scale = (MAX_SEARCHED_PIXELS / (width * height)) ** 0.5
+        self._warn_of_limit(width, height, scale)
         return max(1, int(width * scale)), max(1, int(height * scale))
+
+    def _warn_of_limit(self, width: int, height: int, scale: float) -> None:
+        if (width, height) not in self._limited:
+            self._limited.add((width, height))
+            _logger.warning(
+                "%dx%d images are searched for faces of %.0f px and larger; backend cascade has no limit",
+                *(width, height, NATIVE_FACE_PX / scale),
+            )
 
     def _levels_in(self, scale: float) -> int:
         """Return the number of scales to search in an image upsampled by a factor; 0: all."""
@@ -285,11 +296,15 @@ class MmodTorchDetector:
         scores = self._network(tiled)[:, 0].cpu().numpy()
         return [self._candidates(each, pyramid) for each in scores]
 
-    def _score_crops(self, pixels: ImageArray) -> npt.NDArray[np.float32]:
-        most = min(MAX_BATCH_CROPS, self._max_batch)
-        batches = (pixels[first : first + most] for first in range(0, len(pixels), most))
-        moved = (torch.from_numpy(each).to(self._network.device).permute(0, 3, 1, 2) for each in batches)
-        return np.concatenate([self._network(each)[:, 0].cpu().numpy() for each in moved])
+    def _search_places(self, image: ImageArray, places: Sequence[Box]) -> list[Candidate]:
+        most, found = min(MAX_BATCH_PLACES, self._max_batch), []
+        for first in range(0, len(places), most):
+            group = places[first : first + most]
+            pixels, crops = cut_crops(image, group, self._model.window_width, self._model.mean_rgb)
+            batch = torch.from_numpy(pixels).to(self._network.device).permute(0, 3, 1, 2)
+            scores = self._network(batch)[:, 0].cpu().numpy()
+            found += [each for one, crop in zip(scores, crops) for each in self._candidates_in(one, crop)]
+        return found
 
     def _candidates_in(self, scores: npt.NDArray[np.float32], crop: Crop) -> Iterator[Candidate]:
         width, height = self._model.window_width * crop.scale, self._model.window_height * crop.scale

@@ -21,7 +21,7 @@ MAX_FACE_IMAGE_PX = 100
 """Images with no side longer than this are assumed to be filled by one face."""
 
 MAX_SEARCHED_PX = 2400.0
-"""Maximum longer side of an upsampled image."""
+"""Maximum longer side of an upsampled image. Larger images are searched in their own size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,10 @@ def _attempts(longest_px: int) -> Iterator[_Attempt]:
         # A CNN is not symmetric: a quarter of the missed faces are detected in the mirror image.
         yield _Attempt(0.30, 110.0, mirrored=True)
         yield _Attempt(0.45, 160.0, mirrored=True)
+    elif longest_px >= MAX_SEARCHED_PX:
+        # Neither more padding nor upsampling shows more of the faces in a large image.
+        yield _Attempt(0.15, longest_px)
+        yield _Attempt(0.15, longest_px, mirrored=True)
     else:
         yield _Attempt(0.15, max(longest_px, 160.0))
         yield _Attempt(0.30, max(longest_px, 420.0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
@@ -101,6 +103,35 @@ def test_faces_below_the_smallest_size_are_not_confirmed(smallest, found):
 @pytest.mark.parametrize("video", [False, True])
 def test_images_without_faces_have_none(shape, video):
     assert make_detector(CPU, video=video).detect(np.full((*shape, 3), 128, np.uint8)) == ()
+
+
+@pytest.mark.parametrize("size", [(4000, 3000), (34_000, 300)])
+def test_small_faces_are_found_anywhere_in_a_large_image(size):
+    """The second image is longer than what cv2 transforms at once."""
+    image = np.full((size[1], size[0], 3), 110, np.uint8)
+    places = [(100, 20), (1400, 40), (2950, 100), (size[0] - 250, size[1] - 200)]
+    for left, top in places:
+        scene = Scene.with_face(60, (640, 360))
+        image[top : top + 180, left : left + 200] = scene.image[270:450, 540:740]
+    faces = make_detector(CPU, video=True).detect(image)
+    assert len(faces) == len(places)
+    for left, top in places:
+        assert holds(faces, scene.face.moved(left - 540, top - 270))
+
+
+def test_a_face_that_fills_a_large_image_is_found():
+    scene = Scene.with_face(300, (640, 360))
+    image = cv2.resize(scene.image, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    (face,) = make_detector(CPU, video=True).detect(image)
+    assert face.box.iou(Box(*(4 * np.array([490, 210, 300, 300])))) > 0.6
+
+
+@pytest.mark.parametrize("length", [1, 1536, 1537, 2752, 2753, 50_000])
+def test_tiles_cover_a_side_and_overlap(length):
+    starts = cascade._tiles(length)
+    assert starts[0] == 0
+    assert length <= starts[-1] + cascade.TILE_PX
+    assert all(a + cascade.TILE_PX - b >= cascade.TILE_OVERLAP_PX for a, b in itertools.pairwise(starts))
 
 
 def test_noise_costs_a_limited_number_of_crops(detector, monkeypatch):

@@ -64,6 +64,12 @@ def test_a_large_picture_is_not_enlarged() -> None:
     assert detector.shown[0] == (1000 + 2 * 225, 1500 + 2 * 225, 3)
 
 
+def test_a_large_picture_without_faces_is_searched_twice() -> None:
+    detector = BrightSpot(finds_at=99)
+    assert detect_in_still(detector, picture(1800, 2400, (4, 4, 300, 300))) == ()
+    assert detector.shown == [(1800 + 2 * 360, 2400 + 2 * 360, 3)] * 2
+
+
 def test_nothing_found_is_an_answer() -> None:
     detector = BrightSpot(finds_at=99)
     assert detect_in_still(detector, picture(48, 48, (4, 4, 44, 44))) == ()

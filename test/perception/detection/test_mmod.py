@@ -73,11 +73,15 @@ def test_pictures_without_faces_have_none(shape):
     assert detector.detect(np.full((*shape, 3), 128, np.uint8)) == ()
 
 
-def test_a_huge_picture_is_searched_in_bounded_memory():
+def test_a_huge_picture_is_searched_in_bounded_memory_and_the_limit_is_reported(caplog):
     detector = make_detector(DetectionConfig(**EXACT))
     width, height = detector._searched_size(15360, 8640)
     assert width * height <= 8_300_000
     assert width / height == pytest.approx(16 / 9, rel=0.01)
+    detector._searched_size(15360, 8640)
+    assert caplog.messages == [
+        "15360x8640 images are searched for faces of 320 px and larger; backend cascade has no limit"
+    ]
 
 
 @pytest.mark.parametrize(
