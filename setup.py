@@ -36,6 +36,7 @@ class ReproducibleSdist(sdist):
         return path
 
 
+os.umask(0o022)  # archives keep the modes of files
 package = ET.parse("package.xml")
 maintainer = package.find("maintainer")
 setup(

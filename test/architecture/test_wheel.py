@@ -34,7 +34,7 @@ LOADED_BY_OTHERS = {"tensorboard"}
 """By lightning."""
 
 
-def build(folder: Path, changed_s: float) -> tuple[Path, Path]:
+def build(folder: Path, changed_s: float, umask: int) -> tuple[Path, Path]:
     """The source distribution of a copy of the sources, and the wheel that is built from it."""
     copy = folder / "copy"
     for name in SOURCES:
@@ -49,7 +49,9 @@ def build(folder: Path, changed_s: float) -> tuple[Path, Path]:
     def run(source: Path, *command: str) -> None:
         environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
         full = (sys.executable, "setup.py", "-q", *command, "-d", str(folder))
-        subprocess.run(full, cwd=source, env=environment, check=True, capture_output=True, timeout=100)
+        subprocess.run(
+            full, cwd=source, env=environment, check=True, capture_output=True, timeout=100, umask=umask
+        )
 
     run(copy, "sdist")
     (sdist,) = folder.glob("*.tar.gz")
@@ -62,7 +64,7 @@ def build(folder: Path, changed_s: float) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("built"), 1_600_000_000)
+    return build(tmp_path_factory.mktemp("built"), 1_600_000_000, 0o022)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +118,7 @@ def test_the_wheel_knows_its_version(files, tmp_path):
 
 
 def test_two_builds_are_equal_byte_for_byte(built, tmp_path):
-    for first, second in zip(built, build(tmp_path, 1_650_000_000), strict=True):
+    for first, second in zip(built, build(tmp_path, 1_650_000_000, 0o077), strict=True):
         assert first.read_bytes() == second.read_bytes(), first.name
 
 
