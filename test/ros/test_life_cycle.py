@@ -291,3 +291,25 @@ def test_freed_memory_is_given_back_to_the_system() -> None:
     before, kept, after = (float(each) for each in done.stdout.split())
     assert kept - before > 60.0, "without it, the memory stays with the process"
     assert after - before < 20.0
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have other rules")
+def test_the_memory_of_an_image_is_used_again_for_the_next_one() -> None:
+    code = (
+        "import resource\n"
+        "import numpy as np\n"
+        "from social_perception.ros.support.resources import keep_freed_memory\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    for _ in range(10):\n"
+        "        images = [np.ones((720, 1280, 3), np.uint8) for _ in range(4)]\n"
+        "        del images\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "mapped = faults()\n"
+        "keep_freed_memory()\n"
+        "faults()\n"
+        "print(mapped, faults())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    mapped, kept = (int(each) for each in done.stdout.split())
+    assert kept < mapped / 10

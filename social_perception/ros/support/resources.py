@@ -13,6 +13,14 @@ from pathlib import Path
 
 _STATM = Path("/proc/self/statm")
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Parameters of glibc's mallopt (malloc.h)."""
+
+_LARGEST_KEPT_BYTES, _KEPT_BYTES = 1 << 25, 1 << 30
+"""Size of the largest block that is not mapped separately, the most that every glibc accepts, and the free
+memory that is kept.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceInfo:
@@ -63,6 +71,18 @@ def cuda_mb() -> float | None:
     if torch is None or not torch.cuda.is_initialized():
         return None
     return float(torch.cuda.memory_reserved()) * 1e-6
+
+
+def keep_freed_memory() -> None:
+    """Keep freed memory for the next image, until :func:`release_memory`.
+
+    By default, glibc returns the blocks of each image to the system, which then clears thousands of pages for
+    the next one.
+    """
+    mallopt = _glibc("mallopt")
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def release_memory() -> None:

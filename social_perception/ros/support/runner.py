@@ -23,6 +23,7 @@ from social_perception.core.errors import INVALID_CONFIGURATION, PERMANENT, Soci
 from social_perception.ros.support.config import NodeConfig
 from social_perception.ros.support.rclpy_errors import converted_argument_errors, converted_errors
 from social_perception.ros.support.reporting import LibraryLog
+from social_perception.ros.support.resources import keep_freed_memory
 from social_perception.ros.support.stage import Stage
 
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -81,6 +82,7 @@ def running(
     Raises:
         SocialPerceptionError: a node cannot be constructed or started.
     """
+    keep_freed_memory()
     # rclpy's own handlers would shut the context down while the nodes are still working.
     with converted_argument_errors():
         rclpy.init(args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO)
