@@ -157,7 +157,11 @@ class DetectionConfig(Checked):
         choices=("cascade", "mmod-torch", "mmod-dlib", "hog"),
     )
     detection_interval: int = setting(
-        10, "frames from one detection to the next", low=1, high=300, dynamic=True
+        10,
+        "frames from one detection of all faces to the next; the cascade looks for new faces twice as often",
+        low=1,
+        high=300,
+        dynamic=True,
     )
     detection_threshold: float = setting(
         0.0, "minimum detector score of a face; lower detects more", low=-2.0, high=5.0, dynamic=True

@@ -51,9 +51,10 @@ SAME_PLACE = 0.4
 """Distance of the centers, in widths, below which two places are one; their sizes differ by less than two."""
 
 SMALLEST, LARGEST = 0.7, 1.25
-"""Widths of the smallest and largest proposals that are confirmed, relative to ``min_face_px`` and
-``max_face_px``.
-"""
+"""Widths of the smallest and largest returned faces, relative to ``min_face_px`` and ``max_face_px``."""
+
+PROPOSAL_TOLERANCE = 0.75
+"""Width of a proposal relative to that of the face, in one of fifty cases."""
 
 MAX_PLACES, MAX_PLACES_THOROUGH = 256, 2048
 """Maximum proposals that are confirmed in one search, which limits the time; the best are."""
@@ -120,8 +121,10 @@ class CascadeDetector:
 
     def parts(self, width: int, height: int) -> tuple[SearchPart, ...]:
         """Return the parts of the search of a video: one that also confirms the tracked faces, and one for
-        new faces only per rotation of the image.
+        new faces only per rotation of the image. Empty for stills.
         """
+        if self._thorough:
+            return ()
         margin = max(width, height)
         everywhere = Box(-margin, -margin, width + 2 * margin, height + 2 * margin)
         sides = (0, 0, width, height, width, height)
@@ -185,12 +188,14 @@ class CascadeDetector:
                 yield Face(Box(x - side / 2, y - side / 2, side, side), face.confidence)
 
     def _confirm(self, image: ImageArray, places: Sequence[Box]) -> tuple[Face, ...]:
-        faces = self._mmod.detect_at(image, [place for place in places if self._is_searched(place.width)])
+        wide = [place for place in places if self._is_searched(place.width, PROPOSAL_TOLERANCE)]
+        faces = self._mmod.detect_at(image, wide)
         return tuple(face for face in faces if self._is_searched(face.box.width))
 
-    def _is_searched(self, width_px: float) -> bool:
+    def _is_searched(self, width_px: float, tolerance: float = 1.0) -> bool:
+        smallest_px = SMALLEST * self._mmod.smallest_face_px
         largest_px = LARGEST * self._mmod.max_face_px or math.inf
-        return SMALLEST * self._mmod.smallest_face_px <= width_px <= largest_px
+        return tolerance * smallest_px <= width_px <= largest_px / tolerance
 
     def _propose(self, image: ImageArray) -> tuple[Face, ...]:
         return propose(self._yunet, image, MIN_PROPOSAL_THOROUGH if self._thorough else MIN_PROPOSAL)

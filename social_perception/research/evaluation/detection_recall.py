@@ -1,7 +1,8 @@
 """``social-perception evaluate --detector``: recall of the face detector by face size.
 
 Annotated photos measure the recall against annotators. Downscaled clips measure the loss with decreasing
-size: the detections in the original, upsampled frames are the ground truth of the downscaled frames.
+size: the detections in the original, upsampled frames are the ground truth of the downscaled frames. They are
+also rotated; portraits that are turned aside show the recall by yaw, images of objects the false positives.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
+import pandas as pd
 
 from social_perception.core.config import DetectionConfig
 from social_perception.core.errors import ImageError, SourceError
@@ -21,7 +24,7 @@ from social_perception.perception.detection.factory import make_detector
 from social_perception.perception.detection.schedule import Detector, PartwiseDetector
 from social_perception.research.tables import read_table
 from social_perception.research.training.stills import data_folder
-from social_perception.sources.images import read_image
+from social_perception.sources.images import decode_image, read_image
 from social_perception.sources.video import VideoSource
 
 SIZE_BINS_PX = (20, 30, 40, 50, 60, 80, 100, 150, 300)
@@ -40,12 +43,28 @@ FRAMES = (0, 30)
 WIDTHS_PX = (30, 40, 45, 55, 70, 90, 120)
 CANVAS = (480, 360)
 
+ROLLS_DEG = (15, 30, 45)
+ROLLED_WIDTHS_PX = (40, 55, 90)
+
+YAWS_DEG = (0, 10, 20, 30, 60)
+"""Edges of the bins of yaw of the portraits of GENKI-4K, degrees."""
+
+PORTRAITS = 24
+"""Number of portraits of each bin."""
+
+WITHOUT_FACES = (
+    "brick", "checkerboard", "chelsea", "clock", "coffee", "coins", "colorwheel", "grass", "gravel", "horse",
+    "hubble_deep_field", "immunohistochemistry", "moon", "page", "retina", "rocket", "text",
+)  # fmt: skip
+"""Images of scikit-image without human faces."""
+
+_MMOD = DetectionConfig(backend="mmod-torch")
+
 DETECTORS = (
-    ("exact", DetectionConfig(), False),
-    ("video", DetectionConfig(), True),
-    ("video, from 80 px", DetectionConfig(min_face_px=80), True),
-    ("video, pyramid_divisor 4", DetectionConfig(pyramid_divisor=4), True),
-    ("video, pyramid_divisor 3", DetectionConfig(pyramid_divisor=3), True),
+    ("mmod-torch, stills", _MMOD, False),
+    ("mmod-torch, video", _MMOD, True),
+    ("cascade, stills", DetectionConfig(), False),
+    ("cascade, video", DetectionConfig(), True),
 )
 """Name, settings and whether the detector is the one for video."""
 
@@ -142,7 +161,11 @@ def _photo(path: Path) -> ImageArray:
 
 
 def scaled_examples(
-    frames: Iterable[ImageArray], reference: Detector, widths_px: Sequence[float], canvas: tuple[int, int]
+    frames: Iterable[ImageArray],
+    reference: Detector,
+    widths_px: Sequence[float],
+    canvas: tuple[int, int],
+    roll_deg: float = 0.0,
 ) -> Iterator[Example]:
     """Yield downscaled frames in which the largest face has each of the given widths.
 
@@ -152,6 +175,7 @@ def scaled_examples(
         widths_px: target widths of the largest face; frames are never upscaled.
         canvas: width and height in px of the gray image in whose center the scaled frame is put; larger
             frames are skipped.
+        roll_deg: angle by which the image is rotated about the center of the largest face.
     """
     for frame in frames:
         truth = [face.box for face in reference.detect(frame) if face.confidence >= MIN_REFERENCE_CONFIDENCE]
@@ -160,7 +184,7 @@ def scaled_examples(
             if largest >= width_px:
                 example = _scaled(frame, truth, width_px / largest, canvas)
                 if example is not None:
-                    yield example
+                    yield _rolled(example, roll_deg) if roll_deg else example
 
 
 def _scaled(frame: ImageArray, truth: Sequence[Box], scale: float, canvas: tuple[int, int]) -> Example | None:
@@ -177,6 +201,51 @@ def _scaled(frame: ImageArray, truth: Sequence[Box], scale: float, canvas: tuple
         for box in truth
     )
     return Example(image, tuple(boxes))
+
+
+def _rolled(example: Example, roll_deg: float) -> Example:
+    largest = max(example.faces, key=lambda box: box.width)
+    matrix = cv2.getRotationMatrix2D(largest.center, roll_deg, 1.0)
+    size = example.image.shape[1], example.image.shape[0]
+    image = cv2.warpAffine(example.image, matrix, size, borderValue=(128, 128, 128))
+    centers = (matrix @ (*box.center, 1.0) for box in example.faces)
+    boxes = (
+        Box(x - box.width / 2, y - box.height / 2, box.width, box.height)
+        for box, (x, y) in zip(example.faces, centers)
+    )
+    return Example(image, tuple(boxes))
+
+
+def portraits(folder: Path, low_deg: float, high_deg: float, count: int) -> Iterator[ImageArray]:
+    """Yield the first portraits of GENKI-4K with a yaw in a range, with a border as wide as half of them.
+
+    Raises:
+        SourceError: the data set cannot be read.
+    """
+    try:
+        table = pd.read_parquet(folder / "data" / "genki_train.parquet", columns=["image", "yaw"])
+    except (OSError, ValueError) as error:
+        raise SourceError(f"cannot read genki_train.parquet: {error}") from error
+    yaw = np.degrees(table["yaw"].abs())
+    for data in table["image"][(yaw >= low_deg) & (yaw < high_deg)][:count]:
+        image = decode_image(data, "a portrait of GENKI-4K")
+        side = max(image.shape[:2]) // 2
+        yield cv2.copyMakeBorder(image, side, side, side, side, cv2.BORDER_CONSTANT, value=(128, 128, 128))
+
+
+def objects() -> Iterator[Example]:
+    """Yield images without faces, in their size and twice as large; none without scikit-image."""
+    try:
+        from skimage import data
+    except ImportError:
+        return
+    for name in WITHOUT_FACES:
+        image = np.asarray(getattr(data, name)())
+        if image.dtype == np.bool_:
+            image = image.astype(np.uint8) * 255
+        image = np.ascontiguousarray(np.dstack([image] * 3) if image.ndim == 2 else image[:, :, :3])
+        for scale in (1.0, 2.0):
+            yield Example(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), ())
 
 
 def _searches(detector: Detector, image: ImageArray) -> Iterator[tuple[Face, ...]]:
@@ -209,19 +278,27 @@ class Row:
 
 
 def main() -> tuple[Row, ...]:
-    """Measure, print and return the recall by face size on the photos and the downscaled clips.
+    """Measure, print and return the recall by face size, roll and yaw, and the false positives.
 
     Raises:
         SourceError: the data is missing.
     """
     folder = data_folder()
-    reference = make_detector(DetectionConfig(min_face_px=80))
-    sets = (
-        ("photos", list(photo_examples(folder / "photos"))),
-        ("clips", list(scaled_examples(_frames(folder / "clips"), reference, WIDTHS_PX, CANVAS))),
-    )
+    reference = make_detector(DetectionConfig(backend="mmod-torch", min_face_px=80))
+    frames = list(_frames(folder / "clips"))
+    sets: dict[str, Iterable[Example]] = {
+        "photos": photo_examples(folder / "photos"),
+        "clips": scaled_examples(frames, reference, WIDTHS_PX, CANVAS),
+    }
+    for roll in ROLLS_DEG:
+        sets[f"roll {roll}"] = scaled_examples(frames, reference, ROLLED_WIDTHS_PX, CANVAS, roll)
+    for low, high in itertools.pairwise(YAWS_DEG):
+        turned = portraits(folder, low, high, PORTRAITS)
+        sets[f"yaw {low}-{high}"] = scaled_examples(turned, reference, ROLLED_WIDTHS_PX, CANVAS)
+    sets["objects"] = objects()
     rows = []
-    for images, examples in sets:
+    for images, found in sets.items():
+        examples = list(found)
         for name, config, video in DETECTORS:
             row = _measure(name, config, examples, images, video=video)
             print(format_row(row), flush=True)
@@ -237,7 +314,7 @@ def format_row(row: Row) -> str:
         if size.faces
     )
     return (
-        f"{row.images:<7} {row.detector:<25} {recall}  "
+        f"{row.images:<9} {row.detector:<18} {recall}  "
         f"false positives {row.recall.false_positives}  cpu {row.seconds:.1f} s"
     )
 

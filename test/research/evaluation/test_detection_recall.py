@@ -98,6 +98,19 @@ def test_frames_are_scaled_so_that_the_largest_face_has_the_width():
     assert [box.width for box in quarter] == [8.75, 30.0]
 
 
+@pytest.mark.parametrize("roll_deg", [30.0, -45.0])
+def test_rotated_frames_keep_the_faces_in_their_boxes(roll_deg) -> None:
+    image = np.full((200, 300, 3), 40, np.uint8)
+    face, other = Box(120, 60, 100, 100), Box(40, 90, 20, 20)
+    for box, gray in ((face, 200), (other, 250)):
+        image[int(box.top) : int(box.bottom), int(box.left) : int(box.right)] = gray
+    (example,) = scaled_examples([image], FakeDetector(face, other), [60.0], (480, 360), roll_deg)
+    for box, gray in zip(example.faces, (200, 250)):
+        x, y = map(round, box.center)
+        assert abs(int(example.image[y, x, 0]) - gray) < 5
+    assert example.faces[1].center[1] != pytest.approx(example.faces[0].center[1] - 6, abs=3)
+
+
 def test_uncertain_faces_and_large_frames_are_skipped():
     assert list(scaled_examples([IMAGE], FakeDetector(LARGE, score=0.1), [60.0], (640, 480))) == []
     assert list(scaled_examples([IMAGE], FakeDetector(LARGE), [110.0], (200, 100))) == []
