@@ -70,7 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_privacy_options(parser, "the annotated video and the report's images")
     parser.add_argument("--force", action="store_true", help="annotate again what is already done")
     _add_engine(parser)
-    add_pipeline_settings(parser)
+    add_pipeline_settings(parser, live=False)
     # The columns stay one a line.
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _columns()

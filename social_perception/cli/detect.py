@@ -16,7 +16,7 @@ _BOXES = "dlib"
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", type=Path, metavar="IMAGES_DIR", help="a folder of images, or one image")
     parser.add_argument("--output", type=Path, required=True, metavar="BOXES.CSV")
-    add_settings(parser, [DetectionConfig], leave_out=frozenset({"detection_interval"}))
+    add_settings(parser, [DetectionConfig], leave_out=frozenset({"cpu_budget", "detection_interval"}))
     parser.epilog = f"The default of --boxes is {_BOXES} here."
 
 

@@ -56,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_privacy_options(parser, "recorded images and on the web page")
     add_settings(parser, [SourceConfig])
     add_web_settings(parser)
-    add_pipeline_settings(parser)
+    add_pipeline_settings(parser, live=True)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -129,6 +129,7 @@ class _Session:
     def _process(self, frame: Frame, name: str) -> None:
         try:
             affect = self.view(self.pipeline.process(frame))
+            self.pipeline.tracking.note_usage(time.monotonic(), time.process_time())
         except SocialPerceptionError as error:
             # The next frame may succeed; the same failure is logged once.
             if str(error) != self.failure:

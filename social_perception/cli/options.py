@@ -105,9 +105,9 @@ def settings_from(
     return from_mapping(kind, values)
 
 
-def add_pipeline_settings(parser: argparse.ArgumentParser) -> None:
-    """The flags of the whole pipeline."""
-    add_settings(parser, _PIPELINE)
+def add_pipeline_settings(parser: argparse.ArgumentParser, *, live: bool) -> None:
+    """The flags of the whole pipeline; a recorded video is not processed in real time and has no budget."""
+    add_settings(parser, _PIPELINE, leave_out=_NOT_HERE if live else _NOT_HERE | {"cpu_budget"})
 
 
 def pipeline_settings(options: argparse.Namespace) -> PipelineConfig:

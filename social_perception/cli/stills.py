@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MIN_FACE_PX = 80
 """Small stills are enlarged before the detection: enlarging them twice would only cost time."""
 
-NOT_FOR_STILLS = frozenset({"detection_interval", "warmup_frames", "max_gap_s", "max_faces"})
+NOT_FOR_STILLS = frozenset({"cpu_budget", "detection_interval", "warmup_frames", "max_gap_s", "max_faces"})
 """Settings that apply to video alone."""
 
 

@@ -163,6 +163,14 @@ class DetectionConfig(Checked):
         high=300,
         dynamic=True,
     )
+    cpu_budget: float = setting(
+        0.0,
+        "processor time that the process may use, in cores; above it, the interval between detections is "
+        "lengthened up to six times; 0: no limit",
+        low=0.0,
+        high=1024.0,
+        dynamic=True,
+    )
     detection_threshold: float = setting(
         0.0, "minimum detector score of a face; lower detects more", low=-2.0, high=5.0, dynamic=True
     )
@@ -204,6 +212,11 @@ class DetectionConfig(Checked):
         "whether detection is synchronous, so that the same images always give the same results; false: the "
         "images of a camera are searched in the background",
     )
+
+    def __post_init__(self) -> None:
+        Checked.__post_init__(self)
+        if self.reproducible and self.cpu_budget:
+            raise ConfigurationError(f"cpu_budget must be 0 if reproducible is true, got {self.cpu_budget:g}")
 
 
 @dataclass(frozen=True, slots=True)

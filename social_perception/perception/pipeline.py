@@ -19,6 +19,7 @@ from social_perception.perception.detection.schedule import (
     BackgroundDetection,
     DetectionSchedule,
     InlineDetection,
+    SearchBudget,
 )
 from social_perception.perception.estimators import (
     FaceEstimator,
@@ -32,11 +33,16 @@ from social_perception.perception.tracking.tracker import Tracker
 
 
 class FaceTracking:
-    """Detect, track and crop: a frame in, its tracked faces out."""
+    """Detect, track and crop: a frame in, its tracked faces out.
 
-    def __init__(self, detection: DetectionSchedule, tracker: Tracker) -> None:
+    Attributes:
+        budget: determines the interval between detections of a live video.
+    """
+
+    def __init__(self, detection: DetectionSchedule, tracker: Tracker, cpu_budget: float = 0.0) -> None:
         self.detection = detection
         self.tracker = tracker
+        self.budget = SearchBudget(detection.interval, cpu_budget)
         self.clock = FrameClock()
 
     def process(self, frame: Frame) -> TrackedFaces:
@@ -64,10 +70,17 @@ class FaceTracking:
             sound=frame.sound,
         )
 
+    def note_usage(self, now_s: float, cpu_s: float) -> None:
+        """Keep to the processor budget, between two frames; see :meth:`SearchBudget.note`."""
+        self.budget.note(now_s, cpu_s)
+        self.detection.interval = self.budget.interval
+
     def configure(self, config: PipelineConfig) -> None:
         """Apply the dynamic settings, between two frames."""
         self.tracker.config = config.tracking
-        self.detection.interval = config.detection.detection_interval
+        self.budget.shortest = config.detection.detection_interval
+        self.budget.cores = config.detection.cpu_budget
+        self.detection.interval = self.budget.interval
         self.detection.detector.threshold = config.detection.detection_threshold
 
     def reset(self) -> None:
@@ -203,7 +216,8 @@ def make_tracking(config: PipelineConfig, *, live: bool) -> FaceTracking:
     """Build the tracking step; a live one detects in the background, unless it is reproducible."""
     schedule = BackgroundDetection if live and not config.detection.reproducible else InlineDetection
     detector = make_detector(config.detection, video=True)
-    return FaceTracking(schedule(detector, config.detection.detection_interval), Tracker(config.tracking))
+    detection = schedule(detector, config.detection.detection_interval)
+    return FaceTracking(detection, Tracker(config.tracking), config.detection.cpu_budget)
 
 
 def make_estimation(config: PipelineConfig) -> FaceEstimation:

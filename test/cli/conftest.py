@@ -20,12 +20,21 @@ class FakeAggregator:
         return UNKNOWN_GROUP
 
 
+class FakeTracking:
+    def __init__(self):
+        self.usages = []
+
+    def note_usage(self, now_s, cpu_s):
+        self.usages.append((now_s, cpu_s))
+
+
 class FakePipeline:
     """Finds one face in every frame; its smile grows with the frame's index."""
 
     aggregation = FakeAggregator()
 
     def __init__(self, fails_at=()):
+        self.tracking = FakeTracking()
         self.fails_at = fails_at
         self.closed = False
         self.restarts = 0

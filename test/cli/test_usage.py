@@ -64,7 +64,7 @@ def test_help_loads_no_heavy_package():
 
 def test_every_setting_has_a_flag_and_the_defaults_are_the_configurations():
     parser = argparse.ArgumentParser()
-    add_pipeline_settings(parser)
+    add_pipeline_settings(parser, live=True)
     assert pipeline_settings(parser.parse_args([])) == PipelineConfig()
     changed = pipeline_settings(
         parser.parse_args(["--device", "cpu", "--window-s", "9", "--max-gap-s", "1.5"])

@@ -58,6 +58,11 @@ def test_every_setting_is_described_and_its_default_is_legal(kind):
         ),
         (
             config.DetectionConfig,
+            {"cpu_budget": 0.5, "reproducible": True},
+            "cpu_budget must be 0 if reproducible is true, got 0.5",
+        ),
+        (
+            config.DetectionConfig,
             {"backend": "yolo"},
             "backend must be one of cascade, mmod-torch, mmod-dlib, hog, got yolo",
         ),

@@ -67,6 +67,8 @@ def live(monkeypatch, people, pipeline):
     processed = []
 
     class Watched:
+        tracking = pipeline.tracking
+
         def __enter__(self):
             return self
 

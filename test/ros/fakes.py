@@ -8,6 +8,7 @@ from factories import smile
 
 from social_perception.core.config import SmileConfig
 from social_perception.core.types import Box, Track
+from social_perception.perception.detection.schedule import SearchBudget
 from social_perception.perception.pipeline import FaceEstimation
 from social_perception.perception.smile.scorer import SmileEstimator
 from test.ros.messages import tracked
@@ -26,6 +27,11 @@ class FakeTracking:
         self.may_go_on.set()
         self.is_closed = False
         self.resets = 0
+        self.budget = SearchBudget(10)
+        self.usages = []
+
+    def note_usage(self, now_s, cpu_s) -> None:
+        self.usages.append((now_s, cpu_s))
 
     def process(self, frame):
         self.frames.append(frame)

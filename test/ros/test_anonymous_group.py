@@ -100,8 +100,8 @@ def test_diagnostics_tell_counts_only(ros, image_message) -> None:
     assert set(report) <= {
         "state", "input rate (Hz)", "output rate (Hz)", "latency median (ms)", "latency p95 (ms)",
         "latency max (ms)", "received", "processed", "failed", "waiting", "dropped", "lost", "faces",
-        "device", "precision", "memory of the process (MB)", "memory on the GPU (MB)", "last error",
-        "last error time",
+        "detection interval (frames)", "device", "precision", "memory of the process (MB)",
+        "memory on the GPU (MB)", "last error", "last error time",
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import array
 import io
 import re
+import time
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from social_perception.core.config import DetectionConfig, TrackingConfig
 from social_perception.core.errors import DetectionError
 from social_perception.core.types import Face
-from social_perception.perception.detection.schedule import InlineDetection
+from social_perception.perception.detection.schedule import InlineDetection, SearchBudget
 from social_perception.perception.pipeline import FaceTracking
 from social_perception.perception.smile.crop import crop_faces
 from social_perception.perception.tracking.tracker import Tracker
@@ -206,13 +207,29 @@ def test_a_dynamic_change_reaches_detector_and_tracker(ros, image_message) -> No
     detector = Detector()
     schedule = InlineDetection(detector, DetectionConfig().detection_interval)
     tracker = Tracker(TrackingConfig())
-    node = start(ros, FaceTracking(schedule, tracker))
+    tracking = FaceTracking(schedule, tracker)
+    node = start(ros, tracking)
     found = ros.collect(TrackedFaceArray, "tracked_faces")
-    for name, value in {"detection_interval": 3, "detection_threshold": -0.5, "max_lost_s": 7.0}.items():
+    changed = {"detection_interval": 3, "cpu_budget": 0.5, "detection_threshold": -0.5, "max_lost_s": 7.0}
+    for name, value in changed.items():
         assert ros.set(node, name, value).successful
     ros.publisher(Image, "image").publish(image_message())
     ros.until(lambda: found)
     assert (schedule.interval, detector.threshold, tracker.config.max_lost_s) == (3, -0.5, 7.0)
+    assert tracking.budget.cores == 0.5
+
+
+def test_a_slowed_search_is_reported(ros, tracking, image_message) -> None:
+    tracking.budget = SearchBudget(10, cores=0.01)
+    for now_s, cpu_s in [(0.0, 0.0), (10.0, 5.0)]:
+        tracking.budget.note(now_s, cpu_s)
+    node = start(ros, tracking, {"diagnostics_period_s": 0.1})
+    statuses, publisher = ros.statuses(node), ros.publisher(Image, "image")
+    publisher.publish(image_message())
+    ros.until(lambda: any(tracking.budget.problem in each.message for each in statuses))
+    ((now_s, cpu_s),) = tracking.usages
+    assert 0.0 < cpu_s <= time.process_time()
+    assert now_s <= time.monotonic()
 
 
 def test_life_cycle(ros, tracking, image_message) -> None:

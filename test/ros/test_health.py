@@ -49,6 +49,19 @@ def test_rates_are_those_since_the_last_report() -> None:
     assert (again["input rate (Hz)"], again["output rate (Hz)"], again["faces"]) == ("0.0", "0.0", "0")
 
 
+def test_a_slowed_search_is_a_warning_and_its_interval_a_value() -> None:
+    health = Health()
+    health.searched(10, "")
+    assert report(health).message == "running"
+    health.searched(20, "faces are searched every 20 instead of 10 frames")
+    slowed = report(health, 2.0)
+    assert (slowed.level, slowed.message) == (
+        DiagnosticStatus.WARN,
+        "faces are searched every 20 instead of 10 frames",
+    )
+    assert values(slowed)["detection interval (frames)"] == "20"
+
+
 def test_totals_grow_until_the_node_is_activated_again() -> None:
     health = Health()
     for _ in range(3):

@@ -7,6 +7,7 @@ result, however late, with the index of its frame. Recorded video has no real-ti
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -17,6 +18,17 @@ from typing import Protocol, runtime_checkable
 
 from social_perception.core.types import Box, Face, Frame, ImageArray, Scope
 from social_perception.perception.detection.search_split import SearchPart
+
+_logger = logging.getLogger(__name__)
+
+MAX_SLOWDOWN = 6.0
+"""Factor of the longest interval between detections; beyond it, faces that enter would be found too late."""
+
+USAGE_PERIOD_S = 2.0
+"""Time over which the processor time is measured: several searches at the longest interval at 30 Hz."""
+
+NEAR_BUDGET = 0.9
+"""Share of the budget from which the interval is not shortened again, so that it does not alternate."""
 
 NICENESS = 2
 """Added to the niceness of the detection thread; a higher value would starve it on a busy machine."""
@@ -208,6 +220,60 @@ class BackgroundDetection:
     def close(self) -> None:
         self._closed.set()
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+class SearchBudget:
+    """Lengthens the interval between detections while the process exceeds its processor budget.
+
+    If a search takes c and all else b, the usage is u = b + c / slowdown. Each period multiplies the slowdown
+    by u / budget, which converges to c / (budget - b) without oscillation.
+
+    Attributes:
+        cores: the budget; 0: none. May be changed between two frames, as may the next one.
+        shortest: frames from one detection to the next while the budget is kept.
+        problem: what the budget has slowed; empty: nothing.
+    """
+
+    def __init__(self, shortest: int, cores: float = 0.0) -> None:
+        self.shortest = shortest
+        self.cores = cores
+        self.problem = ""
+        self._slowdown = 1.0
+        self._start: tuple[float, float] | None = None
+
+    @property
+    def interval(self) -> int:
+        """Frames from one detection to the next."""
+        return round(self.shortest * self._slowdown)
+
+    def note(self, now_s: float, cpu_s: float) -> None:
+        """Take the processor time that the process has used until now; to be called with every frame.
+
+        Args:
+            now_s: by a clock that never jumps.
+            cpu_s: processor time of all threads of the process.
+        """
+        start_s, start_cpu_s = self._start or (now_s, cpu_s)
+        if self._start is None or now_s - start_s >= USAGE_PERIOD_S:
+            self._start = now_s, cpu_s
+        if now_s - start_s >= USAGE_PERIOD_S:
+            self._adapt((cpu_s - start_cpu_s) / (now_s - start_s))
+
+    def _adapt(self, used_cores: float) -> None:
+        if self.cores == 0.0:
+            self._slowdown, self.problem = 1.0, ""
+            return
+        share = used_cores / self.cores
+        if not NEAR_BUDGET <= share <= 1.0:
+            self._slowdown = min(max(1.0, self._slowdown * share), MAX_SLOWDOWN)
+        before, self.problem = self.problem, ""
+        if self.interval > self.shortest:
+            self.problem = (
+                f"faces are searched every {self.interval} instead of {self.shortest} frames: "
+                f"the process uses {used_cores:.2f} cores, cpu_budget is {self.cores:g}"
+            )
+            if not before:
+                _logger.warning("%s", self.problem)
 
 
 def lower_priority() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING
 
 from sensor_msgs.msg import CompressedImage, Image
@@ -80,6 +81,8 @@ class CameraInput:
         frame = Frame(decode(message), seconds(message.header.stamp), self._index)
         self._index += 1
         faces = in_image(tracking.process(frame))
+        tracking.note_usage(time.monotonic(), time.process_time())
+        self._node.health.searched(tracking.budget.interval, tracking.budget.problem)
         if self._depth is None:
             return faces
         return dataclasses.replace(faces, tracks=self._depth.locate(faces.tracks, frame, message.header))

@@ -52,6 +52,8 @@ class _Counts:
     published: int = 0
     faces: int = 0
     batch: int | None = None
+    detection_interval: int | None = None
+    slowed: str = ""
     latencies_s: list[float] = field(default_factory=list)
     error: str = ""
     warnings: list[str] = field(default_factory=list)
@@ -111,6 +113,11 @@ class Health:
         """Note the number of faces that the network scored as one batch."""
         with self._lock:
             self._counts.batch = max(faces, self._counts.batch or 0)
+
+    def searched(self, interval: int, problem: str) -> None:
+        """Note the frames from one face detection to the next, and why they are more than requested."""
+        with self._lock:
+            self._counts.detection_interval, self._counts.slowed = interval, problem
 
     def published(self, age_s: float = math.nan) -> None:
         """Count a published result, with the age of its image by the header stamp.
@@ -183,6 +190,7 @@ class Health:
             "lost": str(status.lost),
             "faces": str(counts.faces),
             **({} if counts.batch is None else {"batch": str(counts.batch)}),
+            **_interval_value(counts.detection_interval),
             **status.values,
             "last error": self._last_error,
             "last error time": error_time,
@@ -213,7 +221,7 @@ def _problems(counts: _Counts, broken: str, behind: str, status: NodeStatus) -> 
     if counts.error and counts.error != broken:
         # A warning while some images succeed; an error if all of them fail.
         yield (DiagnosticStatus.WARN if counts.processed else DiagnosticStatus.ERROR), counts.error
-    for text in (behind, *counts.warnings, *status.warnings):
+    for text in (behind, counts.slowed, *counts.warnings, *status.warnings):
         if text:
             yield DiagnosticStatus.WARN, text
 
@@ -223,6 +231,10 @@ def _time_text(time_s: float) -> str:
     if time_s < _YEAR_2000_S:
         return f"{time_s:.1f} s"
     return datetime.fromtimestamp(time_s, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _interval_value(frames: int | None) -> dict[str, str]:
+    return {} if frames is None else {"detection interval (frames)": str(frames)}
 
 
 def _latency_values(latencies_s: Sequence[float]) -> dict[str, str]:

@@ -14,7 +14,13 @@ import torch
 
 from social_perception.core.errors import DetectionError
 from social_perception.core.types import Box, Face, Frame
-from social_perception.perception.detection.schedule import NICENESS, BackgroundDetection, InlineDetection
+from social_perception.perception.detection.schedule import (
+    MAX_SLOWDOWN,
+    NICENESS,
+    BackgroundDetection,
+    InlineDetection,
+    SearchBudget,
+)
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 
@@ -248,3 +254,73 @@ def test_the_background_gives_way_and_leaves_others_as_they_are(before, expected
     finally:
         schedule.close()
         torch.set_num_threads(usual)
+
+
+class Process:
+    """A process of a camera of 30 Hz whose clocks advance with its work."""
+
+    def __init__(self, budget: SearchBudget, other_s: float, search_s: float) -> None:
+        self.detector = PartwiseDetector(0)
+        self.schedule = InlineDetection(self.detector, budget.interval)
+        self.budget, self.other_s, self.search_s = budget, other_s, search_s
+        self.frames, self.cpu_s = 0, 0.0
+
+    def run(self, seconds: float) -> float:
+        """Process frames; return the usage in cores in the second half of the time."""
+        frames = round(30 * seconds)
+        for count in range(frames):
+            if count == frames // 2:
+                half_s = self.cpu_s
+            searches = len(self.detector.searched)
+            self.schedule.update(frame(self.frames))
+            self.cpu_s += self.other_s + self.search_s * (len(self.detector.searched) - searches)
+            self.frames += 1
+            self.budget.note(self.frames / 30, self.cpu_s)
+            self.schedule.interval = self.budget.interval
+        return (self.cpu_s - half_s) / (seconds / 2)
+
+
+@pytest.mark.parametrize(
+    ("cores", "intervals", "usage"),
+    [
+        (0.0, (10, 10), (0.57, 0.63)),
+        (0.7, (10, 10), (0.57, 0.63)),
+        (0.45, (19, 22), (0.42, 0.46)),
+        (0.1, (60, 60), (0.34, 0.36)),  # what remains is not for the search to save
+    ],
+)
+def test_a_processor_budget_lengthens_the_interval(cores, intervals, usage, caplog):
+    # Without a budget, 0.3 cores for the searches and 0.3 for the rest.
+    budget = SearchBudget(10, cores)
+    process = Process(budget, other_s=0.01, search_s=0.1)
+    assert usage[0] <= process.run(120.0) <= usage[1]
+    assert intervals[0] <= budget.interval <= intervals[1]
+    slowed = intervals[0] > 10
+    assert bool(budget.problem) == slowed
+    assert (f"searched every {budget.interval} instead of 10 frames" in budget.problem) == slowed
+    assert len(caplog.records) == slowed, "one warning, however often the interval changes"
+
+
+def test_the_interval_is_shortened_when_the_load_ends_or_the_budget_grows():
+    budget = SearchBudget(10, 0.45)
+    process = Process(budget, other_s=0.01, search_s=0.1)
+    process.run(60.0)
+    assert budget.interval > 15
+    process.other_s = 0.0
+    process.run(60.0)
+    assert (budget.interval, budget.problem) == (10, "")
+    process.other_s = 0.03
+    process.run(60.0)
+    assert budget.interval == 10 * MAX_SLOWDOWN
+    budget.cores = 0.0
+    process.run(10.0)
+    assert (budget.interval, budget.problem) == (10, "")
+
+
+def test_time_without_frames_does_not_count_as_overload():
+    budget = SearchBudget(10, 0.45)
+    for now_s, cpu_s in [(0.0, 50.0), (1000.0, 60.0), (1001.0, 60.9), (1001.5, 61.0)]:
+        budget.note(now_s, cpu_s)
+        assert budget.interval == 10
+    budget.note(1002.5, 61.9)
+    assert budget.interval > 10

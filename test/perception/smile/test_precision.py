@@ -190,7 +190,7 @@ def test_scoring_leaves_the_number_of_threads_as_it_was(faces: ImageArray) -> No
 )
 def test_the_command_line_sets_it(flags: list[str], smile: str, detection: str) -> None:
     parser = argparse.ArgumentParser()
-    add_pipeline_settings(parser)
+    add_pipeline_settings(parser, live=True)
     config = pipeline_settings(parser.parse_args(flags))
     assert (config.smile.precision, config.detection.precision) == (smile, detection)
 
