@@ -24,9 +24,10 @@ class Found:
 class Detection:
     """Finds one face in every frame."""
 
+    interval = 10
     restarts = 0
 
-    def update(self, frame):
+    def update(self, frame, known=()):
         return [Found(frame.index)]
 
     def restart(self) -> None:
