@@ -1,4 +1,4 @@
-"""Measure speed on this machine: scoring, detector, whole pipeline, growth; soak and overload."""
+"""Measure speed on this machine: scoring, detector, pipeline, growth, other libraries; soak, overload."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from social_perception.research.benchmarks.report import Report
 
 # Named here and not imported: torch takes seconds to load, and --help must not.
-PARTS = ("scoring", "detector", "pipeline", "growth", "first_box", "web")
+PARTS = ("scoring", "detector", "pipeline", "growth", "first_box", "web", "peers")
 OVERLOAD_S = 60.0
 _INTERRUPTED = 130
 
@@ -58,6 +58,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="JSON",
         help="show the figures of an earlier run",
     )
+    parser.add_argument(
+        "--peer-model",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="model file for the part peers, may be repeated: .task for MediaPipe's face landmarker, "
+        ".tflite for its face detector, .onnx for OpenCV's FaceDetectorYN",
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes and few repetitions")
 
 
@@ -65,6 +74,8 @@ def run(options: argparse.Namespace) -> int:
     is_checked = options.soak is not None or options.overload is not None
     if options.quick and (is_checked or options.earlier is not None):
         raise ConfigurationError("--quick goes with neither --soak nor --overload nor --from")
+    if options.peer_model and (is_checked or options.earlier is not None or "peers" not in options.only):
+        raise ConfigurationError("--peer-model goes with the part peers only")
     # Imported here: torch takes seconds to load, and --help must not.
     from social_perception.research.benchmarks.criteria_tables import section_of
     from social_perception.research.benchmarks.markdown import BENCH, check_document, fill, tables
@@ -92,6 +103,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> Report:
     from social_perception.research.benchmarks import run as benchmarks
+    from social_perception.research.benchmarks.peers import peer_models
     from social_perception.research.benchmarks.report import read_report
 
     if options.earlier is not None:
@@ -100,7 +112,7 @@ def _report(options: argparse.Namespace) -> Report:
         return benchmarks.soak(options.soak)
     if options.overload is not None:
         return benchmarks.overload(options.overload)
-    return benchmarks.run(options.only, quick=options.quick)
+    return benchmarks.run(options.only, quick=options.quick, peer_models=peer_models(options.peer_model))
 
 
 def _status(report: Report) -> int:

@@ -21,8 +21,8 @@ def runs(monkeypatch):
     """What would have been measured."""
     asked = []
 
-    def run(parts, *, quick):
-        asked.append((tuple(parts), quick))
+    def run(parts, *, quick, peer_models):
+        asked.append((tuple(parts), quick, *map(str, peer_models.values())))
         return REPORT
 
     def soak(seconds):
@@ -45,12 +45,15 @@ def runs(monkeypatch):
         ([], (bench.PARTS, False)),
         (["--quick"], (bench.PARTS, True)),
         (["--only", "growth, scoring"], (("scoring", "growth"), False)),
+        (["--only", "peers", "--peer-model", "a.task"], (("peers",), False, "a.task")),
         (["--soak", "90"], 90.0),
         (["--overload", "45"], 45.0),
         (["--overload"], bench.OVERLOAD_S),
     ],
 )
-def test_it_measures_what_is_asked(argv, asked, runs, capsys):
+def test_it_measures_what_is_asked(argv, asked, runs, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.task").touch()
     assert main(["bench", *argv]) == 0
     assert runs == [asked]
     assert "Some CPU" in capsys.readouterr().out
@@ -94,6 +97,10 @@ def test_wrong_usage_is_one_error_and_status_2(argv, runs, capsys):
         (["--from", "file", "--quick"], "--quick goes with neither --soak nor --overload nor --from"),
         (["--overload", "--quick"], "--quick goes with neither --soak nor --overload nor --from"),
         (["--soak", "9", "--markdown", "file"], "file has no lines <!-- soak: begin -->"),
+        (["--peer-model", "file"], "file is not a model of a peer: it must end in "),
+        (["--peer-model", "missing.task"], "missing.task cannot be read: "),
+        (["--peer-model", "a.task", "--only", "web"], "--peer-model goes with the part peers only"),
+        (["--peer-model", "a.task", "--soak", "9"], "--peer-model goes with the part peers only"),
         (["--overload", "--markdown", "file"], "file has no lines <!-- overload: begin -->"),
     ],
 )
@@ -120,7 +127,7 @@ def test_an_earlier_run_is_shown_and_written_without_measuring(runs, capsys, tmp
 
 
 def test_the_trial_leaves_nothing_behind(runs, tmp_path, monkeypatch):
-    def interrupted(parts, *, quick):
+    def interrupted(parts, *, quick, peer_models):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(benchmarks, "run", interrupted)
@@ -136,7 +143,7 @@ def test_a_quick_run_measures_every_part(tmp_path, capsys):
     found = json.loads(path.read_text())
     assert found["quick"] is True
     assert [each["what"] for each in found["scoring"] if each["device"] == "cpu"] == ["1 face", "2 faces"]
-    for comparison in [*found["scoring"], *found["detector"]]:
+    for comparison in [*found["scoring"], *found["detector"], *found["peers"]]:
         sides = {side["name"]: side for side in comparison["sides"]}
         assert all((side["seconds"] is None) == bool(side["reason"]) for side in sides.values())
         for ratio in comparison["ratios"]:

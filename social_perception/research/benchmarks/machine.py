@@ -15,7 +15,7 @@ from social_perception.research.benchmarks.report import Machine
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "bf16")
 """CPU features (x86 and ARM) that determine the speed of matrix products."""
 
-_PACKAGES = ("torch", "numpy", "opencv-python-headless", "dlib-bin", "dlib")
+_PACKAGES = ("torch", "numpy", "opencv-python-headless", "dlib-bin", "dlib", "mediapipe")
 
 
 def this_machine() -> Machine:

@@ -44,6 +44,7 @@ def tables(report: Report) -> str:
     parts = [
         ("Scoring", _comparisons(report.scoring or ())),
         ("Detector", _comparisons(report.detector or ())),
+        ("Peers", _comparisons(report.peers or (), "seconds of processor time")),
         ("Pipeline", _streams(report.pipeline or ())),
         ("Soak", criteria_tables(report.soak or (), _streams)),
         ("Overload", criteria_tables(report.overload or (), _streams)),
@@ -114,11 +115,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _comparisons(found: Sequence[Comparison]) -> Iterator[str]:
+def _comparisons(found: Sequence[Comparison], unit: str = "seconds") -> Iterator[str]:
     for device in dict.fromkeys(each.device for each in found):
         rows = [each for each in found if each.device == device]
         names = [side.name for side in rows[0].sides]
-        yield f"On {device}, seconds per call (median) and calls per second:"
+        yield f"On {device}, {unit} per call (median) and calls per second:"
         yield table(["", *names], [[each.what, *(_seconds(each, name) for name in names)] for each in rows])
         yield f"On {device}, speedup:"
         yield table(

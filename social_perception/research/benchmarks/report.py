@@ -308,6 +308,7 @@ class Report:
     first_box: tuple[FirstBox, ...] | None = None
     web: tuple[WebRun, ...] | None = None
     overload: tuple[Stream, ...] | None = None
+    peers: tuple[Comparison, ...] | None = None
 
 
 def to_json(report: object) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 
@@ -14,6 +15,8 @@ from social_perception.research.benchmarks.detector import SIZES, Size, compare_
 from social_perception.research.benchmarks.first_box import TRIES, measure_first_box
 from social_perception.research.benchmarks.image_loop import FRAMES
 from social_perception.research.benchmarks.machine import this_machine
+from social_perception.research.benchmarks.peers import EFFORT, compare_peers
+from social_perception.research.benchmarks.peers import PEOPLE as PEERS_PEOPLE
 from social_perception.research.benchmarks.recording import NO_ROS, TOPICS, WARM_UP_S, StreamRequest
 from social_perception.research.benchmarks.report import (
     VERSION,
@@ -39,7 +42,7 @@ SOAK_PARTS = 10
 OVERLOAD_PEOPLE = 16
 OVERLOAD_S = 60.0
 OVERLOAD_PARTS = 3
-PARTS = ("scoring", "detector", "pipeline", "growth", "first_box", "web")
+PARTS = ("scoring", "detector", "pipeline", "growth", "first_box", "web", "peers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class Plan:
     warm_up_s: float = WARM_UP_S
     tries: int = TRIES
     web: WebRequest = field(default_factory=WebRequest)
+    peers_people: tuple[int, ...] = PEERS_PEOPLE
+    peers_effort: Effort = EFFORT
     effort: Effort = field(default_factory=Effort)
     scaling: ScalingPlan = field(default_factory=lambda: ScalingPlan((1, 2, 4, 8, 16, 32), PEOPLE, SIZES))
 
@@ -69,18 +74,28 @@ QUICK_PLAN = Plan(
     warm_up_s=1.0,
     tries=1,
     web=WebRequest(people=2, clients=5, not_reading=1, rounds=1, turn_s=1.5, frames=20, warm_up_s=1.0),
+    peers_people=(1,),
+    peers_effort=QUICK,
     effort=QUICK,
     scaling=ScalingPlan((1, 2), (1, 2), (Size(320, 180), Size(480, 270)), MATRIX_SIDE_QUICK),
 )
 """A few repetitions at small sizes: tests all parts, but its times are not meaningful."""
 
 
-def run(parts: Sequence[str], *, quick: bool = False) -> Report:
-    """Measure the given parts, a subset of PARTS."""
+def run(
+    parts: Sequence[str], *, quick: bool = False, peer_models: Mapping[str, Path] | None = None
+) -> Report:
+    """Measure the given parts, a subset of PARTS.
+
+    Args:
+        parts: names of parts.
+        quick: whether small sizes and few repetitions are enough.
+        peer_models: model files of peers, by suffix.
+    """
     plan = QUICK_PLAN if quick else Plan()
     machine, start_s = this_machine(), time.monotonic()
     devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-    scoring = detector = pipeline = lines = limits = first_box = web = None
+    scoring = detector = pipeline = lines = limits = first_box = web = peers = None
     if "scoring" in parts:
         scoring = tuple(each for device in devices for each in _scoring(plan, device))
     if "detector" in parts:
@@ -93,11 +108,13 @@ def run(parts: Sequence[str], *, quick: bool = False) -> Report:
         first_box = tuple(each for device in devices for each in _first_box(plan, device))
     if "web" in parts:
         web = tuple(_web(plan, device) for device in devices)
+    if "peers" in parts:
+        peers = tuple(_peers(plan, peer_models or {}))
     if "pipeline" in parts:
         pipeline = tuple(each for device in devices for each in _pipeline(plan, device))
     passed_s = time.monotonic() - start_s
     streams = (scoring, detector, pipeline, None)
-    return Report(VERSION, machine, quick, passed_s, *streams, lines, limits, first_box, web)
+    return Report(VERSION, machine, quick, passed_s, *streams, lines, limits, first_box, web, peers=peers)
 
 
 def soak(seconds: float) -> Report:
@@ -144,6 +161,13 @@ def _scoring(plan: Plan, device: str) -> Iterator[Comparison]:
 def _detector(plan: Plan, device: str) -> Iterator[Comparison]:
     _print_progress(f"detector on {device}")
     for each in compare_detectors(plan.sizes, device, plan.effort):
+        _print_progress(f"  {each.what} done")
+        yield each
+
+
+def _peers(plan: Plan, models: Mapping[str, Path]) -> Iterator[Comparison]:
+    _print_progress("peers on cpu")
+    for each in compare_peers(plan.peers_people, models, plan.peers_effort):
         _print_progress(f"  {each.what} done")
         yield each
 
