@@ -35,7 +35,7 @@ from social_perception.research.benchmarks.timing import Candidate, Effort, meas
 from social_perception.sources.sample import HEIGHT_PX, MAX_PEOPLE, RATE_HZ, WIDTH_PX
 
 OURS, OURS_ALL = "ours, faces", "ours, with ids and smiles"
-PEOPLE = (1, 8)
+PEOPLE = (1, 3, 8)
 FRAMES = 30
 EFFORT = Effort(slice_s=1.0, budget_s=10.0)
 """A turn has several searches of the pipeline, which searches every tenth image."""
@@ -109,7 +109,7 @@ def _compare(people: int, models: Mapping[str, Path], effort: Effort) -> Compari
     ratios = (Ratio.of(f"{peer.ours} / {peer.name}", sides[peer.name], sides[peer.ours]) for peer in PEERS)
     widths = [face.box.width for face in loop.truth(0)]
     who = "1 person" if people == 1 else f"{people} people"
-    what = f"{who}, faces of {min(widths):.0f} to {max(widths):.0f} px"
+    what = f"{who}, {' to '.join(dict.fromkeys(f'{px:.0f}' for px in (min(widths), max(widths))))} px"
     return Comparison("cpu", what, WIDTH_PX * HEIGHT_PX, tuple(sides.values()), tuple(ratios))
 
 

@@ -103,7 +103,7 @@ def compare(models=(), effort=ONCE):
 def test_peers_that_are_not_installed_are_skipped_with_the_reason(quick, monkeypatch):
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     comparison = compare()
-    assert comparison.what == "1 person, faces of 150 to 150 px"
+    assert comparison.what == "1 person, 150 px"
     assert "pip install mediapipe" in comparison.side(FACES).reason
     assert "pip install mediapipe" in comparison.side(LANDMARKS).reason
     assert comparison.side(OPENCV).reason == "OpenCV carries no model: --peer-model FILE.onnx"
