@@ -11,6 +11,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from importlib import util
 
 from social_perception import __version__
 from social_perception.core.errors import SocialPerceptionError
@@ -52,7 +53,8 @@ _PACKAGES = (
     _Package("numpy", "arrays", "numpy", "python3-numpy", needed=True),
     _Package("cv2", "image processing, cameras", "opencv-python-headless", "python3-opencv", needed=True),
     _Package("scipy", "tracking", "scipy", "python3-scipy", needed=True),
-    _Package("torch", "the networks", "torch", needed=True),
+    _Package("torch", "the networks", "torch", needed=util.find_spec("onnxruntime") is None),
+    _Package("onnxruntime", "the networks without torch", "onnxruntime"),
     _Package("safetensors", "the networks' weights", "safetensors", needed=True),
     _Package("PIL", "still images, TCP stream", "pillow", "python3-pil", needed=True),
     _Package("av", "video files", "av"),
@@ -135,6 +137,8 @@ def _guarded(name: str, run: Callable[[], str], remedy: str, *, needed: bool = F
 
 def _device() -> Check:
     def run() -> str:
+        if util.find_spec("torch") is None and util.find_spec("onnxruntime") is not None:
+            return "cpu, by onnxruntime"
         torch = importlib.import_module("torch")
         if torch.cuda.is_available():
             return f"cuda: {torch.cuda.get_device_name(0)}"

@@ -19,7 +19,7 @@ from social_perception.core.types import Face, ImageArray, Smile
 
 if TYPE_CHECKING:
     from social_perception.perception.detection.schedule import Detector
-    from social_perception.perception.smile.streaming import StreamingScorer
+    from social_perception.perception.smile.track_scorer import TrackScorer
     from social_perception.sinks.tables import ScoreTable
     from social_perception.sources.image_folder import Images
 
@@ -93,7 +93,7 @@ def _batches(stills: Iterator[_Still]) -> Iterator[list[_Still]]:
         yield batch
 
 
-def _write(table: ScoreTable, batch: list[_Still], scorer: StreamingScorer) -> int:
+def _write(table: ScoreTable, batch: list[_Still], scorer: TrackScorer) -> int:
     """Score the batch, write its rows and return how many faces it has."""
     crops = [still.crop for still in batch if still.crop is not None]
     smiles = iter(scorer.score_still(np.stack(crops)) if crops else ())

@@ -144,6 +144,10 @@ class Checked:
 
 
 DEVICES = ("auto", "cpu", "cuda")
+RUNTIME = (
+    "library that computes the shipped networks; onnxruntime (backend cascade only, in float32 on the CPU): "
+    "less memory and a faster start; auto: torch if it is installed"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +206,7 @@ class DetectionConfig(Checked):
         choices=("voted", "dlib"),
     )
     device: str = setting("auto", "device of the detector", choices=DEVICES)
+    runtime: str = setting("auto", RUNTIME, choices=("auto", "torch", "onnxruntime"))
     precision: str = setting(
         "auto",
         "numeric precision of cascade and mmod-torch; auto: float32 for stills, faster for video",
@@ -264,6 +269,7 @@ class SmileConfig(Checked):
         "", "expected SHA-256 of the file in model, 64 hexadecimal digits; empty: not checked"
     )
     device: str = setting("auto", "device of the smile network", choices=DEVICES)
+    runtime: str = setting("auto", RUNTIME, choices=("auto", "torch", "onnxruntime"))
     precision: str = setting(
         "auto",
         "numeric precision of the smile network's convolutions; int8 on the CPU only; auto: bfloat16 if the "

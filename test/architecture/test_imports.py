@@ -16,9 +16,10 @@ STEPS = {f"perception.{step}" for step in ("detection", "tracking", "smile", "he
 LIBRARY = STEPS | {"core", "perception", "sources", "sinks", "views", "behaviours", "research"}
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
-    "perception.detection": {"core"},
+    "perception.onnx_network": {"core"},
+    "perception.detection": {"core", "perception.onnx_network"},
     "perception.tracking": {"core"},
-    "perception.smile": {"core"},
+    "perception.smile": {"core", "perception.onnx_network"},
     "perception.hearing": {"core"},
     "perception.group": {"core"},
     "perception": STEPS | {"core"},

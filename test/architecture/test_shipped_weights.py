@@ -11,8 +11,9 @@ import pytest
 from social_perception.core.config import DetectionConfig, SmileConfig
 from social_perception.core.errors import ConfigurationError, ModelError
 from social_perception.perception.detection import factory as detection
-from social_perception.perception.detection import yunet
+from social_perception.perception.detection import yunet_network
 from social_perception.perception.detection.factory import make_detector
+from social_perception.perception.onnx_network import MMOD, SMILE, YUNET
 from social_perception.perception.smile import weights
 from social_perception.perception.smile.factory import make_scorer
 
@@ -21,15 +22,22 @@ PACKAGE = Path(__file__).resolve().parents[2] / "social_perception"
 SHIPPED = {
     "perception/smile/weights/smile_small.safetensors": "SHIPPED_SHA256 in smile/weights.py",
     "perception/detection/weights/mmod_human_face_detector.dat": "WEIGHTS_SHA256 in detection/factory.py",
-    "perception/detection/weights/yunet.safetensors": "WEIGHTS_SHA256 in detection/yunet.py",
+    "perception/detection/weights/yunet.safetensors": "WEIGHTS_SHA256 in detection/yunet_network.py",
+    **{f"perception/{each.name}": "the hash in perception/onnx_network.py" for each in (SMILE, MMOD, YUNET)},
 }
-KNOWN = (weights.SHIPPED_SHA256, detection.WEIGHTS_SHA256, yunet.WEIGHTS_SHA256)
+KNOWN = (weights.SHIPPED_SHA256, detection.WEIGHTS_SHA256, yunet_network.WEIGHTS_SHA256)
+HASHES = (*KNOWN, *(each.sha256 for each in (SMILE, MMOD, YUNET)))
 
 
 def test_the_code_knows_the_shipped_files_by_their_hash() -> None:
-    for (name, place), known in zip(SHIPPED.items(), KNOWN):
+    for (name, place), known in zip(SHIPPED.items(), HASHES, strict=True):
         found = hashlib.sha256((PACKAGE / name).read_bytes()).hexdigest()
         assert found == known, f"{place} must be {found}, if {name} is meant to have changed"
+
+
+def test_the_exported_networks_are_those_of_the_shipped_weights() -> None:
+    exported = tuple(each.weights_sha256 for each in (SMILE, MMOD, YUNET))
+    assert exported == KNOWN, "the weights have changed; run tools/export_networks.py"
 
 
 def test_no_other_weights_are_shipped() -> None:

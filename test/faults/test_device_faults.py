@@ -21,7 +21,7 @@ from social_perception.core.types import Box, Frame, FrameAffect, ImageArray, Sm
 from social_perception.perception.detection.cascade import CascadeDetector
 from social_perception.perception.detection.factory import make_detector
 from social_perception.perception.detection.network import MmodNetwork
-from social_perception.perception.detection.yunet import YuNet
+from social_perception.perception.detection.yunet_network import YuNet
 from social_perception.perception.pipeline import Pipeline, make_pipeline
 from social_perception.perception.smile.factory import make_scorer
 from social_perception.perception.smile.networks import SmileNetwork

@@ -10,23 +10,22 @@ look at the rotated image, too.
 
 from __future__ import annotations
 
-import copy
 import itertools
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from functools import partial
+from typing import Protocol
 
 import cv2
 import numpy as np
-import torch
+import numpy.typing as npt
 
 from social_perception.core.errors import DetectionError
-from social_perception.core.failover import CPU, Failover, error_summary
+from social_perception.core.failover import error_summary
 from social_perception.core.types import Box, Face, ImageArray, Scope
-from social_perception.perception.detection.mmod import MmodTorchDetector, check_image
+from social_perception.perception.detection.places import check_image
 from social_perception.perception.detection.search_split import SearchPart
-from social_perception.perception.detection.yunet import YuNet, propose
+from social_perception.perception.detection.yunet import propose
 
 _logger = logging.getLogger(__name__)
 
@@ -65,20 +64,59 @@ tiles of a larger one. Faces larger than the overlap are found in the image that
 """
 
 
+class Proposer(Protocol):
+    """YuNet, see :data:`.yunet.Network`."""
+
+    @property
+    def failure(self) -> str:
+        """Why it fell back to the CPU; empty: it did not."""
+
+    def __call__(self, image: ImageArray) -> Sequence[npt.NDArray[np.float32]]:
+        """Return the levels of an image."""
+
+
+class Confirmer(Protocol):
+    """dlib's CNN at expected places; device, failure and precision are for information.
+
+    Attributes:
+        threshold: minimum score of a face; may be changed between two images.
+        max_face_px: width of the largest face; 0: no limit.
+    """
+
+    threshold: float
+    max_face_px: float
+
+    @property
+    def smallest_face_px(self) -> float:
+        """Width of the smallest face that is searched for."""
+
+    @property
+    def device(self) -> str:
+        """The device on which it currently runs."""
+
+    @property
+    def precision(self) -> str:
+        """The numeric precision of its convolutions."""
+
+    @property
+    def failure(self) -> str:
+        """Why it fell back to the CPU; empty: it did not."""
+
+    def detect_at(self, image: ImageArray, places: Sequence[Box]) -> tuple[Face, ...]:
+        """Return the faces at the places, sorted by decreasing confidence."""
+
+
 class CascadeDetector:
-    """A Detector of two networks on torch. Not thread-safe.
+    """A Detector of two networks. Not thread-safe.
 
     Args:
-        yunet: proposes places; from :func:`social_perception.perception.detection.yunet.load_yunet`.
+        yunet: proposes places.
         mmod: confirms them. Its settings apply, except for those of the image pyramid.
         thorough: for stills, where each face has one chance: search a second time at twice the resolution.
     """
 
-    def __init__(self, yunet: YuNet, mmod: MmodTorchDetector, *, thorough: bool = False) -> None:
-        self._failover = Failover("face proposals", mmod.device, self._move_to_cpu)
-        self._source, self._mmod = yunet, mmod
-        self._yunet = self._copy(mmod.device, mmod.dtype)
-        self._thorough = thorough
+    def __init__(self, yunet: Proposer, mmod: Confirmer, *, thorough: bool = False) -> None:
+        self._yunet, self._mmod, self._thorough = yunet, mmod, thorough
 
     @property
     def threshold(self) -> float:
@@ -97,16 +135,11 @@ class CascadeDetector:
     @property
     def failure(self) -> str:
         """Why a network fell back to the CPU; empty: none did."""
-        return self._mmod.failure or self._failover.failure
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of dlib's CNN."""
-        return self._mmod.dtype
+        return self._mmod.failure or self._yunet.failure
 
     @property
     def precision(self) -> str:
-        """The dtype as a value of the setting ``precision``."""
+        """The numeric precision of dlib's CNN."""
         return self._mmod.precision
 
     def detect(self, image: ImageArray) -> tuple[Face, ...]:
@@ -114,7 +147,7 @@ class CascadeDetector:
 
         Raises:
             ImageError: the array is not such an image.
-            DetectionError: torch failed, for example out of memory.
+            DetectionError: a network failed, for example out of memory.
         """
         return self._confirm(image, self._proposals(check_image(image), (0.0, *ROLLS_DEG)))
 
@@ -140,7 +173,7 @@ class CascadeDetector:
 
         Raises:
             ImageError: the array is not an RGB image.
-            DetectionError: torch failed, for example out of memory.
+            DetectionError: a network failed, for example out of memory.
         """
         rolls = (0.0, part.roll_deg) if part.roll_deg else (0.0,)
         proposals = self._proposals(check_image(image), rolls)
@@ -184,7 +217,7 @@ class CascadeDetector:
         ):
             tile = reduced[top : top + TILE_PX, left : left + TILE_PX]
             matrix, rotated = _rotate(tile, roll_deg)
-            for face in self._failover.run(partial(self._propose, rotated), torch.cuda.empty_cache):
+            for face in self._propose(rotated):
                 side = FACE_PER_PROPOSAL * math.sqrt(face.box.area) / scale
                 x, y = (matrix @ (*face.box.center, 1.0) + (left, top)) / scale
                 yield Face(Box(x - side / 2, y - side / 2, side, side), face.confidence)
@@ -201,13 +234,6 @@ class CascadeDetector:
 
     def _propose(self, image: ImageArray) -> tuple[Face, ...]:
         return propose(self._yunet, image, MIN_PROPOSAL)
-
-    def _copy(self, device: str, dtype: torch.dtype) -> YuNet:
-        network = copy.deepcopy(self._source).to(device, dtype)
-        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def _move_to_cpu(self) -> None:
-        self._yunet = self._copy(CPU, self._mmod.cpu_dtype)
 
 
 def _same_place(a: Box, b: Box) -> bool:

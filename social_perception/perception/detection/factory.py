@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from social_perception.core.config import DetectionConfig
 from social_perception.core.failover import make_on_device
+from social_perception.perception.detection.mmod_file import read_mmod
 from social_perception.perception.detection.schedule import Detector
+from social_perception.perception.onnx_network import uses_onnxruntime
 
 if TYPE_CHECKING:
     import torch
@@ -33,12 +35,14 @@ def make_detector(config: DetectionConfig, *, video: bool = False) -> Detector:
 
     Raises:
         ModelError: the weights cannot be read or were modified.
-        ConfigurationError: the requested device is not available.
+        ConfigurationError: the requested device is not available, or runtime onnxruntime does not support a
+            setting.
         MissingDependencyError: the backend's package is not installed.
     """
     if config.backend == "cascade":
         return _make_cascade(config, video=video)
     if config.backend == "mmod-torch":
+        uses_onnxruntime(config.runtime, _torch_only(config))
         return _make_mmod(config, video=video)
     # Imported here, so that each backend works without the package of the other.
     from social_perception.perception.detection.dlib_backends import HogDetector, MmodDlibDetector
@@ -49,18 +53,34 @@ def make_detector(config: DetectionConfig, *, video: bool = False) -> Detector:
 
 
 def _make_cascade(config: DetectionConfig, *, video: bool) -> Detector:
-    from social_perception.perception.detection import yunet
     from social_perception.perception.detection.cascade import CascadeDetector
 
-    network = yunet.load_yunet(yunet.weights_path(), yunet.WEIGHTS_SHA256)
-    return CascadeDetector(network, _make_mmod(config, video=video), thorough=not video)
+    if uses_onnxruntime(config.runtime, _torch_only(config)):
+        from social_perception.perception.detection.onnx_detector import OnnxMmod, OnnxYuNet
+
+        mmod = OnnxMmod(read_mmod(weights_path(), WEIGHTS_SHA256), config)
+        return CascadeDetector(OnnxYuNet(), mmod, thorough=not video)
+    from social_perception.perception.detection import yunet_network
+
+    on_torch = _make_mmod(config, video=video)
+    network = yunet_network.load_yunet(yunet_network.weights_path(), yunet_network.WEIGHTS_SHA256)
+    yunet = yunet_network.TorchYuNet(network, on_torch.device, on_torch.dtype, on_torch.cpu_dtype)
+    return CascadeDetector(yunet, on_torch, thorough=not video)
+
+
+def _torch_only(config: DetectionConfig) -> str:
+    """Return the setting that onnxruntime does not support; empty: it supports all."""
+    if config.backend == "mmod-torch":
+        return "backend mmod-torch"
+    if config.device == "cuda":
+        return "device cuda"
+    return "precision bfloat16" if config.precision == "bfloat16" else ""
 
 
 def _make_mmod(config: DetectionConfig, *, video: bool) -> MmodTorchDetector:
     import torch
 
     from social_perception.perception.detection.mmod import MmodTorchDetector
-    from social_perception.perception.detection.mmod_file import read_mmod
 
     model = read_mmod(weights_path(), WEIGHTS_SHA256)
 

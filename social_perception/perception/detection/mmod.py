@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import cv2
@@ -22,9 +22,16 @@ import torch.nn.functional as F
 from social_perception.core.errors import DetectionError, ImageError
 from social_perception.core.failover import CPU, Failover, error_summary
 from social_perception.core.types import Box, Face, ImageArray
-from social_perception.perception.detection.crops import Crop, cut_crops
 from social_perception.perception.detection.mmod_file import MmodModel
 from social_perception.perception.detection.network import MmodNetwork
+from social_perception.perception.detection.places import (
+    NATIVE_FACE_PX,
+    check_image,
+    search_places,
+    select,
+    smallest_face_px,
+    to_face,
+)
 from social_perception.perception.detection.pyramid import (
     RATE,
     TiledPyramid,
@@ -35,12 +42,9 @@ from social_perception.perception.detection.pyramid import (
     new_canvas,
 )
 from social_perception.perception.detection.search_split import SearchPart, levels_below, split_search
-from social_perception.perception.detection.suppression import Candidate, suppress, vote_boxes
+from social_perception.perception.detection.suppression import Candidate
 
 _logger = logging.getLogger(__name__)
-
-NATIVE_FACE_PX = 80.0
-"""Width of the smallest box without upsampling."""
 
 MAX_SEARCHED_PIXELS = 8_300_000
 """Maximum pixels of a searched image (3840 x 2160), which limits the memory."""
@@ -73,8 +77,8 @@ class MmodTorchDetector:
         dtype: bfloat16 is about three times as fast as float32 on hardware that supports it.
         exact: resize the image in floating point, as dlib does, instead of in bytes, which is faster. Inexact
             scores differ by up to 0.02, so that another one of two nearly equal boxes may be selected.
-        vote: average each box with the suppressed boxes, see :func:`vote_boxes`; without it, boxes are those
-            of dlib.
+        vote: average each box with the suppressed boxes, see :func:`.suppression.vote_boxes`; without it,
+            boxes are those of dlib.
         max_face_px: largest face; 0: no limit.
         rate: size of a scale relative to the next finer one; dlib's is 5/6.
         cpu_dtype: dtype after a fallback to the CPU; None: the same.
@@ -132,7 +136,7 @@ class MmodTorchDetector:
     @property
     def smallest_face_px(self) -> float:
         """Width of the smallest face that is searched for."""
-        return NATIVE_FACE_PX / 2.0**self.upsample if self.upsample >= 0 else self.min_face_px
+        return smallest_face_px(self.min_face_px, self.upsample)
 
     def detect(self, image: ImageArray) -> tuple[Face, ...]:
         """Return the faces of an RGB image (H, W, 3) uint8, sorted by decreasing confidence.
@@ -176,9 +180,13 @@ class MmodTorchDetector:
         check_image(image)
         if not places:
             return ()
-        found = self._run(lambda: self._search_places(image, places), len(places), f"{len(places)} places")
-        kept = self._suppress(sorted(found, key=lambda candidate: -candidate.score))
-        return tuple(_face(each, 1.0, 1.0) for each in kept)
+
+        def search() -> list[Candidate]:
+            most = min(MAX_BATCH_PLACES, self._max_batch)
+            return search_places(image, places, self._model, self._score_crops, self.threshold, most)
+
+        found = self._run(search, len(places), f"{len(places)} places")
+        return tuple(to_face(each) for each in self._suppress(found))
 
     def parts(self, width: int, height: int) -> tuple[SearchPart, ...]:
         """Return the parts of a search of a width x height image, the part for near faces first.
@@ -243,7 +251,7 @@ class MmodTorchDetector:
         what = f"a {width}x{height} image"
         found = self._run(lambda: self._search(images, width, height, levels), len(images), what)
         scales = images[0].shape[1] / width, images[0].shape[0] / height
-        return [tuple(_face(one, *scales) for one in self._suppress(candidates)) for candidates in found]
+        return [tuple(to_face(one, *scales) for one in self._suppress(candidates)) for candidates in found]
 
     def _run(self, work: Callable[[], Result], batch: int, what: str) -> Result:
         def free_memory() -> None:
@@ -257,8 +265,7 @@ class MmodTorchDetector:
             raise DetectionError(f"face detection failed on {what}: {error_summary(error)}") from error
 
     def _suppress(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        kept = suppress(candidates, self._model.overlap)
-        return vote_boxes(kept, candidates, self._model.overlap, self.threshold) if self.vote else kept
+        return select(candidates, self._model, self.threshold, self.vote)
 
     def _search(
         self, images: Sequence[ImageArray], width: int, height: int, levels: int
@@ -296,24 +303,9 @@ class MmodTorchDetector:
         scores = self._network(tiled)[:, 0].cpu().numpy()
         return [self._candidates(each, pyramid) for each in scores]
 
-    def _search_places(self, image: ImageArray, places: Sequence[Box]) -> list[Candidate]:
-        most, found = min(MAX_BATCH_PLACES, self._max_batch), []
-        for first in range(0, len(places), most):
-            group = places[first : first + most]
-            pixels, crops = cut_crops(image, group, self._model.window_width, self._model.mean_rgb)
-            batch = torch.from_numpy(pixels).to(self._network.device).permute(0, 3, 1, 2)
-            scores = self._network(batch)[:, 0].cpu().numpy()
-            found += [each for one, crop in zip(scores, crops) for each in self._candidates_in(one, crop)]
-        return found
-
-    def _candidates_in(self, scores: npt.NDArray[np.float32], crop: Crop) -> Iterator[Candidate]:
-        width, height = self._model.window_width * crop.scale, self._model.window_height * crop.scale
-        for row, column in np.argwhere(scores > self.threshold):
-            x, y = self._network.to_input(int(row), int(column))
-            left = crop.left + (x + 0.5) * crop.scale - width / 2
-            top = crop.top + (y + 0.5) * crop.scale - height / 2
-            score = float(scores[row, column])
-            yield Candidate(left, top, left + width - 1.0, top + height - 1.0, score)
+    def _score_crops(self, crops: ImageArray) -> npt.NDArray[np.float32]:
+        batch = torch.from_numpy(crops).to(self._network.device).permute(0, 3, 1, 2)
+        return self._network(batch)[:, 0].cpu().numpy()
 
     def _draw_exact(
         self, images: Sequence[ImageArray], width: int, height: int, pyramid: TiledPyramid
@@ -340,7 +332,7 @@ class MmodTorchDetector:
         half_height = (self._model.window_height - 1) / 2
         found = []
         for row, column in np.argwhere(scores > self.threshold):
-            x, y = self._network.to_input(int(row), int(column))
+            x, y = self._model.to_input(int(row), int(column))
             tile = pyramid.tile_at(x, y)
             left, top = pyramid.to_image(x - half_width, y - half_height, tile)
             right, bottom = pyramid.to_image(x + half_width, y + half_height, tile)
@@ -357,24 +349,3 @@ def batch_size(device: torch.device, pixels: int) -> int:
 def _lround(value: float) -> int:
     """Round as C's lround does: halves away from zero."""
     return int(np.copysign(np.floor(abs(value) + 0.5), value))
-
-
-def _face(candidate: Candidate, x_scale: float, y_scale: float) -> Face:
-    box = Box(
-        candidate.left * x_scale,
-        candidate.top * y_scale,
-        (candidate.right - candidate.left + 1) * x_scale,
-        (candidate.bottom - candidate.top + 1) * y_scale,
-    )
-    return Face(box, candidate.score)
-
-
-def check_image(image: ImageArray) -> ImageArray:
-    """Return the image.
-
-    Raises:
-        ImageError: it is not (H, W, 3) uint8, or empty.
-    """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise ImageError(f"image must be uint8 of shape (H, W, 3), got {image.dtype} of {image.shape}")
-    return image

@@ -57,6 +57,14 @@ class MmodModel:
     pyramid_padding: int
     pyramid_outer_padding: int
 
+    def to_input(self, row: int, column: int) -> tuple[float, float]:
+        """Return the center (x, y) in the input of the receptive field of an output cell."""
+        x, y = float(column), float(row)
+        for layer in reversed(self.convolutions):
+            shift = layer.weight.shape[2] // 2 - layer.padding
+            x, y = x * layer.stride + shift, y * layer.stride + shift
+        return x, y
+
 
 def read_mmod(path: Path, sha256: str = "") -> MmodModel:
     """Read the detector from a file.

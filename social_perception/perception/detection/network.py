@@ -22,7 +22,6 @@ class MmodNetwork(nn.Module):
     def __init__(self, model: MmodModel, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.dtype = dtype
-        self._geometry = [(item.weight.shape[2], item.stride, item.padding) for item in model.convolutions]
         *hidden, last = model.convolutions
         convolutions: list[nn.Conv2d] = []
         self.relu = [convolution.relu for convolution in hidden]
@@ -66,14 +65,6 @@ class MmodNetwork(nn.Module):
             if relu:
                 image = F.relu_(image)
         return image
-
-    def to_input(self, row: int, column: int) -> tuple[float, float]:
-        """Return the center (x, y) in the input of the receptive field of an output cell."""
-        x, y = float(column), float(row)
-        for side, stride, padding in reversed(self._geometry):
-            shift = side // 2 - padding
-            x, y = x * stride + shift, y * stride + shift
-        return x, y
 
 
 class _SingleFilter(nn.Module):

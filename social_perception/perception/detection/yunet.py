@@ -1,31 +1,19 @@
 """YuNet: a small network that proposes places of faces, thirty times as fast as dlib's CNN.
 
 Source: W. Wu, H. Peng, S. Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research
-20, 2023; weights of libfacedetection v3 without the landmarks. Its boxes are narrow, shifted and often wrong,
-so they are proposals: :mod:`social_perception.perception.detection.cascade` confirms them.
+20, 2023. Its boxes are narrow, shifted and often wrong, so they are proposals:
+:mod:`social_perception.perception.detection.cascade` confirms them.
 """
 
 from __future__ import annotations
 
-from importlib import resources
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load
-from torch import nn
 
-from social_perception.core.errors import ModelError
-from social_perception.core.files import read_weights
 from social_perception.core.types import Box, Face, ImageArray
-
-WEIGHTS = "yunet.safetensors"
-WEIGHTS_SHA256 = "560273b4aa02c13cc2b785e6a60401a99a05af2429801c488e27306974f437d9"
-MAX_FILE_BYTES = 2**24
 
 STRIDES = (8, 16, 32)
 """Px of the image per cell of the three levels."""
@@ -33,101 +21,22 @@ STRIDES = (8, 16, 32)
 MAX_OVERLAP = 0.3
 """Intersection over union above which the weaker of two proposals is dropped."""
 
-
-class Separable(nn.Module):
-    """A pointwise and a depthwise 3x3 convolution: (N, C, H, W) -> (N, D, H, W)."""
-
-    def __init__(self, channels: int, filters: int, relu: bool = True) -> None:
-        super().__init__()
-        self.pointwise = nn.Conv2d(channels, filters, 1)
-        self.depthwise = nn.Conv2d(filters, filters, 3, padding=1, groups=filters)
-        self.relu = relu
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.depthwise(self.pointwise(x))
-        return F.relu_(x) if self.relu else x
+Network = Callable[[ImageArray], Sequence[npt.NDArray[np.float32]]]
+"""The network: image -> one array (6, H / s, W / s) per stride s; see :class:`.yunet_network.YuNet`."""
 
 
-class YuNet(nn.Module):
-    """(N, 3, H, W) RGB in [0, 255], H and W multiples of 32 -> one tensor per stride s.
-
-    Each is (N, 6, H / s, W / s) float32: the logits of face and objectness, and the box as offset of its
-    center from the cell and logarithm of its sides, both in units of s.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, 16, 3, stride=2, padding=1)
-        # No ReLU before a maximum: it gives the same after it, on a quarter of the values.
-        self.stage0 = Separable(16, 16, relu=False)
-        self.stage1 = nn.Sequential(Separable(16, 16), Separable(16, 32))
-        self.stage2 = nn.Sequential(Separable(32, 32), Separable(32, 64, relu=False))
-        self.stage3 = nn.Sequential(Separable(64, 64), Separable(64, 64))
-        self.stage4 = nn.Sequential(Separable(64, 64), Separable(64, 64))
-        self.stage5 = nn.Sequential(Separable(64, 64), Separable(64, 64))
-        self.lateral = nn.ModuleList(Separable(64, 64) for _ in STRIDES)
-        self.heads = nn.ModuleList(Separable(64, 6, relu=False) for _ in STRIDES)
-
-    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
-        x = F.relu_(self.stem(image))
-        x = F.relu_(F.max_pool2d(self.stage0(x), 2))
-        x = F.relu_(F.max_pool2d(self.stage2(self.stage1(x)), 2))
-        fine = self.stage3(x)
-        middle = self.stage4(F.max_pool2d(fine, 2))
-        coarse = self.stage5(F.max_pool2d(middle, 2))
-        coarse = self.lateral[2](coarse)
-        middle = self.lateral[1](middle + F.interpolate(coarse, scale_factor=2.0))
-        fine = self.lateral[0](fine + F.interpolate(middle, scale_factor=2.0))
-        return [head(level).float() for head, level in zip(self.heads, (fine, middle, coarse))]
-
-
-def weights_path() -> Path:
-    """Return the path of the shipped weights."""
-    return Path(str(resources.files("social_perception.perception.detection") / "weights" / WEIGHTS))
-
-
-def load_yunet(path: Path, sha256: str = "") -> YuNet:
-    """Load the network, in float32 on the CPU.
-
-    Args:
-        path: path of the file.
-        sha256: expected SHA-256, 64 hexadecimal digits; empty: not checked.
-
-    Raises:
-        ModelError: the file is missing, damaged or has other weights.
-    """
-    try:
-        tensors = load(read_weights(path, MAX_FILE_BYTES, sha256))
-    except OSError as error:
-        raise ModelError(f"cannot read the face detector {path}: {error.strerror or error}") from error
-    except SafetensorError as error:
-        raise ModelError(f"{path} is not a file of weights: {error}") from error
-    network = YuNet()
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise ModelError(f"{path} has no weights of YuNet: {str(error).splitlines()[-1].strip()}") from error
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
-        raise ModelError(f"{path} has weights that are not finite")
-    return network.requires_grad_(False).eval()
-
-
-def propose(network: YuNet, image: ImageArray, threshold: float) -> tuple[Face, ...]:
+def propose(network: Network, image: ImageArray, threshold: float) -> tuple[Face, ...]:
     """Return YuNet's own boxes of an RGB image (H, W, 3) uint8, sorted by decreasing score.
 
     Args:
-        network: on any device, in any floating-point type.
+        network: computes the levels of an image whose sides are multiples of 32.
         image: of any size; it is padded.
         threshold: minimum score, in (0, 1).
     """
     bottom, right = -image.shape[0] % STRIDES[-1], -image.shape[1] % STRIDES[-1]
     if bottom or right:
         image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
-    weight = network.stem.weight
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).to(weight.device)
-    with torch.inference_mode():
-        levels = network(pixels.permute(2, 0, 1)[None].to(weight.dtype))
-    rows = np.concatenate([_rows(level[0].cpu().numpy(), s, threshold) for level, s in zip(levels, STRIDES)])
+    rows = np.concatenate([_rows(level, stride, threshold) for level, stride in zip(network(image), STRIDES)])
     kept = cv2.dnn.NMSBoxes(rows[:, 1:].tolist(), rows[:, 0].tolist(), threshold, MAX_OVERLAP)
     return tuple(Face(Box(*map(float, rows[i, 1:])), float(rows[i, 0])) for i in kept)
 

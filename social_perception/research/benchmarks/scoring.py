@@ -20,7 +20,7 @@ from torch import Tensor
 from social_perception.core.config import SmileConfig
 from social_perception.core.errors import ModelError
 from social_perception.core.types import CROP_SIZE_PX, Box, ImageArray, Smile, Track
-from social_perception.perception.smile.factory import make_scorer
+from social_perception.perception.smile.factory import make_torch_scorer
 from social_perception.perception.smile.networks import intensity, level_probabilities, to_input
 from social_perception.perception.smile.reference_network import ReferenceNetwork
 from social_perception.perception.smile.streaming import StreamingScorer
@@ -60,7 +60,7 @@ def scorers(device: str) -> tuple[NamedScorer, NamedScorer]:
     config = SmileConfig(device=device, max_faces=_MAX_FACES)
     torch.manual_seed(1)
     reference = StreamingScorer(ReferenceNetwork().eval().requires_grad_(False), config, device)
-    return NamedScorer(REFERENCE, reference), NamedScorer(SHIPPED, make_scorer(config))
+    return NamedScorer(REFERENCE, reference), NamedScorer(SHIPPED, make_torch_scorer(config))
 
 
 class WindowScorer:

@@ -13,7 +13,7 @@ import numpy as np
 from social_perception.core.config import SmileConfig
 from social_perception.core.errors import ConfigurationError
 from social_perception.core.types import CROP_SIZE_PX, Box, Track
-from social_perception.perception.smile.factory import make_scorer
+from social_perception.perception.smile.factory import make_torch_scorer
 from social_perception.perception.smile.streaming import StreamingScorer
 from social_perception.research.evaluation import metrics
 from social_perception.research.evaluation.metrics import FloatArray
@@ -132,7 +132,7 @@ def _scorers(model: str) -> dict[str, StreamingScorer]:
 
 def _scorer(model: str, precision: str) -> StreamingScorer | None:
     try:
-        return make_scorer(SmileConfig(model=model, device="cpu", precision=precision))
+        return make_torch_scorer(SmileConfig(model=model, device="cpu", precision=precision))
     except ConfigurationError as error:
         print(f"{precision} is skipped: {error}")
         return None

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from social_perception.core.types import Smile
-from social_perception.perception.smile.streaming import StreamingScorer
+from social_perception.perception.smile.track_scorer import TrackScorer
 from social_perception.research.evaluation.metrics import FloatArray, auc, weighted_kappa
 from social_perception.research.training.faces import still_crops
 from social_perception.research.training.labels import SETS_OF_SOURCES, is_held_out, rated_levels
@@ -30,7 +30,7 @@ class ScoredStills:
     probabilities: FloatArray
 
 
-def score_stills(stills: Stills, scorer: StreamingScorer) -> ScoredStills:
+def score_stills(stills: Stills, scorer: TrackScorer) -> ScoredStills:
     """Score the largest face of each image, detected and cropped as by ``social-perception score``."""
     crops = still_crops(stills)
     smiles: list[Smile] = []

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from social_perception.core.errors import ModelError
-from social_perception.perception.detection.yunet import load_yunet, propose, weights_path
+from social_perception.perception.detection.yunet import propose
+from social_perception.perception.detection.yunet_network import TorchYuNet, load_yunet, weights_path
 from social_perception.sources.portrait import load_portrait
 from social_perception.sources.sample import SampleSource
 
@@ -35,7 +36,7 @@ def people():
 
 @pytest.mark.parametrize(("image", "expected"), [(load_portrait, PORTRAIT), (people, PEOPLE)])
 def test_boxes_and_scores_are_those_of_libfacedetection(image, expected):
-    found = propose(load_yunet(weights_path()), image(), 0.5)
+    found = propose(TorchYuNet(load_yunet(weights_path())), image(), 0.5)
     cut = [
         tuple(map(math.floor, (box.left, box.top, box.width, box.height, 100 * face.confidence)))
         for face in found
@@ -46,8 +47,8 @@ def test_boxes_and_scores_are_those_of_libfacedetection(image, expected):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_bfloat16_in_channels_last_moves_boxes_by_less_than_a_pixel(dtype):
-    network = load_yunet(weights_path()).to(dtype).to(memory_format=torch.channels_last)
-    found, exact = propose(network, people(), 0.5), propose(load_yunet(weights_path()), people(), 0.5)
+    source = load_yunet(weights_path())
+    found, exact = (propose(TorchYuNet(source, dtype=each), people(), 0.5) for each in (dtype, torch.float32))
     assert len(found) == len(exact) == len(PEOPLE)
     for face in exact:
         nearest = max(found, key=lambda other: other.box.iou(face.box))
@@ -58,7 +59,7 @@ def test_bfloat16_in_channels_last_moves_boxes_by_less_than_a_pixel(dtype):
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 900), (360, 640)])
 def test_an_image_without_faces_has_no_proposals(shape):
-    assert propose(load_yunet(weights_path()), np.full((*shape, 3), 128, np.uint8), 0.2) == ()
+    assert propose(TorchYuNet(load_yunet(weights_path())), np.full((*shape, 3), 128, np.uint8), 0.2) == ()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from social_perception.core.types import Box, Face, ImageArray, Smile
 from social_perception.perception.detection import still
 from social_perception.perception.detection.schedule import Detector
 from social_perception.perception.smile.crop import crop_faces
-from social_perception.perception.smile.streaming import StreamingScorer
+from social_perception.perception.smile.track_scorer import TrackScorer
 from social_perception.research.evaluation.audit import intervals
 from social_perception.research.evaluation.audit.changes import Change
 from social_perception.research.evaluation.audit.intervals import UNKNOWN, Interval, Resampling
@@ -41,7 +41,7 @@ class ScoredFace:
 class StillScorer:
     """Detects and scores faces in still images, in batches, as ``social-perception score`` does."""
 
-    def __init__(self, detector: Detector, scorer: StreamingScorer) -> None:
+    def __init__(self, detector: Detector, scorer: TrackScorer) -> None:
         self._detector = detector
         self._scorer = scorer
 
