@@ -26,12 +26,14 @@ class Snapshot:
     Attributes:
         gray: (h, w) uint8, for flow; its longer side is at most 640 px.
         color: (h / 2, w / 2, 3) uint8, RGB, for appearance.
+        thumbnail: (18, 32), gray with mean 0, for scene changes.
         width: the source image's width in px.
         height: the source image's height in px.
     """
 
     gray: ImageArray
     color: ImageArray
+    thumbnail: FloatArray
     width: int
     height: int
 
@@ -41,7 +43,8 @@ class Snapshot:
         height, width = image.shape[:2]
         scale = min(1.0, LONGEST_SIDE_PX / max(width, height))
         small = _shrink(image, scale)
-        return cls(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), _shrink(small, 0.5), width, height)
+        gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        return cls(gray, _shrink(small, 0.5), _thumbnail(gray), width, height)
 
     def same_size(self, other: Snapshot) -> bool:
         """Return whether the source images have equal sizes."""
@@ -54,7 +57,7 @@ class Snapshot:
 
     def is_scene_change(self, before: Snapshot) -> bool:
         """Return whether the image shows another scene than the previous snapshot (a cut)."""
-        now, then = _thumbnail(self.gray), _thumbnail(before.gray)
+        now, then = self.thumbnail, before.thumbnail
         norm = float(np.linalg.norm(now) * np.linalg.norm(then))
         return norm > 0.0 and float((now * then).sum()) < SCENE_AGREEMENT * norm
 
