@@ -109,7 +109,8 @@ def _compare(people: int, models: Mapping[str, Path], effort: Effort) -> Compari
     ratios = (Ratio.of(f"{peer.ours} / {peer.name}", sides[peer.name], sides[peer.ours]) for peer in PEERS)
     widths = [face.box.width for face in loop.truth(0)]
     who = "1 person" if people == 1 else f"{people} people"
-    what = f"{who}, {' to '.join(dict.fromkeys(f'{px:.0f}' for px in (min(widths), max(widths))))} px"
+    sizes = dict.fromkeys(f"{px:.0f}" for px in (min(widths), max(widths)))  # one if both are equal
+    what = f"{who}, {' to '.join(sizes)} px"
     return Comparison("cpu", what, WIDTH_PX * HEIGHT_PX, tuple(sides.values()), tuple(ratios))
 
 
