@@ -116,7 +116,7 @@ def test_options_exist(option) -> None:
 
 @pytest.mark.parametrize("row", table("symptom"), ids=lambda row: row[1])
 def test_messages_of_the_troubleshooting_table_are_those_of_the_nodes(row) -> None:
-    sources = [path.read_text() for path in ROS.rglob("*.py")]
+    sources = [path.read_text() for path in (ROOT / "social_perception").rglob("*.py")]
     for text in names(row[1]):
         if text.endswith(".launch.py"):
             continue

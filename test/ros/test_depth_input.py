@@ -17,27 +17,10 @@ from social_perception.core.types import Box, Track
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode
 from social_perception.ros.support.depth_input import depth_image
 from social_perception.ros.support.messages import TrackedFaceArray
-from test.ros.messages import tracked
+from test.ros.fakes import FakeTracking
 
 FOCAL_PX = 120.0
 LEFT, RIGHT = Box(4, 6, 20, 24), Box(40, 10, 20, 24)
-
-
-class FakeTracking:
-    """Sees the same faces in every frame."""
-
-    def __init__(self, *tracks: Track) -> None:
-        self.tracks = tracks
-        self.detection = None
-
-    def process(self, frame):
-        return tracked(frame, self.tracks)
-
-    def reset(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 def depth_message(left_m=1.0, right_m=2.0, *, stamp_s=100.0, size=(64, 48), frame_id="camera", **about):
@@ -73,7 +56,7 @@ class Camera:
         tracks = tracks or (Track("l", LEFT, 0.9), Track("r", RIGHT, 0.9))
         # Reliable from the start, because a subscription that follows the publishers can miss an image.
         given = {"diagnostics_period_s": 0.1, "reliability": "reliable", **(parameters or {})}
-        self.node = ros.start(FaceTrackerNode, given, make=lambda config: FakeTracking(*tracks))
+        self.node = ros.start(FaceTrackerNode, given, make=lambda config: FakeTracking(tracks))
         self.seen = ros.statuses(self.node)
         self.results = ros.collect(TrackedFaceArray, "tracked_faces")
         self._ros, self._image_message = ros, image_message
@@ -212,7 +195,7 @@ def test_time_that_goes_back_drops_the_depth(camera) -> None:
 
 
 def test_depth_can_be_switched_off(ros) -> None:
-    ros.start(FaceTrackerNode, {"use_depth": False}, make=lambda config: FakeTracking())
+    ros.start(FaceTrackerNode, {"use_depth": False}, make=lambda config: FakeTracking(()))
     ros.until(lambda: ros.node.count_subscribers("image") == 1, "the images are subscribed")
     assert ros.node.count_subscribers("depth") == 0
 
@@ -225,7 +208,7 @@ def test_deactivation_unsubscribes_depth(ros, camera) -> None:
 
 
 def test_depth_of_any_publisher_is_received(ros) -> None:
-    ros.start(FaceTrackerNode, make=lambda config: FakeTracking())
+    ros.start(FaceTrackerNode, make=lambda config: FakeTracking(()))
 
     def reliability():
         found = ros.node.get_subscriptions_info_by_topic(f"{ros.namespace}/depth")

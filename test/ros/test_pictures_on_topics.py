@@ -18,20 +18,9 @@ from social_perception.ros.nodes.affect_markers import AffectMarkersNode
 from social_perception.ros.nodes.affect_overlay import AffectOverlayNode
 from social_perception.ros.support.images import encode, image_header
 from social_perception.ros.support.messages import FaceAffectArray, TrackedFaceArray
-from test.ros.fakes import estimation
-from test.ros.messages import tracked
+from test.ros.fakes import FakeTracking, estimation
 
-
-class FakeTracking:
-    def __init__(self, config) -> None:
-        pass
-
-    def process(self, frame):
-        tracks = (Track("anna", Box(60, 40, 80, 80), 0.5), Track("berta", Box(200, 60, 70, 70), 0.5))
-        return tracked(frame, tracks)
-
-    def close(self) -> None:
-        pass
+TRACKS = (Track("anna", Box(60, 40, 80, 80), 0.5), Track("berta", Box(200, 60, 70, 70), 0.5))
 
 
 class FakeScorer:
@@ -45,7 +34,7 @@ class FakeScorer:
 
 
 FAKES = {
-    "FaceTrackerNode": FakeTracking,
+    "FaceTrackerNode": lambda config: FakeTracking(TRACKS),
     "SmileIntensityNode": lambda config: estimation(FakeScorer(config.smile)),
 }
 

@@ -26,7 +26,7 @@ from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
 from social_perception.ros.support.resources import resident_mb
 from test.faults.ros import ros_bad_messages as messages
 from test.faults.ros.ros_probe import Probe
-from test.ros.messages import tracked
+from test.ros.fakes import FakeTracking
 
 pytestmark = [pytest.mark.ros]
 
@@ -181,15 +181,7 @@ def report(ros, node):
     return statuses[-1]
 
 
-class OneFace:
-    """A tracking that sees one face in every frame."""
-
-    def process(self, frame):
-        return tracked(frame, (Track("abcde", Box(4, 6, 20, 24), 0.9),))
-
-    def reset(self) -> None: ...
-
-    def close(self) -> None: ...
+ONE_FACE = (Track("abcde", Box(4, 6, 20, 24), 0.9),)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +189,7 @@ class OneFace:
 )
 def test_bad_depth_and_calibration_cost_the_position_alone(topic, bad, ros, unexpected) -> None:
     given = {**PATIENT, "device": "cpu", "reliability": "reliable"}
-    probe = Probe(ros, ros.start(FaceTrackerNode, given, make=lambda config: OneFace()))
+    probe = Probe(ros, ros.start(FaceTrackerNode, given, make=lambda config: FakeTracking(ONE_FACE)))
     answers = ros.collect(TrackedFaceArray, "tracked_faces")
     depth = messages.image(encoding="16UC1", step=2 * messages.WIDTH)
     depth.data = array.array("B", np.full(messages.WIDTH * messages.HEIGHT, 400, np.uint16).tobytes())
