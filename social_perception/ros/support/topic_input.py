@@ -273,8 +273,7 @@ class TopicInput:
 
     def _take(self, message: Any, number: int | None) -> None:
         self._note_received()
-        reliable = self._asked.reliability == QoSReliabilityPolicy.RELIABLE
-        self._losses.receive(number, reliable=reliable)
+        self._losses.receive(number, reliable=self._asks_reliably)
         self._callback(message)
 
     def _take_result(self, result: Stamped[Any]) -> None:
@@ -304,9 +303,12 @@ class TopicInput:
         return self._reliable_qos if self._is_reliable and self._reliable_qos is not None else self._qos
 
     @property
+    def _asks_reliably(self) -> bool:
+        return bool(self._asked.reliability == QoSReliabilityPolicy.RELIABLE)
+
+    @property
     def _loss_remedy(self) -> str:
-        is_reliable = self._asked.reliability == QoSReliabilityPolicy.RELIABLE
-        can_be = bool(self._parameter) and not is_reliable
+        can_be = bool(self._parameter) and not self._asks_reliably
         reliable = f", or set the parameter {self._parameter} to reliable" if can_be else ""
         return f"start the publisher with the Fast DDS profile {PROFILE} of this package{reliable}"
 
