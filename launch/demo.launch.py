@@ -9,7 +9,7 @@ from pathlib import Path
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.conditions import UnlessCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
+from launch.substitutions import LaunchConfiguration, PythonExpression
 
 from launch import LaunchDescription
 from social_perception.ros.support.launching import checked, is_installed
@@ -23,8 +23,18 @@ ARGUMENTS = [
         "rviz",
         default_value="true" if CAN_SHOW else "false",
         choices=YES_NO,
-        description="open rviz2; default: if it is installed, a display is there, and anonymous is false",
-        condition=UnlessCondition(LaunchConfiguration("anonymous", default="false")),
+        description="open rviz2; default: if it is installed, a display is there, and people are shown",
+        condition=UnlessCondition(
+            PythonExpression(
+                [
+                    "'true' in ('",
+                    LaunchConfiguration("anonymous", default="false"),
+                    "', '",
+                    LaunchConfiguration("group_only", default="false"),
+                    "')",
+                ]
+            )
+        ),
     ),
     DeclareLaunchArgument(
         "use_sim_time",

@@ -15,9 +15,12 @@ from social_perception.ros.support.launching import (
     aligned_depth_topic,
     anonymity_arguments,
     arguments_of_nodes,
+    audio_topics,
     camera_info_topic,
     checked,
     respawning,
+    sound_arguments,
+    sound_parameters,
 )
 
 PACKAGE = "social_perception"
@@ -40,6 +43,7 @@ ARGUMENTS = [
     ),
     *arguments_of_nodes(),
     *anonymity_arguments(),
+    *sound_arguments(),
     DeclareLaunchArgument(
         "autostart",
         default_value="true",
@@ -95,13 +99,19 @@ COMMON = {
     **respawning(),
     "parameters": [
         LaunchConfiguration("params_file"),
-        {"device": ParameterValue(LaunchConfiguration("device"), value_type=str), **AUTOSTART, **SIM_TIME},
+        {
+            "device": ParameterValue(LaunchConfiguration("device"), value_type=str),
+            **sound_parameters(),
+            **AUTOSTART,
+            **SIM_TIME,
+        },
     ],
     "remappings": [
         ("image", LaunchConfiguration("image_topic")),
         ("image/compressed", [LaunchConfiguration("image_topic"), "/compressed"]),
         ("depth", LaunchConfiguration("depth_topic")),
         ("camera_info", LaunchConfiguration("camera_info_topic")),
+        *audio_topics("audio_topic"),
     ],
 }
 
@@ -129,11 +139,17 @@ ANONYMOUS = Node(
     },
 )
 
+# The whole of what runs with group_only:=true, beside the web page.
+SCENE = Node(executable="scene_affect", name="scene_affect", ros_arguments=enclave("scene_affect"), **COMMON)
+
 ONE_PROCESS = [
     Node(
         executable="social_perception_all",
         ros_arguments=enclave("social_perception_all"),
-        arguments=["--overlay", "false", "--markers", LaunchConfiguration("markers")],
+        arguments=[
+            *("--overlay", "false", "--markers", LaunchConfiguration("markers")),
+            *("--sound", LaunchConfiguration("sound")),
+        ],
         **COMMON,
     )
 ]
@@ -157,6 +173,13 @@ ONE_PROCESS_EACH = [
         **COMMON,
     ),
     Node(executable="face_tracker", name="face_tracker", ros_arguments=enclave("face_tracker"), **TRACKER),
+    Node(
+        executable="sound_events",
+        name="sound_events",
+        ros_arguments=enclave("sound_events"),
+        condition=IfCondition(LaunchConfiguration("sound")),
+        **COMMON,
+    ),
 ]
 
 WEB = Node(
@@ -174,6 +197,7 @@ WEB = Node(
             "port": ParameterValue(LaunchConfiguration("web"), value_type=int),
             "address": ParameterValue(LaunchConfiguration("web_address"), value_type=str),
             "anonymous": ParameterValue(LaunchConfiguration("anonymous"), value_type=bool),
+            "group_only": ParameterValue(LaunchConfiguration("group_only"), value_type=bool),
             **AUTOSTART,
             **SIM_TIME,
         },
@@ -203,20 +227,21 @@ RVIZ = Node(
 
 def generate_launch_description() -> LaunchDescription:
     composed, anonymous = LaunchConfiguration("composed"), LaunchConfiguration("anonymous")
+    group_only = LaunchConfiguration("group_only")
     with_people = GroupAction(
         [
             OVERLAY,
             GroupAction(ONE_PROCESS, condition=IfCondition(composed)),
             GroupAction(ONE_PROCESS_EACH, condition=UnlessCondition(composed)),
         ],
-        condition=UnlessCondition(anonymous),
+        condition=UnlessCondition(PythonExpression(["'true' in ('", anonymous, "', '", group_only, "')"])),
     )
-    without_people = GroupAction([ANONYMOUS], condition=IfCondition(anonymous))
     nodes = GroupAction(
         [
             PushRosNamespace(LaunchConfiguration("namespace")),
             with_people,
-            without_people,
+            GroupAction([ANONYMOUS], condition=IfCondition(anonymous)),
+            GroupAction([SCENE], condition=IfCondition(group_only)),
             WEB,
             RVIZ,
         ]

@@ -87,7 +87,9 @@ def play(context: LaunchContext) -> list[Node | ExecuteProcess]:
     options |= {"ros_arguments": enclave(OURS)}
     command = ["--source", arguments["source"], "--topic", arguments["image_topic"], "--wait", WAIT_S, *loop]
     # Views may subscribe to the images long before the networks are loaded.
-    command += ["--wait-for", "anonymous_group" if arguments["anonymous"] == "true" else "face_tracker"]
+    modes = {"anonymous": "anonymous_group", "group_only": "scene_affect"}
+    first = next((node for mode, node in modes.items() if arguments[mode] == "true"), "face_tracker")
+    command += ["--wait-for", first]
     if arguments["use_sim_time"] == "true":
         command += ["--stamps", "recorded", "--clock"]
     if arguments["lockstep"] == "true":

@@ -2,7 +2,7 @@
 
 from launch.actions import DeclareLaunchArgument, GroupAction
 from launch.conditions import IfCondition, UnlessCondition
-from launch.substitutions import LaunchConfiguration
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
 from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import ParameterValue
 
@@ -12,9 +12,12 @@ from social_perception.ros.support.launching import (
     aligned_depth_topic,
     anonymity_arguments,
     arguments_of_nodes,
+    audio_topics,
     camera_info_topic,
     checked,
     respawning,
+    sound_arguments,
+    sound_parameters,
 )
 
 PACKAGE = "social_perception"
@@ -51,11 +54,17 @@ ARGUMENTS = [
         "namespace", default_value="", description="namespace that contains left and right; empty: none"
     ),
     *arguments_of_nodes(),
+    *sound_arguments(),
     *anonymity_arguments(),
     *security_arguments(),
 ]
 
-ANONYMOUS = LaunchConfiguration("anonymous")
+ANONYMOUS, GROUP_ONLY = LaunchConfiguration("anonymous"), LaunchConfiguration("group_only")
+HEARS = IfCondition(LaunchConfiguration("sound"))
+SOUND_EVENTS = PathJoinSubstitution(["/", LaunchConfiguration("namespace"), "sound_events"])
+"""One robot has one microphone: its sound is that of both cameras."""
+
+WITHOUT_PEOPLE = PythonExpression(["'true' in ('", ANONYMOUS, "', '", GROUP_ONLY, "')"])
 
 
 def node(program: str, remappings: tuple = (), name: str | None = None, **parameters) -> Node:
@@ -71,6 +80,7 @@ def node(program: str, remappings: tuple = (), name: str | None = None, **parame
             {
                 "device": ParameterValue(LaunchConfiguration("device"), value_type=str),
                 "use_sim_time": ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool),
+                **sound_parameters(),
                 **parameters,
             },
         ],
@@ -85,28 +95,33 @@ def camera(side: str) -> GroupAction:
         ("image/compressed", [image, "/compressed"]),
         ("depth", LaunchConfiguration(f"{side}_depth_topic")),
         ("camera_info", LaunchConfiguration(f"{side}_camera_info_topic")),
+        *audio_topics("audio_topic"),
     )
     # The ids of the left camera begin with l, those of the right one with r. smile_intensity is in another
     # process and needs the crops.
     tracker = node("face_tracker", topics, "face_tracker", id_prefix=side[0], publish_crops=True)
-    with_people = [node("group_affect", name="group_affect"), tracker]
+    with_people = [node("group_affect", [("sound_events", SOUND_EVENTS)], "group_affect"), tracker]
     least = ParameterValue(LaunchConfiguration("min_group_size"), value_type=int)
     without_people = [node("anonymous_group", topics, min_group_size=least)]
     return GroupAction(
         [
             PushRosNamespace(side),
-            GroupAction(with_people, condition=UnlessCondition(ANONYMOUS)),
+            GroupAction(with_people, condition=UnlessCondition(WITHOUT_PEOPLE)),
             GroupAction(without_people, condition=IfCondition(ANONYMOUS)),
+            GroupAction([node("scene_affect", topics, "scene_affect")], condition=IfCondition(GROUP_ONLY)),
         ]
     )
 
 
 def generate_launch_description() -> LaunchDescription:
     scorer = node("smile_intensity", name="smile_intensity", trackers=list(CAMERAS))
+    ears = node("sound_events", audio_topics("audio_topic"), "sound_events")
     nodes = GroupAction(
         [
             PushRosNamespace(LaunchConfiguration("namespace")),
-            GroupAction([scorer], condition=UnlessCondition(ANONYMOUS)),
+            GroupAction(
+                [scorer, GroupAction([ears], condition=HEARS)], condition=UnlessCondition(WITHOUT_PEOPLE)
+            ),
             *(camera(side) for side in CAMERAS),
         ]
     )

@@ -76,6 +76,7 @@ SUBJECTS = {
     Subject.GROUP: "group",
     Subject.PAIR: "pair of people",
     Subject.DYNAMICS: "group, at 1 Hz",
+    Subject.SCENE: "scene",
 }
 RELIABLE = QoSReliabilityPolicy.RELIABLE
 OPTIONAL_PACKAGES = ("hri_msgs", "hri_msgs.msg")
@@ -352,6 +353,7 @@ def _signals() -> str:
         (Subject.GROUP, "`group.csv`"),
         (Subject.PAIR, ""),
         (Subject.DYNAMICS, ""),
+        (Subject.SCENE, "`scene.csv`"),
     ):
         for one in signals_of(subject):
             source = (

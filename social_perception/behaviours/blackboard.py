@@ -6,6 +6,8 @@ Keys, below a namespace (``/affect`` by default):
 ``group_received_s``  time of receipt, in s of the clock that the conditions read
 ``faces``             tuple of :class:`~social_perception.core.types.FaceAffect`, the newest ones
 ``faces_received_s``  their time of receipt
+``scene``             :class:`~social_perception.core.types.Scene`, the newest one
+``scene_received_s``  its time of receipt
 
 A key without a received value does not exist. py_trees' own behaviours reach into the values:
 ``CheckBlackboardVariableValue`` understands ``/affect/group.group_size``.
@@ -17,12 +19,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from social_perception.behaviours.trees import py_trees
-from social_perception.core.types import FaceAffect, GroupAffect
+from social_perception.core.types import FaceAffect, GroupAffect, Scene
 
 NAMESPACE = "/affect"
 
 GROUP = "group"
 FACES = "faces"
+SCENE = "scene"
 
 Clock = Callable[[], float]
 """Returns the time in s; any clock, but the same for all who share a blackboard."""
@@ -55,7 +58,7 @@ class AffectWriter:
     """
 
     def __init__(self, name: str = "affect", namespace: str = NAMESPACE) -> None:
-        self._client = _client(name, (GROUP, FACES), namespace, py_trees.common.Access.WRITE)
+        self._client = _client(name, (GROUP, FACES, SCENE), namespace, py_trees.common.Access.WRITE)
 
     def write_group(self, group: GroupAffect, received_s: float) -> None:
         """Write the group's affect with its time of receipt in s."""
@@ -64,6 +67,10 @@ class AffectWriter:
     def write_faces(self, faces: Sequence[FaceAffect], received_s: float) -> None:
         """Write the faces of one image with their time of receipt in s."""
         self._write(FACES, tuple(faces), received_s)
+
+    def write_scene(self, scene: Scene, received_s: float) -> None:
+        """Write the scene with its time of receipt in s."""
+        self._write(SCENE, scene, received_s)
 
     def _write(self, key: str, value: Any, received_s: float) -> None:
         # The time comes last: a reader in another thread takes new values for old, never old for new.
@@ -76,7 +83,7 @@ def look_up(client: py_trees.blackboard.Client, key: str, clock: Clock, max_age_
 
     Args:
         client: a :func:`reader` of the key.
-        key: ``GROUP`` or ``FACES``.
+        key: ``GROUP``, ``FACES`` or ``SCENE``.
         clock: returns the time in s.
         max_age_s: age in s up to which a value may be used.
     """

@@ -1,4 +1,4 @@
-"""Conditions on the group's affect: SUCCESS for yes, FAILURE for no or not known, never RUNNING.
+"""Conditions on the affect of group and scene: SUCCESS for yes, FAILURE for no or not known, never RUNNING.
 
 Each reads the blackboard that :class:`~social_perception.behaviours.blackboard.AffectWriter` fills,
 and applies a :class:`~social_perception.behaviours.hysteresis.Hysteresis`, so that a tree does not
@@ -16,11 +16,20 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from social_perception.behaviours.blackboard import FACES, GROUP, NAMESPACE, Clock, look_up, reader
+from social_perception.behaviours.blackboard import FACES, GROUP, NAMESPACE, SCENE, Clock, look_up, reader
 from social_perception.behaviours.hysteresis import Hysteresis, Switch
 from social_perception.behaviours.trees import py_trees
 from social_perception.core.errors import ConfigurationError
-from social_perception.core.types import FaceAffect, GroupAffect, Smile, SmileLevel
+from social_perception.core.types import (
+    FaceAffect,
+    GroupAffect,
+    RoomSound,
+    Scene,
+    SceneAffect,
+    Smile,
+    SmileLevel,
+    Voice,
+)
 
 MAX_AGE_S = 1.0
 """Age in s from which data is stale: ten times the period of group_affect."""
@@ -159,6 +168,107 @@ class SomeoneSmiles(AffectCondition):
         broadest = max(valid, key=lambda face: face[Smile].intensity)
         smile = broadest[Smile]
         return Reading(smile.intensity, f"{broadest.track.id} smiles {smile.intensity:.2f}")
+
+
+class _SomebodysVoice(AffectCondition):
+    """Whether the loudest of all faces does something; a subclass says what."""
+
+    key = FACES
+    _field, _verb = "", ""
+
+    def measure(self, value: tuple[FaceAffect, ...]) -> Reading:
+        voices = [(float(getattr(face[Voice], self._field)), face.track.id) for face in value]
+        known = [each for each in voices if not math.isnan(each[0])]
+        if not known:
+            return Reading(math.nan, f"whether anybody {self._verb} is not known")
+        number, name = max(known)
+        return Reading(number, f"{name} {self._verb} {number:.2f}")
+
+
+class SomebodySpeaks(_SomebodysVoice):
+    """Whether any visible person speaks.
+
+    Args:
+        name: of the behaviour.
+        hysteresis: of the highest ``speaking`` of all faces.
+        options: those of :class:`AffectCondition`.
+    """
+
+    _field, _verb = "speaking", "speaks"
+
+    def __init__(
+        self,
+        name: str = "does somebody speak",
+        hysteresis: Hysteresis = Hysteresis(on=0.6, off=0.4, on_dwell_s=0.2, off_dwell_s=0.8),  # noqa: B008
+        **options: Any,
+    ) -> None:
+        super().__init__(name, hysteresis, **options)
+
+
+class SomebodyLaughs(_SomebodysVoice):
+    """Whether any visible person laughs.
+
+    Args:
+        name: of the behaviour.
+        hysteresis: of the highest ``laughing`` of all faces.
+        options: those of :class:`AffectCondition`.
+    """
+
+    _field, _verb = "laughing", "laughs"
+
+    def __init__(
+        self,
+        name: str = "does somebody laugh",
+        hysteresis: Hysteresis = Hysteresis(on=0.6, off=0.4, on_dwell_s=0.2, off_dwell_s=0.5),  # noqa: B008
+        **options: Any,
+    ) -> None:
+        super().__init__(name, hysteresis, **options)
+
+
+class GroupLaughs(AffectCondition):
+    """Whether laughter is in the room, of people in view or not.
+
+    Args:
+        name: of the behaviour.
+        hysteresis: of the group's ``laughter``.
+        options: those of :class:`AffectCondition`.
+    """
+
+    def __init__(
+        self,
+        name: str = "does the group laugh",
+        hysteresis: Hysteresis = Hysteresis(on=0.6, off=0.4, on_dwell_s=0.3, off_dwell_s=0.5),  # noqa: B008
+        **options: Any,
+    ) -> None:
+        super().__init__(name, hysteresis, **options)
+
+    def measure(self, value: GroupAffect) -> Reading:
+        laughter = value[RoomSound].laughter
+        return Reading(laughter, f"laughter {laughter:.2f}")
+
+
+class GroupIsCheerful(AffectCondition):
+    """Whether the scene as a whole is positive; needs no processing of single people.
+
+    Args:
+        name: of the behaviour.
+        hysteresis: of the scene's ``valence``, in [-1, 1].
+        options: those of :class:`AffectCondition`.
+    """
+
+    key = SCENE
+
+    def __init__(
+        self,
+        name: str = "is the group cheerful",
+        hysteresis: Hysteresis = Hysteresis(on=0.4, off=0.2, on_dwell_s=1.0, off_dwell_s=1.0),  # noqa: B008
+        **options: Any,
+    ) -> None:
+        super().__init__(name, hysteresis, **options)
+
+    def measure(self, value: Scene) -> Reading:
+        valence = value[SceneAffect].valence
+        return Reading(valence, f"valence {valence:+.2f}")
 
 
 class MoodIs(AffectCondition):

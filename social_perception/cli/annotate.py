@@ -27,7 +27,7 @@ from social_perception.cli.result_folder import Job, Outcome, OutputOptions
 from social_perception.core.config import AnonymityConfig
 from social_perception.core.errors import OutputError
 from social_perception.core.signals import Subject
-from social_perception.sinks.registry import FACES, GROUP, SINKS, formats
+from social_perception.sinks.registry import FACES, GROUP, SCENE, SINKS, formats
 from social_perception.sinks.tables import described_columns
 
 _logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _columns() -> str:
     """The columns of the tables, for the help; an empty cell is an unknown value."""
     lines = []
-    for subject, table in ((Subject.FACE, FACES), (Subject.GROUP, GROUP)):
+    for subject, table in ((Subject.FACE, FACES), (Subject.GROUP, GROUP), (Subject.SCENE, SCENE)):
         lines += ["", f"columns of {table} (an empty cell: unknown):"]
         lines += [f"  {name:<18}{text}" for name, text in described_columns(subject).items()]
     return "\n".join(lines[1:])
@@ -97,9 +97,10 @@ def _add_sinks(parser: argparse.ArgumentParser) -> None:
 
 def _enabled_sinks(options: argparse.Namespace) -> tuple[str, ...]:
     """The names of the sinks that are enabled, or not disabled."""
+    hears = pipeline_settings(options).hearing.sound
     enabled = {
-        name: each.enabled != getattr(options, f"sink_{name}", False)
-        for name, each in formats(people=not options.anonymous).items()
+        name: hears if each.needs_hearing else each.enabled != getattr(options, f"sink_{name}", False)
+        for name, each in formats(people=not options.anonymous, scene=options.group_only).items()
     }
     return tuple(name for name, is_enabled in enabled.items() if is_enabled)
 
@@ -143,6 +144,7 @@ def run(options: argparse.Namespace) -> int:
         topic=options.topic,
         blur=options.blur_faces,
         min_group_size=settings_from(options, AnonymityConfig).min_group_size if options.anonymous else 0,
+        group_only=options.group_only,
     )
     origin = make_origin(config, output)
     ledger = Ledger(jobs)

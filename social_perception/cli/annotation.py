@@ -19,6 +19,7 @@ import numpy as np
 
 from social_perception import __version__
 from social_perception.cli.manifest import Origin, fingerprint
+from social_perception.cli.privacy import without_sound
 from social_perception.cli.result_folder import (
     PLOT,
     REPORT,
@@ -38,11 +39,12 @@ from social_perception.core.timelines import Timelines
 from social_perception.core.types import Frame, FrameAffect, ImageArray
 from social_perception.perception.group.anonymity import frame_without_people
 from social_perception.perception.group.dynamics import PeriodicDynamics
-from social_perception.sinks.registry import FACES, GROUP, Run, SinkFormat, formats
+from social_perception.sinks.registry import FACES, GROUP, SCENE, Run, SinkFormat, formats
 from social_perception.sinks.sink import Draw, FailSafeSink, Sink, failure_text, output_error
 
 if TYPE_CHECKING:
     from social_perception.perception.pipeline import Pipeline
+    from social_perception.perception.scene.pipeline import ScenePipeline
     from social_perception.sources.source import Source
 
 _logger = logging.getLogger(__name__)
@@ -71,7 +73,7 @@ class Annotator:
         self._config = config
         self._output = output
         self._origin = origin
-        self._pipeline: Pipeline | None = None
+        self._pipeline: Pipeline | ScenePipeline | None = None
         if threads:
             _use_threads(threads)
 
@@ -84,8 +86,10 @@ class Annotator:
         """
         begun_s = time.monotonic()
         video_hash = fingerprint(job.video)
-        needs_sound = self._config.hearing.needs_sound
-        with _open(job, self._output, sound=needs_sound) as source:
+        hearing, group_only = self._config.hearing, self._output.group_only
+        with _open(job, self._output, sound=hearing.sound if group_only else hearing.needs_sound) as source:
+            if hearing.sound and source.sound_rate_hz is None:
+                _logger.warning("%s has no sound: %s", job.video, without_sound(group_only=group_only))
             pipeline = self._restarted(video_hash)
             begin(job)
             try:
@@ -97,10 +101,18 @@ class Annotator:
         publish(job, video_hash, outcome, self._origin)
         return outcome
 
-    def _write(self, job: Job, source: Source, pipeline: Pipeline, progress: Progress) -> Outcome:
+    def _write(
+        self, job: Job, source: Source, pipeline: Pipeline | ScenePipeline, progress: Progress
+    ) -> Outcome:
         output = self._output
-        timelines = Timelines(job.part / FACES if output.people else None, job.part / GROUP)
+        scene = output.group_only
+        timelines = Timelines(
+            job.part / FACES if output.people else None,
+            None if scene else job.part / GROUP,
+            job.part / SCENE if scene else None,
+        )
         run = _run_of(job, source, output, self._origin, timelines)
+        run = dataclasses.replace(run, sound=self._config.hearing.sound and not scene, scene=scene)
         errors: list[str] = []
         processed = _processed(source, pipeline, progress)
         frames, people, start_s = _write_frames(processed, job, output, run, errors)
@@ -108,13 +120,19 @@ class Annotator:
         figures = _figures(timelines)
         return Outcome(frames, people, *figures, seconds=0.0, start_s=start_s, errors=tuple(errors))
 
-    def _restarted(self, seed: str) -> Pipeline:
-        # Imported here: torch takes seconds to load, and --help must not.
+    def _restarted(self, seed: str) -> Pipeline | ScenePipeline:
+        # Imported here: torch takes seconds to load, and --help must not. Where no single people are
+        # processed, nothing that does is imported.
+        if self._output.group_only:
+            from social_perception.perception.scene.pipeline import make_scene_pipeline
+
+            self._pipeline = self._pipeline or make_scene_pipeline(self._config.scene)
+            self._pipeline.restart()
+            return self._pipeline
         from social_perception.perception.pipeline import make_pipeline
         from social_perception.perception.tracking.ids import RandomIds
 
-        if self._pipeline is None:
-            self._pipeline = make_pipeline(self._config, live=False)
+        self._pipeline = self._pipeline or make_pipeline(self._config, live=False)
         # A video has the same names in every run and worker, and no other video has them.
         self._pipeline.restart(RandomIds(random.Random(seed)))
         return self._pipeline
@@ -217,7 +235,7 @@ def _write_frames(
         sinks = [(each, stack.enter_context(sink)) for each, sink in _sinks(job, output, run, errors)]
         for frame, affect in processed:
             people.update(face.track.id for face in affect.faces)
-            if not output.people:
+            if output.min_group_size:
                 affect = frame_without_people(affect, output.min_group_size)
             start_s = affect.stamp_s if start_s is None else start_s
             as_it_is = frame, affect
@@ -242,12 +260,12 @@ def _sinks(job: Job, output: OutputOptions, run: Run, errors: list[str]) -> Iter
                 raise
             _warn_once(f"{error}; the other files are written")
         except Exception as error:
-            if each.file in (FACES, GROUP):
+            if each.file in (FACES, GROUP, SCENE):
                 raise
             _report(error, errors)
             _remove(path)
         else:
-            yield each, sink if each.file in (FACES, GROUP) else _FileSink(sink, path)
+            yield each, sink if each.file in (FACES, GROUP, SCENE) else _FileSink(sink, path)
 
 
 def _report(error: Exception, errors: list[str]) -> None:
@@ -270,10 +288,16 @@ def _warn_once(text: str) -> None:
 def _since(start_s: float, timed: Timed) -> Timed:
     # Tables cannot hold a stamp that went back before the start.
     # The pipeline has used the sound, whose stamps stay.
-    return dataclasses.replace(timed, stamp_s=max(0.0, timed.stamp_s - start_s), sound=None)
+    moved = dataclasses.replace(timed, stamp_s=max(0.0, timed.stamp_s - start_s), sound=None)
+    if isinstance(moved, FrameAffect) and moved.sound_events:
+        events = (dataclasses.replace(each, stamp_s=each.stamp_s - start_s) for each in moved.sound_events)
+        moved = dataclasses.replace(moved, sound_events=tuple(events))
+    return moved
 
 
-def _processed(source: Source, pipeline: Pipeline, progress: Progress) -> Iterator[tuple[Frame, FrameAffect]]:
+def _processed(
+    source: Source, pipeline: Pipeline | ScenePipeline, progress: Progress
+) -> Iterator[tuple[Frame, FrameAffect]]:
     failed = processed = 0
     last_error: SocialPerceptionError | None = None
     for count, frame in enumerate(source, 1):
@@ -284,7 +308,8 @@ def _processed(source: Source, pipeline: Pipeline, progress: Progress) -> Iterat
             failed, last_error = failed + 1, error
             continue
         processed += 1
-        yield frame, affect
+        if affect is not None:
+            yield frame, affect
     if last_error is not None and not processed:
         raise SourceError(f"{source.name}: no frame could be processed: {last_error}") from last_error
     if failed:
@@ -306,13 +331,21 @@ def _write_views(job: Job, timelines: Timelines, output: OutputOptions, errors: 
 
 
 def _write_plot(job: Job, timelines: Timelines, output: OutputOptions) -> None:
-    from social_perception.views.plots import plot_timeline
+    from social_perception.views.plots import plot_scene, plot_timeline
 
+    if output.group_only:
+        plot_scene(job.part / PLOT, timelines.scene, title=job.video.name)
+        return
     people = timelines.faces if output.people else None
     plot_timeline(job.part / PLOT, people, timelines.group, title=job.video.name)
 
 
 def _write_report(job: Job, timelines: Timelines, output: OutputOptions) -> None:
+    if output.group_only:
+        from social_perception.views.report.scene import write_scene_report
+
+        write_scene_report(job.part / REPORT, timelines.scene, video=job.video)
+        return
     from social_perception.views.report.page import write_report
     from social_perception.views.report.thumbnails import Thumbnail, make_thumbnails
 
@@ -325,14 +358,17 @@ def _write_report(job: Job, timelines: Timelines, output: OutputOptions) -> None
 
 
 def _figures(timelines: Timelines) -> tuple[float, float]:
-    """The video's length in s and the mean intensity over all faces and frames, or that of the group."""
-    people, group = timelines.faces, timelines.group
+    """The video's length in s and the mean intensity over all faces and frames, or that of the group.
+
+    The intensity of a scene is not known.
+    """
+    people, group = timelines.faces, timelines.group or timelines.scene
     duration_s = 0.0
     if group is not None:
         steps_s = np.diff(group.stamps_s)
         duration_s = float(group.stamps_s[-1] + (np.median(steps_s) if len(steps_s) else 0.0))
     seen = np.concatenate([face.intensities for face in people]) if people else np.empty(0)
-    if not people and group is not None:
-        seen = group.values["mean_intensity"]
+    if not people and timelines.group is not None:
+        seen = timelines.group.values["mean_intensity"]
     seen = seen[~np.isnan(seen)]
     return duration_s, float(seen.mean()) if len(seen) else float("nan")

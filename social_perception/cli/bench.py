@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from social_perception.research.benchmarks.report import Report
 
 # Named here and not imported: torch takes seconds to load, and --help must not.
-PARTS = ("scoring", "detector", "pipeline", "growth", "first_box", "web", "peers")
+PARTS = ("scoring", "detector", "backends", "pipeline", "growth", "first_box", "web", "peers")
 OVERLOAD_S = 60.0
 _INTERRUPTED = 130
 

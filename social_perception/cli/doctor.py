@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from importlib import util
 
 from social_perception import __version__
+from social_perception.core.config import DetectionConfig
 from social_perception.core.errors import SocialPerceptionError
 
 _PEOPLE = 5
@@ -63,6 +64,8 @@ _PACKAGES = (
     _Package("matplotlib", "plots", "matplotlib", "python3-matplotlib"),
     _Package("pympi", "ELAN files", "pympi-ling"),
     _Package("rosbags", "bags without ROS", "rosbags"),
+    _Package("silero_vad", "speech in sound", "silero-vad"),
+    _Package("sounddevice", "the microphone (and apt install libportaudio2)", "sounddevice"),
     _Package("dlib", "detector backends mmod-dlib and hog", "dlib-bin"),
     _Package("lightning", "training", "lightning"),
 )
@@ -137,8 +140,10 @@ def _guarded(name: str, run: Callable[[], str], remedy: str, *, needed: bool = F
 
 def _device() -> Check:
     def run() -> str:
-        if util.find_spec("torch") is None and util.find_spec("onnxruntime") is not None:
-            return "cpu, by onnxruntime"
+        from social_perception.perception.onnx_network import uses_onnxruntime
+
+        if uses_onnxruntime(DetectionConfig()):
+            return "cpu, by onnxruntime (no GPU found)"
         torch = importlib.import_module("torch")
         if torch.cuda.is_available():
             return f"cuda: {torch.cuda.get_device_name(0)}"

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from social_perception.cli.live_sinks import (
@@ -26,14 +26,15 @@ from social_perception.cli.options import (
     settings_from,
     warn_if_plain,
 )
-from social_perception.cli.privacy import add_privacy_options, check_privacy, view_of
-from social_perception.core.config import SourceConfig, WebConfig
+from social_perception.cli.privacy import add_privacy_options, check_privacy, view_of, without_sound
+from social_perception.core.config import PipelineConfig, SourceConfig, WebConfig
 from social_perception.core.errors import SocialPerceptionError, SourceTimeout
 from social_perception.core.types import Frame, FrameAffect
 from social_perception.sinks.sink import FailSafeSink, Sink
 
 if TYPE_CHECKING:
     from social_perception.perception.pipeline import Pipeline
+    from social_perception.perception.scene.pipeline import ScenePipeline
     from social_perception.sources.source import Source
 
 _logger = logging.getLogger(__name__)
@@ -60,8 +61,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    # Imported here: torch takes seconds to load, and --help must not.
-    from social_perception.perception.pipeline import make_pipeline
     from social_perception.sources.factory import default_source, open_source, with_topic
     from social_perception.sources.pacing import PacedSource
     from social_perception.views.terminal import live_display
@@ -75,12 +74,23 @@ def run(options: argparse.Namespace) -> int:
     try:
         with ExitStack() as stack:
             spec = with_topic(options.source or default_source(config), options.topic)
-            source = stack.enter_context(open_source(spec, config, sound=pipeline_config.hearing.needs_sound))
+            hearing = pipeline_config.hearing
+            needs_sound = hearing.sound if options.group_only else hearing.needs_sound
+            source = stack.enter_context(
+                open_source(spec, config, sound=needs_sound, microphone=hearing.sound)
+            )
+            if hearing.sound and source.sound_rate_hz is None:
+                _logger.warning(
+                    "%s has no sound: %s", source.name, without_sound(group_only=options.group_only)
+                )
             page = open_web_page(options, source.name)
             sinks: list[Sink] = [] if page is None else [stack.enter_context(page)]
-            pipeline = stack.enter_context(make_pipeline(pipeline_config, live=True))
+            pipeline = _open_pipeline(pipeline_config, stack, group_only=options.group_only)
             files = open_files(options, stack)
-            publisher = None if options.no_ros else open_publisher(source, people=not options.anonymous)
+            publisher = None
+            if not options.no_ros:
+                people, scene = not options.anonymous, options.group_only
+                publisher = open_publisher(source, people=people, scene=scene)
             if publisher is not None:
                 sinks.insert(0, stack.enter_context(publisher))
             show = stack.enter_context(live_display())
@@ -92,6 +102,18 @@ def run(options: argparse.Namespace) -> int:
     return int((source is not None and source.unread > 0) or any(each.failed for each in files))
 
 
+def _open_pipeline(config: PipelineConfig, stack: ExitStack, *, group_only: bool) -> Pipeline | ScenePipeline:
+    # Imported here: torch takes seconds to load, and --help must not. Where no single people are processed,
+    # nothing that does is imported.
+    if group_only:
+        from social_perception.perception.scene.pipeline import make_scene_pipeline
+
+        return stack.enter_context(make_scene_pipeline(config.scene))
+    from social_perception.perception.pipeline import make_pipeline
+
+    return stack.enter_context(make_pipeline(config, live=True))
+
+
 @dataclass(slots=True)
 class _Session:
     """One run: processes the frames of a source and passes the results to the sinks.
@@ -101,7 +123,7 @@ class _Session:
         view: what of a frame's results is reported.
     """
 
-    pipeline: Pipeline
+    pipeline: Pipeline | ScenePipeline
     sinks: Sequence[Sink]
     show: Show
     view: Callable[[FrameAffect], FrameAffect] = lambda affect: affect
@@ -128,14 +150,17 @@ class _Session:
 
     def _process(self, frame: Frame, name: str) -> None:
         try:
-            affect = self.view(self.pipeline.process(frame))
-            self.pipeline.tracking.note_usage(time.monotonic(), time.process_time())
+            result = self.pipeline.process(frame)
+            self.pipeline.note_usage(time.monotonic(), time.process_time())
         except SocialPerceptionError as error:
             # The next frame may succeed; the same failure is logged once.
             if str(error) != self.failure:
                 self.failure = str(error)
                 _logger.warning("frame %d: %s", frame.index, error)
             return
+        if result is None:
+            return
+        affect = self.view(result)
         self.frames += 1
         self.last = affect
         for sink in self.sinks:
@@ -143,11 +168,9 @@ class _Session:
         self.show(affect, f"{name}  {self.frames / max(1e-3, time.monotonic() - self.begun_s):.1f} fps")
 
     def _wait(self, silence_s: float, error: SourceTimeout) -> None:
-        """Report that no frames come, and that the group's values become stale."""
+        """Report that no frames come, and that the values become stale."""
         _logger.warning("%s; waiting", error)
-        last = self.last or FrameAffect(0.0, 0, 0, 0)
-        group = self.pipeline.aggregation.current(silence_s)
-        affect = self.view(replace(last, faces=(), group=group))
+        affect = self.view(self.pipeline.without_images(self.last, silence_s))
         for sink in self.sinks:
             sink.stale(None if self.last is None else affect, str(error))
         self.show(affect, str(error))

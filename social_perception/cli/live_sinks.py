@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from social_perception.cli.options import add_settings, settings_from, warn_if_plain
-from social_perception.core.config import DynamicsConfig, WebConfig
+from social_perception.core.config import DynamicsConfig, HearingConfig, WebConfig
 from social_perception.core.errors import ConfigurationError, MissingDependencyError
 from social_perception.core.types import Frame, FrameAffect, ImageArray
 from social_perception.perception.group.dynamics import PeriodicDynamics
@@ -36,15 +36,15 @@ def add_sink_options(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="EVENTS.CSV",
-        help="write a row per face and frame; with --anonymous a row of the group per frame; "
+        help="write a row per face and frame; with --anonymous or --group-only a row of the group; "
         "EVENTS.JSONL: a line of JSON per frame",
     )
     parser.add_argument(
         "--record",
         type=Path,
         metavar="FILE.mcap",
-        help="record face_affect, group_affect and group_dynamics as ROS 2 messages, for Foxglove and "
-        "ros2 bag; a name without .mcap: as a rosbag2 folder (needs rosbags)",
+        help="record face_affect, group_affect and group_dynamics, or scene_affect, as ROS 2 messages, for "
+        "Foxglove and ros2 bag; a name without .mcap: as a rosbag2 folder (needs rosbags)",
     )
     parser.add_argument(
         "--record-images", action="store_true", help="record the images, too: everybody in them can be seen"
@@ -79,7 +79,8 @@ def open_web_page(options: argparse.Namespace, source_name: str) -> WebPageSink 
     warn_if_plain("--web-token", config.token)
     # Browsers need not know the folder of a recording.
     shown_name = source_name if "://" in source_name else Path(source_name).name
-    dashboard = Dashboard(config, shown_name, people=not options.anonymous)
+    people = not (options.anonymous or options.group_only)
+    dashboard = Dashboard(config, shown_name, people=people)
     # A token that the user passed is known already, and need not stand in a log.
     print(f"web page: {dashboard.url if dashboard.has_new_token else dashboard.public_url}", flush=True)
     if config.picture:
@@ -101,13 +102,17 @@ def open_files(options: argparse.Namespace, stack: ExitStack) -> tuple[FailSafeS
     people = not options.anonymous
     run = Run(
         people=people,
+        scene=options.group_only,
         images=options.record_images,
+        sound=settings_from(options, HearingConfig).sound and not options.group_only,
         make_hider=LookBack if options.blur_faces else None,
         dynamics=PeriodicDynamics(DynamicsConfig()),
     )
     requested = []
     if options.output:
-        requested.append((table_format(options.output, people=people), options.output))
+        requested.append(
+            (table_format(options.output, people=people, scene=options.group_only), options.output)
+        )
     if options.record is not None:
         requested.append((SINKS["mcap"], options.record))
     if options.record_images:
@@ -117,14 +122,14 @@ def open_files(options: argparse.Namespace, stack: ExitStack) -> tuple[FailSafeS
     return tuple(stack.enter_context(FailSafeSink(each.make(path, run))) for each, path in requested)
 
 
-def open_publisher(source: Source, *, people: bool) -> Sink | None:
+def open_publisher(source: Source, *, people: bool, scene: bool = False) -> Sink | None:
     """What publishes on ROS 2; None where ROS 2 or the messages are not installed."""
     try:
         from social_perception.ros.support.live_publisher import LivePublisher
     except (ImportError, MissingDependencyError) as error:
         _logger.info("not publishing on ROS 2: %s", error)
         return None
-    publisher = LivePublisher(stamps_are_now=source.live, people=people)
+    publisher = LivePublisher(stamps_are_now=source.live, people=people, scene=scene)
     print(f"publishing on ROS 2: {', '.join(publisher.topics)}", flush=True)
     return publisher
 

@@ -17,12 +17,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from social_perception import __version__
-from social_perception.cli import annotate, audit, bench, detect, doctor, evaluate, live, score, send, train
+from social_perception.cli import (
+    annotate,
+    audit,
+    bench,
+    detect,
+    doctor,
+    evaluate,
+    listen,
+    live,
+    score,
+    send,
+    train,
+)
 from social_perception.core.errors import SocialPerceptionError, missing_package
 
 PROGRAM = "social-perception"
 
-_COMMANDS = (live, annotate, score, detect, train, evaluate, audit, bench, doctor, send)
+_COMMANDS = (live, annotate, score, detect, listen, train, evaluate, audit, bench, doctor, send)
 _INTERRUPTED = 130
 
 

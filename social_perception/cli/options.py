@@ -9,24 +9,33 @@ from typing import Any, TypeVar
 
 from social_perception.core.config import (
     DetectionConfig,
+    ExplanationConfig,
     GroupConfig,
     HearingConfig,
+    LaughterConfig,
     PipelineConfig,
-    Setting,
+    SceneConfig,
     SmileConfig,
     TrackingConfig,
-    from_mapping,
-    merge_settings,
-    settings_of,
 )
 from social_perception.core.errors import ConfigurationError
 from social_perception.core.secret import is_plain
+from social_perception.core.settings import Setting, from_mapping, merge_settings, settings_of
 
 Config = TypeVar("Config")
 
 _logger = logging.getLogger(__name__)
 
-_PIPELINE = (DetectionConfig, TrackingConfig, SmileConfig, GroupConfig, HearingConfig)
+_PIPELINE = (
+    DetectionConfig,
+    TrackingConfig,
+    SmileConfig,
+    GroupConfig,
+    HearingConfig,
+    ExplanationConfig,
+    SceneConfig,
+    LaughterConfig,
+)
 # The rate is that of a ROS node's timer; here a group comes with every frame.
 _NOT_HERE = frozenset({"publish_rate_hz"})
 _DESTINATION = "setting_"
@@ -118,6 +127,9 @@ def pipeline_settings(options: argparse.Namespace) -> PipelineConfig:
         settings_from(options, SmileConfig),
         settings_from(options, GroupConfig),
         settings_from(options, HearingConfig),
+        settings_from(options, ExplanationConfig),
+        settings_from(options, SceneConfig),
+        settings_from(options, LaughterConfig),
     )
 
 

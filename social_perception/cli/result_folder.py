@@ -31,6 +31,7 @@ class OutputOptions:
         blur: whether faces are hidden in the annotated video and in the thumbnails.
         min_group_size: number of people from which the group's values are reported where single people
             are not; 0: everything is reported.
+        group_only: whether no single people are processed, and the scene is reported.
     """
 
     sinks: tuple[str, ...] = tuple(name for name, each in formats(people=True).items() if each.enabled)
@@ -41,16 +42,18 @@ class OutputOptions:
     topic: str = ""
     blur: bool = False
     min_group_size: int = 0
+    group_only: bool = False
 
     @property
     def people(self) -> bool:
         """Whether single people are reported."""
-        return self.min_group_size == 0
+        return self.min_group_size == 0 and not self.group_only
 
     @property
     def formats(self) -> tuple[SinkFormat, ...]:
         """The formats of the enabled sinks."""
-        return tuple(each for name, each in formats(people=self.people).items() if name in self.sinks)
+        known = formats(people=self.people, scene=self.group_only)
+        return tuple(each for name, each in known.items() if name in self.sinks)
 
 
 @dataclass(frozen=True, slots=True)

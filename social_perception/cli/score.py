@@ -13,9 +13,9 @@ import numpy as np
 
 from social_perception.cli.options import add_settings, settings_from
 from social_perception.cli.stills import MIN_FACE_PX, NOT_FOR_STILLS, with_progress
-from social_perception.core.config import DetectionConfig, SmileConfig
+from social_perception.core.config import DetectionConfig, ExplanationConfig, SmileConfig
 from social_perception.core.errors import SocialPerceptionError
-from social_perception.core.types import Face, ImageArray, Smile
+from social_perception.core.types import CROP_SIZE_PX, Face, ImageArray, Smile
 
 if TYPE_CHECKING:
     from social_perception.perception.detection.schedule import Detector
@@ -40,7 +40,7 @@ class _Still:
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", type=Path, metavar="IMAGES_DIR", help="a folder of images, or one image")
     parser.add_argument("--output", type=Path, required=True, metavar="SCORES.CSV")
-    add_settings(parser, [DetectionConfig, SmileConfig], leave_out=NOT_FOR_STILLS)
+    add_settings(parser, [DetectionConfig, SmileConfig, ExplanationConfig], leave_out=NOT_FOR_STILLS)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,10 +53,11 @@ def run(options: argparse.Namespace) -> int:
     images = Images(list_images(options.images))
     detector = make_detector(settings_from(options, DetectionConfig, min_face_px=MIN_FACE_PX))
     scorer = make_scorer(settings_from(options, SmileConfig))
+    explained = settings_from(options, ExplanationConfig).explain
     found = 0
-    with ScoreTable(options.output) as table:
+    with ScoreTable(options.output, explained=explained) as table:
         for batch in _batches(_find(images, detector)):
-            found += _write(table, batch, scorer)
+            found += _write(table, batch, scorer, explained=explained)
     print(f"{found} of {len(images)} images have a face -> {options.output}")
     return int(images.unread > 0)
 
@@ -93,10 +94,17 @@ def _batches(stills: Iterator[_Still]) -> Iterator[list[_Still]]:
         yield batch
 
 
-def _write(table: ScoreTable, batch: list[_Still], scorer: TrackScorer) -> int:
+def _write(table: ScoreTable, batch: list[_Still], scorer: TrackScorer, *, explained: bool) -> int:
     """Score the batch, write its rows and return how many faces it has."""
-    crops = [still.crop for still in batch if still.crop is not None]
-    smiles = iter(scorer.score_still(np.stack(crops)) if crops else ())
+    from social_perception.perception.smile.explanation import explain
+
+    found = [still.crop for still in batch if still.crop is not None]
+    crops = np.array(found, np.uint8).reshape(-1, CROP_SIZE_PX, CROP_SIZE_PX, 3)
+    smiles = iter(scorer.score_still(crops))
+    explanations = iter(explain(scorer, crops) if explained else ())
     for still in batch:
-        table.add(still.name, still.face, Smile.unknown() if still.face is None else next(smiles))
+        if still.face is None:
+            table.add(still.name, None, Smile.unknown())
+        else:
+            table.add(still.name, still.face, next(smiles), next(explanations, None))
     return len(crops)

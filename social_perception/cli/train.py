@@ -23,6 +23,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="SET",
         help="exclude a data set, to measure on it; may be repeated (genki_train)",
     )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="replace a setting of the file, for example epochs=2; may be repeated",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         from social_perception.research.training.run import main
     except ImportError as error:
         raise missing_extra("training", error) from error
-    main(options.config, resume=options.resume, without=options.without)
+    main(options.config, resume=options.resume, without=options.without, changes=options.set)
     return 0
 
 

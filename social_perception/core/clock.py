@@ -193,9 +193,12 @@ class Follower:
     Both jump at the same place of a file, though not by quite the same size: the sound then has the
     images' shift, so that the two stay together. Sound that alone pauses is missing; where it alone jumps, it
     goes on without a break.
+
+    Args:
+        images: their clock; None: there are no images.
     """
 
-    def __init__(self, images: RecordingClock) -> None:
+    def __init__(self, images: RecordingClock | None) -> None:
         self._images = images
         self._shift_s = 0.0
         self._end_s: float | None = None
@@ -208,16 +211,18 @@ class Follower:
             None where the sound has jumped and the images have yet to follow: call it again with the
             same block after the next image.
         """
-        images_s = self._images.newest_s or 0.0
+        images_s = 0.0 if self._images is None else self._images.newest_s or 0.0
+        max_pause_s = MAX_PAUSE_S if self._images is None else self._images.max_pause_s
         end_s = images_s if self._end_s is None else self._end_s
         time_s = stamp_s + self._shift_s
-        back_s, forward_s = _SOUND_JUMP_S, self._images.max_pause_s - _SOUND_JUMP_S
+        back_s, forward_s = _SOUND_JUMP_S, max_pause_s - _SOUND_JUMP_S
         if self._end_s is None:  # it may begin before the images, or late
             back_s = forward_s = MAX_PAUSE_S
         if not -back_s <= time_s - end_s <= forward_s:
             shift_s = self._shift_of_images(time_s - end_s)
             is_pause = 0.0 < time_s - end_s <= MAX_PAUSE_S
-            if shift_s is None and images_s < (time_s if is_pause else end_s + _SOUND_JUMP_S):
+            can_wait = self._images is not None and shift_s is None
+            if can_wait and images_s < (time_s if is_pause else end_s + _SOUND_JUMP_S):
                 return None
             if shift_s is not None or not is_pause:
                 self._shift_s = end_s - stamp_s if shift_s is None else shift_s
@@ -227,7 +232,8 @@ class Follower:
 
     def _shift_of_images(self, step_s: float) -> float | None:
         """The shift of the images after their next jump of about this size; None: there is none."""
-        for number, jump in enumerate(self._images.jumps[self._next_jump :], self._next_jump + 1):
+        jumps = () if self._images is None else self._images.jumps[self._next_jump :]
+        for number, jump in enumerate(jumps, self._next_jump + 1):
             if abs(jump.size_s - step_s) < _SOUND_JUMP_S:
                 self._next_jump = number
                 return jump.shift_s

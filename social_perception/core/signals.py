@@ -1,4 +1,4 @@
-"""Signals: what an estimator reports of a face, the group or a pair of people, each declared once.
+"""Signals: what an estimator reports of a face, a pair of people, the group or the scene, each declared once.
 
 A signal is a frozen dataclass whose fields are made with :func:`value`; :func:`signal` registers it for
 its subject. Table columns, Parquet types, the JSON of the web page, the fields of messages and their
@@ -35,6 +35,7 @@ class Subject(Enum):
     GROUP = "group"
     PAIR = "pair"
     DYNAMICS = "dynamics"
+    SCENE = "scene"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,8 @@ class Field:
             return True
         if self.type is tuple:
             return not any(isinstance(each, float) and math.isnan(each) for each in value)
-        return not (math.isnan(value) if self.type is float else value == self.unknown)
+        # The mean of whole numbers is a float, too.
+        return not (math.isnan(value) if isinstance(value, float) else value == self.unknown)
 
     def cells(self, value: Any) -> tuple[Cell, ...]:
         """The value as table cells, one for each of ``columns``; empty where it is unknown."""
@@ -120,7 +122,8 @@ class Field:
             return "-"
         if self.type is bool:
             return "yes" if value else "no"
-        shown = format(value, self.display).replace("%", " %")
+        display = self.display or (".2f" if isinstance(value, float) else "")
+        shown = format(value, display).replace("%", " %")
         return f"{shown} {self.unit}".rstrip()
 
     def check(self, value: Any, where: str, *, must_be_known: bool = False) -> None:

@@ -82,6 +82,23 @@ class Sound:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SoundEvent:
+    """The speech and the laughter in a tenth of a second of sound.
+
+    Attributes:
+        stamp_s: time of its end, on the clock of the frames' stamps.
+        speech: probability of speech, in [0, 1].
+        laughter: probability of laughter, in [0, 1]; NaN: unknown.
+        level_dbfs: level of the sound, see :class:`.types.SoundLevel`.
+    """
+
+    stamp_s: float
+    speech: float
+    laughter: float
+    level_dbfs: float
+
+
 def join_sounds(blocks: Sequence[Sound]) -> Sound:
     """Join blocks, at least one, that follow one another.
 

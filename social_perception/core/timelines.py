@@ -20,10 +20,10 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Timeline:
-    """One face, or the group, over time: arrays of one length; what is unknown is NaN, level 255.
+    """One face, the group or the scene over time: arrays of one length; what is unknown is NaN, level 255.
 
     Attributes:
-        name: id of the face, or ``group``.
+        name: id of the face, ``group`` or ``scene``.
         stamps_s: times of the frames.
         frames: their indices.
         intensities: of the face's smile, or of the group.
@@ -55,8 +55,8 @@ class _Growing:
     def add(self, row: Mapping[str, str]) -> None:
         self.stamps_s.append(float(row["stamp_s"]))
         self.frames.append(int(row["frame"]))
-        self.intensities.append(float(row["intensity"] or "nan"))
-        self.levels.append(int(row["level"] or SmileLevel.UNKNOWN))
+        self.intensities.append(float(row.get("intensity") or "nan"))
+        self.levels.append(int(row.get("level") or SmileLevel.UNKNOWN))
         for column, values in self.values.items():
             values.append(float(row.get(column) or "nan"))
 
@@ -88,10 +88,19 @@ def read_timelines(path: str | Path) -> tuple[Timeline, ...]:
 
 def read_group(path: str | Path) -> Timeline | None:
     """The group of a group table with all its numbers; None for a table without rows."""
-    growing = _Growing([each.columns[0] for each in figures_of(Subject.GROUP)])
+    return _read("group", path, [each.columns[0] for each in figures_of(Subject.GROUP)])
+
+
+def read_scene(path: str | Path) -> Timeline | None:
+    """The scene of a scene table with all its numbers; None for a table without rows."""
+    return _read("scene", path, [column for _, each in fields_of(Subject.SCENE) for column in each.columns])
+
+
+def _read(name: str, path: str | Path, columns: Sequence[str]) -> Timeline | None:
+    growing = _Growing(columns)
     for row in _rows(path):
         growing.add(row)
-    return growing.done("group") if growing.frames else None
+    return growing.done(name) if growing.frames else None
 
 
 class Timelines:
@@ -99,11 +108,12 @@ class Timelines:
 
     Args:
         faces: the face table; None: single people are not reported.
-        group: the group table.
+        group: the group table; None: the group of people is not reported.
+        scene: the scene table; None: the scene is not reported.
     """
 
-    def __init__(self, faces: Path | None, group: Path) -> None:
-        self._faces_path, self._group_path = faces, group
+    def __init__(self, faces: Path | None, group: Path | None, scene: Path | None = None) -> None:
+        self._faces_path, self._group_path, self._scene_path = faces, group, scene
 
     @functools.cached_property
     def faces(self) -> tuple[Timeline, ...]:
@@ -112,8 +122,13 @@ class Timelines:
 
     @functools.cached_property
     def group(self) -> Timeline | None:
-        """See :func:`read_group`."""
-        return read_group(self._group_path)
+        """See :func:`read_group`; None without a group table."""
+        return None if self._group_path is None else read_group(self._group_path)
+
+    @functools.cached_property
+    def scene(self) -> Timeline | None:
+        """See :func:`read_scene`; None without a scene table."""
+        return None if self._scene_path is None else read_scene(self._scene_path)
 
 
 def read_boxes(path: str | Path, frames: Collection[int]) -> dict[int, tuple[FaceAffect, ...]]:

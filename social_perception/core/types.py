@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from social_perception.core.errors import ImageError
 from social_perception.core.signals import Signals, Subject, declaration, signal, unknown_of, value
-from social_perception.core.sound import Sound
+from social_perception.core.sound import Sound, SoundEvent
 
 CROP_SIZE_PX = 96
 """Side of the square face crop that the smile network sees."""
@@ -112,15 +112,30 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which faces a search would have found: those centred in the area, of a width in [min_px, max_px)."""
+    """Which faces a search would have found: those centred in the area, of a width in [min_px, max_px).
+
+    Not the tracked faces with the ``skipped`` boxes.
+    """
 
     area: Box
     min_px: float
     max_px: float
+    skipped: frozenset[Box] = frozenset()
 
     def holds(self, x: float, y: float, width: float) -> bool:
         """Tell whether a face with this centre and width, in px, would have been found."""
         return self.area.contains(x, y) and self.min_px <= width < self.max_px
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBoxes:
+    """The boxes of the tracked faces in a frame, most urgent first; ``due``: how many should be confirmed."""
+
+    boxes: tuple[Box, ...] = ()
+    due: int = 0
+
+
+NOBODY = KnownBoxes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +170,27 @@ class Track:
     position: Position | None = None
 
 
+def _part(region: str) -> Any:
+    """Declare the part of a region of the face in the intensity."""
+    return value(
+        region,
+        low=-1.0,
+        high=1.0,
+        unknown=math.nan,
+        display="+.2f",
+        columns=(f"part_{region}",),
+        key=f"part_{region}",
+    )
+
+
 @signal(Subject.FACE, valid="valid")
 @dataclass(frozen=True, slots=True)
 class Smile:
     """How much one face smiles.
 
     ``intensity`` is in [0, 1]; ``probabilities`` are those of Neutral, Low, Medium, High and sum
-    to 1. ``valid`` is false while the temporal window warms up or the face is lost.
+    to 1. ``valid`` is false while the temporal window warms up, the mouth or half of the face is covered, or
+    the face is lost.
     """
 
     intensity: float = value("intensity", low=0.0, high=1.0, unknown=math.nan)
@@ -181,6 +210,29 @@ class Smile:
     def unknown(cls, observed_frames: int = 0) -> Smile:
         """The smile of a face that was never scored: NaN and UNKNOWN."""
         return replace(unknown_of(cls), observed_frames=observed_frames)
+
+
+@signal(Subject.FACE)
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Whether one face speaks, and whether it laughs, each in [0, 1]; NaN where unknown."""
+
+    speaking: float = value("speaking", low=0.0, high=1.0, unknown=math.nan)
+    laughing: float = value("laughing", low=0.0, high=1.0, unknown=math.nan)
+
+
+@signal(Subject.FACE)
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The parts of eyes, cheeks, mouth and the rest in the intensity of one image of a face.
+
+    They add up to the intensity; below 0 where a region made the smile appear smaller; NaN where unknown.
+    """
+
+    eyes: float = _part("eyes")
+    cheeks: float = _part("cheeks")
+    mouth: float = _part("mouth")
+    rest: float = _part("rest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +306,20 @@ class SoundLevel:
     )
 
 
+@signal(Subject.GROUP)
+@dataclass(frozen=True, slots=True)
+class RoomSound:
+    """Speech and laughter in the room now, from visible people or others.
+
+    ``speech`` and ``laughter`` are probabilities in [0, 1], NaN where unknown; ``speaking_count`` is the
+    number of visible people who speak, -1 where unknown.
+    """
+
+    speech: float = value("speech", low=0.0, high=1.0, unknown=math.nan, display=".0%")
+    laughter: float = value("laughter", low=0.0, high=1.0, unknown=math.nan, display=".0%")
+    speaking_count: int = value("people speaking", low=-1, unknown=-1)
+
+
 @signal(Subject.PAIR)
 @dataclass(frozen=True, slots=True)
 class PairDynamics:
@@ -277,6 +343,8 @@ class GroupDynamics:
     """Who smiles with whom.
 
     ``pairs`` holds each two of ``face_ids`` once, the highest correlation first, unknown ones last.
+    ``laughing_ids`` are the people who laughed in the newest laughter, and ``laughing_lags_s`` how much
+    later than the first each joined in.
     """
 
     stamp_s: float
@@ -285,6 +353,44 @@ class GroupDynamics:
     synchrony: float = value("synchrony", low=-1.0, high=1.0, unknown=math.nan)
     window_s: float = value("window", unit="s", low=0.0, message="window")
     stale: bool = value("stale")
+    laughing_ids: tuple[str, ...] = value("laughed together")
+    laughing_lags_s: tuple[float, ...] = ()
+
+
+@signal(Subject.SCENE)
+@dataclass(frozen=True, slots=True)
+class SceneAffect:
+    """How the group as a whole feels, estimated from whole images and sound, of nobody in particular.
+
+    ``probabilities`` are those of negative, neutral, positive and sum to 1; ``valence`` is in [-1, 1],
+    from negative to positive; both are NaN where unknown. ``with_sound`` tells whether sound was used.
+    """
+
+    probabilities: tuple[float, float, float] = value(
+        "probabilities",
+        low=0.0,
+        high=1.0,
+        unknown=(math.nan,) * 3,
+        columns=("p_negative", "p_neutral", "p_positive"),
+    )
+    valence: float = value("valence", low=-1.0, high=1.0, unknown=math.nan, display="+.2f")
+    with_sound: bool = value("with sound")
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The scene's signals at one time; ``scene[SceneAffect]`` is one of them.
+
+    ``stale`` is true where no images come any more; the signals are then those of the last one.
+    """
+
+    stamp_s: float
+    signals: Signals = field(default_factory=Signals)
+    stale: bool = False
+
+    def __getitem__(self, kind: type[S]) -> S:
+        """The signal of a class; unknown where it was not estimated."""
+        return self.signals[kind]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -335,6 +441,7 @@ class TrackedFaces:
         crops: (N, 96, 96, 3) uint8, RGB, in the order of the tracks.
         epoch: grows where the stamps of the frames went back; see :class:`.clock.FrameClock`.
         sound: of the frame.
+        sound_events: in the sound since the frame before; None: there is no sound.
     """
 
     stamp_s: float
@@ -345,14 +452,17 @@ class TrackedFaces:
     crops: ImageArray
     epoch: int = 0
     sound: Sound | None = None
+    sound_events: tuple[SoundEvent, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FrameAffect:
     """The result of the pipeline for one frame.
 
-    ``group`` is None before the aggregation step, and ``sound``, that of the frame, after it. ``epoch``
-    grows where the stamps of the frames went back; see :class:`.clock.FrameClock`.
+    ``group`` is None before the aggregation step, and ``sound``, that of the frame, after it.
+    ``sound_events`` are those since the frame before; None: there is no sound. ``epoch`` grows where the
+    stamps of the frames went back; see :class:`.clock.FrameClock`. ``scene`` is the result of the pipeline
+    that processes no single people, whose frames have neither faces nor a group.
     """
 
     stamp_s: float
@@ -363,3 +473,5 @@ class FrameAffect:
     group: GroupAffect | None = None
     epoch: int = 0
     sound: Sound | None = field(default=None, compare=False, repr=False)
+    sound_events: tuple[SoundEvent, ...] | None = None
+    scene: Scene | None = None

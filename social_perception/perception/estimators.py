@@ -11,6 +11,8 @@ from typing import Protocol
 from social_perception.core.config import PipelineConfig
 from social_perception.core.types import FrameAffect, TrackedFaces
 from social_perception.perception.hearing.level_meter import LevelMeter
+from social_perception.perception.hearing.speakers import RoomListener, SpeakerEstimator
+from social_perception.perception.smile.explanation import ExplanationEstimator
 from social_perception.perception.smile.factory import make_scorer
 from social_perception.perception.smile.scorer import SmileEstimator
 
@@ -18,8 +20,11 @@ from social_perception.perception.smile.scorer import SmileEstimator
 class FaceEstimator(Protocol):
     """Estimates one signal of each face, for all faces of a frame in one call."""
 
-    def estimate(self, faces: TrackedFaces) -> Sequence[object]:
-        """Return one signal per track, in order; no tracks is legal."""
+    def estimate(self, faces: TrackedFaces) -> Sequence[object | None]:
+        """Return one signal per track, in order; no tracks is legal.
+
+        None: the signal cannot be estimated in this run, and views leave it out.
+        """
 
     def configure(self, config: PipelineConfig) -> None:
         """Apply the dynamic settings, between two frames."""
@@ -43,9 +48,14 @@ class GroupEstimator(Protocol):
 
 FACE_ESTIMATORS: dict[str, Callable[[PipelineConfig], FaceEstimator]] = {
     "smile": lambda config: SmileEstimator(make_scorer(config.smile)),
+    "speakers": lambda config: SpeakerEstimator(),
+    "explanation": lambda config: ExplanationEstimator(
+        make_scorer(config.smile) if config.explanation.explain else None
+    ),
 }
 GROUP_ESTIMATORS: dict[str, Callable[[PipelineConfig], GroupEstimator]] = {
     "sound_level": lambda config: LevelMeter(config.hearing),
+    "room": lambda config: RoomListener(),
 }
 
 

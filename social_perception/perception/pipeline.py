@@ -28,6 +28,7 @@ from social_perception.perception.estimators import (
     make_group_estimators,
 )
 from social_perception.perception.group.aggregator import GroupAggregator
+from social_perception.perception.hearing.listener import Listener
 from social_perception.perception.smile.crop import crop_faces
 from social_perception.perception.tracking.tracker import Tracker
 
@@ -55,7 +56,7 @@ class FaceTracking:
         stamp_s = self.clock.admit(frame.stamp_s)
         frame = frame if stamp_s == frame.stamp_s else dataclasses.replace(frame, stamp_s=stamp_s)
         self.tracker.advance(frame)
-        for found in self.detection.update(frame, self.tracker.boxes()):
+        for found in self.detection.update(frame, self.tracker.known()):
             self.tracker.correct(found.frame_index, found.faces, found.scope)
         tracks = self.tracker.tracks()
         crops = crop_faces(frame.image, [track.box for track in tracks])
@@ -101,10 +102,16 @@ class FaceTracking:
 
 
 class FaceEstimation:
-    """Estimate the signals of each face, every estimator once per frame with all faces in one batch."""
+    """Estimate the signals of each face, every estimator once per frame with all faces in one batch.
 
-    def __init__(self, estimators: Mapping[str, FaceEstimator]) -> None:
+    Args:
+        estimators: by name.
+        listener: hears the frames' sound; None: nobody listens, or another step did.
+    """
+
+    def __init__(self, estimators: Mapping[str, FaceEstimator], listener: Listener | None = None) -> None:
         self.estimators = estimators
+        self.listener = listener
         self._epoch = 0
 
     def process(self, faces: TrackedFaces) -> FrameAffect:
@@ -112,11 +119,20 @@ class FaceEstimation:
         if faces.epoch != self._epoch:
             self._epoch = faces.epoch
             self.reset()
+        if self.listener is not None and faces.sound is not None:
+            faces = dataclasses.replace(faces, sound_events=self.listener.listen(faces.sound))
         signals = zip(*(each.estimate(faces) for each in self.estimators.values()))
-        found = tuple(FaceAffect(track, Signals(*values)) for track, values in zip(faces.tracks, signals))
+        known = (Signals(*(each for each in values if each is not None)) for values in signals)
+        found = tuple(FaceAffect(track, each) for track, each in zip(faces.tracks, known))
         size = (faces.width, faces.height)
         return FrameAffect(
-            faces.stamp_s, faces.index, *size, faces=found, epoch=faces.epoch, sound=faces.sound
+            faces.stamp_s,
+            faces.index,
+            *size,
+            faces=found,
+            epoch=faces.epoch,
+            sound=faces.sound,
+            sound_events=faces.sound_events,
         )
 
     def configure(self, config: PipelineConfig) -> None:
@@ -128,6 +144,8 @@ class FaceEstimation:
         """Forget every track."""
         for each in self.estimators.values():
             each.reset()
+        if self.listener is not None:
+            self.listener.reset()
 
 
 class GroupAggregation:
@@ -181,6 +199,20 @@ class Pipeline:
         """
         return self.aggregation.process(self.estimation.process(self.tracking.process(frame)))
 
+    def note_usage(self, now_s: float, cpu_s: float) -> None:
+        """Keep to the processor budget, between two frames; see :meth:`FaceTracking.note_usage`."""
+        self.tracking.note_usage(now_s, cpu_s)
+
+    def without_images(self, last: FrameAffect | None, silence_s: float) -> FrameAffect:
+        """What is reported while no frames come: no faces, and the group as old as the silence.
+
+        Args:
+            last: result; None: there was none.
+            silence_s: time in s since the last frame.
+        """
+        group = self.aggregation.current(silence_s)
+        return dataclasses.replace(last or FrameAffect(0.0, 0, 0, 0), faces=(), group=group)
+
     def configure(self, config: PipelineConfig) -> None:
         """Apply the dynamic settings, between two frames."""
         for step in (self.tracking, self.estimation, self.aggregation):
@@ -220,13 +252,17 @@ def make_tracking(config: PipelineConfig, *, live: bool) -> FaceTracking:
     return FaceTracking(detection, Tracker(config.tracking), config.detection.cpu_budget)
 
 
-def make_estimation(config: PipelineConfig) -> FaceEstimation:
+def make_estimation(config: PipelineConfig, listener: Listener | None = None) -> FaceEstimation:
     """Build the estimation step.
+
+    Args:
+        config: of the estimators.
+        listener: hears the frames' sound; None: nobody listens, or another step did.
 
     Raises:
         ModelError: weights are missing or damaged.
     """
-    return FaceEstimation(make_face_estimators(config))
+    return FaceEstimation(make_face_estimators(config), listener)
 
 
 def make_aggregation(config: PipelineConfig) -> GroupAggregation:
@@ -239,6 +275,8 @@ def make_pipeline(config: PipelineConfig, *, live: bool) -> Pipeline:
 
     Raises:
         ModelError: weights are missing or damaged.
-        MissingDependencyError: the chosen detector's package is not installed.
+        MissingDependencyError: the package of the chosen detector, or of the hearing, is not installed.
     """
-    return Pipeline(make_tracking(config, live=live), make_estimation(config), make_aggregation(config))
+    listener = Listener(config.laughter) if config.hearing.sound else None
+    estimation = make_estimation(config, listener)
+    return Pipeline(make_tracking(config, live=live), estimation, make_aggregation(config))

@@ -26,6 +26,7 @@ from social_perception.core.signals import (
     declaration,
     signals_of,
 )
+from social_perception.core.sound import SoundEvent
 from social_perception.core.types import (
     CROP_SIZE_PX,
     Box,
@@ -36,6 +37,7 @@ from social_perception.core.types import (
     ImageArray,
     PairDynamics,
     Position,
+    Scene,
     Track,
     TrackedFaces,
 )
@@ -153,7 +155,23 @@ class Messages:
                 pair_type(first=pair.first, second=pair.second, **dict(_encoded(about, pair)))
                 for pair in dynamics.pairs
             ],
+            laughing_lags=np.asarray(dynamics.laughing_lags_s, np.float32),
             **dict(_encoded(declaration(GroupDynamics), dynamics)),
+        )
+
+    def scene_affect(self, header: Any, scene: Scene) -> Any:
+        """SceneAffect; the header is that of the newest image."""
+        return self._ours("SceneAffect")(
+            header=header, stale=scene.stale, **self._values("SceneAffect", Subject.SCENE, scene)
+        )
+
+    def sound_event(self, header: Any, event: SoundEvent) -> Any:
+        """SoundEvent; the header has the event's stamp."""
+        return self._ours("SoundEvent")(
+            header=header,
+            speech=float(event.speech),
+            laughter=float(event.laughter),
+            level=float(event.level_dbfs),
         )
 
     def _ours(self, name: str) -> Any:
@@ -175,7 +193,9 @@ class Messages:
             **values,
         )
 
-    def _values(self, name: str, subject: Subject, signals: FaceAffect | GroupAffect) -> dict[str, Any]:
+    def _values(
+        self, name: str, subject: Subject, signals: FaceAffect | GroupAffect | Scene
+    ) -> dict[str, Any]:
         """The values of the signals for which the message has a field."""
         known = field_names(self._ours(name))
         encoded = (_encoded(one, signals[one.kind]) for one in signals_of(subject))
@@ -277,7 +297,7 @@ def faces_of(message: Any) -> tuple[FaceAffect, ...]:
         for one in signals_of(Subject.FACE):
             valid = bool(one.valid) and bool(getattr(face, one.valid, False))
             _check(one, face, f"of face {face.id!r}", must_be_known=valid)
-        signals = Signals(*(_decoded(one.kind, face) for one in signals_of(Subject.FACE) if _has(face, one)))
+        signals = _known(_decoded(one.kind, face) for one in signals_of(Subject.FACE) if _has(face, one))
         faces.append(FaceAffect(_track(face, bool(face.visible)), signals))
     return tuple(faces)
 
@@ -292,10 +312,13 @@ def group_of(message: Any) -> GroupAffect:
     for one in signals_of(Subject.GROUP):
         _check(one, message, "of the group")
     further = [one.kind for one in signals_of(Subject.GROUP) if one.kind is not GroupAffect]
-    decoded: list[Any] = [_decoded(kind, message) for kind in further if _has(message, declaration(kind))]
-    # A message has all fields; a signal without a known value was not estimated.
-    signals = Signals(*(each for each in decoded if declaration(type(each)).is_known(each)))
+    signals = _known(_decoded(kind, message) for kind in further if _has(message, declaration(kind)))
     return _decoded(GroupAffect, message, stamp_s=seconds(message.header.stamp), signals=signals)
+
+
+def _known(decoded: Iterable[Any]) -> Signals:
+    # A message has all fields; a signal without a known value was not estimated.
+    return Signals(*(each for each in decoded if declaration(type(each)).is_known(each)))
 
 
 def dynamics_of(message: Any) -> GroupDynamics:
@@ -309,7 +332,41 @@ def dynamics_of(message: Any) -> GroupDynamics:
     for pair in message.pairs:
         _check(declaration(PairDynamics), pair, f"of the pair {pair.first!r} and {pair.second!r}")
     pairs = (_decoded(PairDynamics, each, first=each.first, second=each.second) for each in message.pairs)
-    return _decoded(GroupDynamics, message, stamp_s=seconds(message.header.stamp), pairs=tuple(pairs))
+    lags_s = tuple(map(float, getattr(message, "laughing_lags", ())))
+    return _decoded(
+        GroupDynamics,
+        message,
+        stamp_s=seconds(message.header.stamp),
+        pairs=tuple(pairs),
+        laughing_lags_s=lags_s,
+    )
+
+
+def scene_of(message: Any) -> Scene:
+    """The scene of a SceneAffect message.
+
+    Raises:
+        MessageError: a value is outside its range.
+    """
+    for one in signals_of(Subject.SCENE):
+        _check(one, message, "of the scene")
+    kinds = [one.kind for one in signals_of(Subject.SCENE) if _has(message, one)]
+    signals = _known(_decoded(kind, message) for kind in kinds)
+    return Scene(seconds(message.header.stamp), signals, bool(message.stale))
+
+
+def sound_event_of(message: Any) -> SoundEvent:
+    """The event of a SoundEvent message.
+
+    Raises:
+        MessageError: a value is outside its range.
+    """
+    for name, low, high in (("speech", 0.0, 1.0), ("laughter", 0.0, 1.0), ("level", -120.0, 3.0)):
+        number = getattr(message, name)
+        is_unknown = name == "laughter" and math.isnan(number)
+        if not (is_unknown or low - ROUNDING <= number <= high + ROUNDING):
+            raise MessageError(f"{name} of a sound event must be in [{low:g}, {high:g}], got {number:g}")
+    return SoundEvent(seconds(message.header.stamp), message.speech, message.laughter, message.level)
 
 
 def _has(message: Any, about: Signal) -> bool:

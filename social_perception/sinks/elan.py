@@ -1,4 +1,4 @@
-"""Writes results as an ELAN file (.eaf): a tier per face, an annotation per stretch of one level.
+"""Writes results as an ELAN file (.eaf): per face, tiers of its levels, its speech and its laughter.
 
 ELAN: https://archive.mpi.nl/tla/elan; the file, in format 3.0 as ELAN 6 writes it, is made by pympi-ling.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import mimetypes
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -25,6 +26,17 @@ VOCABULARY = "smile intensity"
 FORMAT = "3.0"
 LANGUAGE = ("eng", "http://cdb.iso.org/lg/CDB-00138502-001", "English (eng)")
 """Language of the vocabulary: ISO 639-3 code, its definition in ELAN's list, its name."""
+
+VOICE = "voice"
+"""The type of the tiers of speech and laughter."""
+
+_VOICES = {"speech": "speaking", "laughter": "laughing"}
+"""The annotations of these tiers, and the columns of the face table that they come from."""
+
+_VOICE_FROM, _LONGEST_PAUSE_S, _SHORTEST_VOICE_S = 0.5, 0.3, 0.2
+
+_ALIGNED = {"TIME_ALIGNABLE": "true", "GRAPHIC_REFERENCES": "false"}
+"""Of a type without constraints: its tiers are independent and aligned with the time."""
 
 _ILLEGAL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that no XML document may contain (XML 1.0, section 2.2)."""
@@ -67,6 +79,27 @@ def level_runs(face: Timeline, clock: Timeline, shortest_s: float = 0.0) -> tupl
             runs.append(run)
         last_frame = frame
     return _smooth(runs, shortest_s)
+
+
+def voice_runs(face: Timeline, clock: Timeline, column: str) -> tuple[tuple[float, float], ...]:
+    """The stretches of time, from and to in s, in which a face speaks or laughs: from 0.5 on.
+
+    Pauses up to 0.3 s do not end one, and those shorter than 0.2 s are dropped.
+
+    Args:
+        face: of the person.
+        clock: a timeline with every frame of the video.
+        column: of the face table, in [0, 1].
+    """
+    values = face.values.get(column)
+    active = np.zeros(0, np.int64) if values is None else np.flatnonzero(values >= _VOICE_FROM)
+    if not len(active):
+        return ()
+    starts_s, ends_s = face.stamps_s[active], _frame_ends(face, clock)[active]
+    breaks = np.flatnonzero(starts_s[1:] - ends_s[:-1] > _LONGEST_PAUSE_S)
+    firsts, lasts = np.append(0, breaks + 1), np.append(breaks, len(active) - 1)
+    found = ((float(starts_s[first]), float(ends_s[last])) for first, last in zip(firsts, lasts))
+    return tuple(each for each in found if each[1] - each[0] >= _SHORTEST_VOICE_S)
 
 
 def _frame_ends(face: Timeline, clock: Timeline) -> np.ndarray:
@@ -173,7 +206,13 @@ def write_elan(
     eaf.remove_linguistic_type("default-lt")
     if clock is not None:
         for face in faces:
-            _add_tier(eaf, face, level_runs(face, clock, shortest_s), origin_ms)
+            runs = ((run.start_s, run.end_s, run.level.label) for run in level_runs(face, clock, shortest_s))
+            _add_tier(eaf, face, "", runs, origin_ms)
+        for face in faces:
+            for word, column in _VOICES.items():
+                voices = [(*ends_s, word) for ends_s in voice_runs(face, clock, column)]
+                if voices:
+                    _add_tier(eaf, face, word, voices, origin_ms)
     if media is None:
         _link(eaf, Path(video).resolve(), Path(path).resolve(), origin_ms)
     else:
@@ -198,16 +237,21 @@ def _set_format(eaf: Any, video: Path) -> None:
     eaf.header.update({"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"})
 
 
-def _add_tier(eaf: Any, face: Timeline, runs: tuple[LevelRun, ...], origin_ms: int) -> None:
+def _add_tier(
+    eaf: Any, face: Timeline, voice: str, runs: Iterable[tuple[float, float, str]], origin_ms: int
+) -> None:
+    """Add a face's tier of levels, or of a kind of voice: runs from and to a time in s, and a text."""
     name = _legal(face.name)
-    tier = f"face {name}"
-    eaf.add_tier(tier, ling=VOCABULARY, locale="en", part=name, ann="social_perception")
-    for run in runs:
+    tier = f"face {name} {voice}".rstrip()
+    if voice and VOICE not in eaf.linguistic_types:
+        eaf.add_linguistic_type(VOICE, param_dict={**_ALIGNED, "LINGUISTIC_TYPE_ID": VOICE})
+    eaf.add_tier(tier, ling=VOICE if voice else VOCABULARY, locale="en", part=name, ann="social_perception")
+    for start_s, end_s, text in runs:
         # ELAN's time begins at 0.
-        start_ms, end_ms = (max(0, round(end_s * 1000) - origin_ms) for end_s in (run.start_s, run.end_s))
+        start_ms, end_ms = (max(0, round(time_s * 1000) - origin_ms) for time_s in (start_s, end_s))
         # Frames of a high-speed camera can be less than a millisecond apart.
         if start_ms < end_ms:
-            eaf.add_annotation(tier, start_ms, end_ms, run.level.label)
+            eaf.add_annotation(tier, start_ms, end_ms, text)
 
 
 def _legal(text: str) -> str:
@@ -224,13 +268,7 @@ def _add_vocabulary(eaf: Any) -> None:
     for level in _LEVELS:
         entry = [(level.label, language, f"level {int(level)} of 0 to {len(_LEVELS) - 1}")]
         eaf.add_cv_entry(VOCABULARY, f"level{int(level)}", entry)
-    # Without constraints: its tiers are independent and aligned with the time.
-    parameters = {
-        "LINGUISTIC_TYPE_ID": VOCABULARY,
-        "TIME_ALIGNABLE": "true",
-        "GRAPHIC_REFERENCES": "false",
-        "CONTROLLED_VOCABULARY_REF": VOCABULARY,
-    }
+    parameters = {"LINGUISTIC_TYPE_ID": VOCABULARY, **_ALIGNED, "CONTROLLED_VOCABULARY_REF": VOCABULARY}
     eaf.add_linguistic_type(VOCABULARY, param_dict=parameters)
 
 

@@ -11,13 +11,16 @@ from typing import Any
 
 import social_perception
 from social_perception.core.errors import MissingDependencyError
-from social_perception.core.types import FrameAffect, GroupAffect, GroupDynamics, ImageArray
+from social_perception.core.sound import SoundEvent
+from social_perception.core.types import FrameAffect, GroupAffect, GroupDynamics, ImageArray, Scene
 from social_perception.ros.convert import PACKAGE, Messages
 
-FACES, GROUP, DYNAMICS, COMPRESSED = (
+FACES, GROUP, DYNAMICS, SCENE, SOUND, COMPRESSED = (
     f"{PACKAGE}/msg/FaceAffectArray",
     f"{PACKAGE}/msg/GroupAffect",
     f"{PACKAGE}/msg/GroupDynamics",
+    f"{PACKAGE}/msg/SceneAffect",
+    f"{PACKAGE}/msg/SoundEvent",
     "sensor_msgs/msg/CompressedImage",
 )
 
@@ -90,6 +93,17 @@ class Interfaces:
         """GroupDynamics; the stamp is that of the newest image in it."""
         header = self._messages.header(stamp_s, frame_id)
         return self._serialized(DYNAMICS, self._messages.group_dynamics(header, dynamics))
+
+    def scene(self, scene: Scene, stamp_s: float, frame_id: str) -> bytes:
+        """SceneAffect; the stamp is that of the newest image in it."""
+        header = self._messages.header(stamp_s, frame_id)
+        return self._serialized(SCENE, self._messages.scene_affect(header, scene))
+
+    def sound_event(self, event: SoundEvent) -> bytes:
+        """SoundEvent."""
+        return self._serialized(
+            SOUND, self._messages.sound_event(self._messages.header(event.stamp_s, ""), event)
+        )
 
     def jpeg(self, image: ImageArray, quality: int, stamp_s: float, frame_id: str) -> bytes:
         """CompressedImage of an RGB image, (H, W, 3) uint8."""

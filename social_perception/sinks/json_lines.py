@@ -6,21 +6,24 @@ import json
 from typing import Any
 
 from social_perception.core.signals import Subject, fields_of
-from social_perception.core.types import FaceAffect, Frame, FrameAffect, GroupAffect
+from social_perception.core.types import FaceAffect, Frame, FrameAffect, GroupAffect, Scene
 from social_perception.sinks.sink import Sink
 from social_perception.sinks.tables import TextFile
 
 
 class JsonLinesSink(TextFile, Sink):
-    """A line per frame: stamp, index, the faces with their boxes in px, the group; null: unknown."""
+    """A line per frame: stamp, index, the faces with their boxes in px and the group, or the scene alone.
+
+    null: unknown.
+    """
 
     def add(self, frame: Frame, affect: FrameAffect) -> None:
-        line = {
-            "stamp_s": round(affect.stamp_s, 6),
-            "frame": affect.index,
-            "faces": [_face(face) for face in affect.faces],
-            "group": None if affect.group is None else _values(Subject.GROUP, affect.group),
-        }
+        line: dict[str, Any] = {"stamp_s": round(affect.stamp_s, 6), "frame": affect.index}
+        if affect.scene is None:
+            line["faces"] = [_face(face) for face in affect.faces]
+            line["group"] = None if affect.group is None else _values(Subject.GROUP, affect.group)
+        else:
+            line["scene"] = _values(Subject.SCENE, affect.scene)
         self.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -30,7 +33,7 @@ def _face(face: FaceAffect) -> dict[str, Any]:
     return {"id": face.track.id, "visible": face.track.visible, "box": place, **_values(Subject.FACE, face)}
 
 
-def _values(subject: Subject, signals: FaceAffect | GroupAffect) -> dict[str, Any]:
+def _values(subject: Subject, signals: FaceAffect | GroupAffect | Scene) -> dict[str, Any]:
     return {
         each.message: each.json(getattr(signals[declared.kind], each.name))
         for declared, each in fields_of(subject)

@@ -15,7 +15,7 @@ from social_perception import __version__
 from social_perception.core.errors import OutputError
 from social_perception.core.types import Frame, FrameAffect
 from social_perception.ros.convert import nanoseconds_of
-from social_perception.sinks.interfaces import COMPRESSED, DYNAMICS, FACES, GROUP, Interfaces
+from social_perception.sinks.interfaces import COMPRESSED, DYNAMICS, FACES, GROUP, SCENE, SOUND, Interfaces
 from social_perception.sinks.mcap_writer import Channel, McapWriter
 from social_perception.sinks.sink import Dynamics, FaceHider, Sink, output_error
 
@@ -25,6 +25,8 @@ FRAME_ID = "camera_color_optical_frame"
 SUFFIX = ".mcap"
 GROUP_TOPIC = "/group_affect"
 TOPICS = {"/face_affect": FACES, GROUP_TOPIC: GROUP, "/group_dynamics": DYNAMICS}
+SCENE_TOPIC = "/scene_affect"
+SOUND_TOPIC = "/sound_events"
 IMAGE_TOPIC = "/image/compressed"
 JPEG_QUALITY = 90
 
@@ -49,6 +51,8 @@ class McapSink(Sink):
         path: ``FILE.mcap``, or a folder, which becomes a rosbag2 recording; neither may exist yet.
         images: whether the frames are recorded, too, as JPEG: everybody in them can be seen.
         people: whether single people are recorded; false: the group alone.
+        scene: whether the scene is recorded, and neither people nor a group.
+        sound: whether sound events are recorded.
         dynamics: returns the group's dynamics where they are due; None: they are not recorded.
         hider: hides the faces in recorded images, which then come later than the results of their frames.
 
@@ -63,6 +67,8 @@ class McapSink(Sink):
         *,
         images: bool = False,
         people: bool = True,
+        scene: bool = False,
+        sound: bool = False,
         dynamics: Dynamics | None = None,
         hider: FaceHider | None = None,
     ) -> None:
@@ -71,7 +77,8 @@ class McapSink(Sink):
         self._is_folder = path.suffix.lower() != SUFFIX
         self._dynamics = dynamics if people else None
         self._hider = hider if images else None
-        recorded = TOPICS if people else {GROUP_TOPIC: GROUP}
+        recorded = {SCENE_TOPIC: SCENE} if scene else TOPICS if people else {GROUP_TOPIC: GROUP}
+        recorded = {**recorded, **({SOUND_TOPIC: SOUND} if sound else {})}
         self._topics = {**recorded, **({IMAGE_TOPIC: COMPRESSED} if images else {})}
         self._channels = {kind: number for number, kind in enumerate(self._topics.values())}
         self._chunk_begun_s: float | None = None
@@ -99,18 +106,22 @@ class McapSink(Sink):
                 self._write_image(each)
         if FACES in self._channels:
             self._write(FACES, affect.stamp_s, self._interfaces.faces(affect, FRAME_ID))
+        for event in (affect.sound_events or ()) if SOUND in self._channels else ():
+            self._write(SOUND, event.stamp_s, self._interfaces.sound_event(event))
         self._add_group(affect, waiting=False)
-        dynamics = None if self._dynamics is None else self._dynamics(affect)
+        dynamics = None if self._dynamics is None or affect.scene is not None else self._dynamics(affect)
         if dynamics is not None:
             stamp_s = dynamics.stamp_s
             self._write(DYNAMICS, stamp_s, self._interfaces.dynamics(dynamics, stamp_s, FRAME_ID))
 
     def stale(self, affect: FrameAffect | None, reason: str) -> None:
-        """Record the group alone."""
+        """Record the group, or the scene, alone."""
         if affect is not None:
             self._add_group(affect, waiting=True)
 
     def _add_group(self, affect: FrameAffect, *, waiting: bool) -> None:
+        if affect.scene is not None:
+            self._write(SCENE, affect.stamp_s, self._interfaces.scene(affect.scene, affect.stamp_s, FRAME_ID))
         if affect.group is not None:
             self._write(GROUP, affect.stamp_s, self._interfaces.group(affect.group, affect.stamp_s, FRAME_ID))
         self._flush_in_time(affect.stamp_s, waiting=waiting)

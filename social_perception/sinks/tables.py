@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from enum import IntEnum
@@ -15,10 +16,12 @@ from pathlib import Path
 
 from social_perception.core.errors import OutputError
 from social_perception.core.signals import Cell, Field, Subject, declaration, fields_of, signals_of
-from social_perception.core.types import Face, Frame, FrameAffect, Smile
+from social_perception.core.sound import SoundEvent
+from social_perception.core.types import Explanation, Face, Frame, FrameAffect, Smile
 from social_perception.sinks.sink import Output, Sink, append, output_error
 
 SCORE_COLUMNS = ("name", "found", "x", "y", "width", "height", *declaration(Smile).columns)
+EVENT_COLUMNS = ("name", "stamp_s", "speech", "laughter")
 BOX_COLUMNS = ("image", "left", "top", "width", "height", "confidence")
 
 
@@ -98,7 +101,7 @@ _FACE = {"face_id": "id of the face"} | {
 
 
 def described_columns(subject: Subject) -> dict[str, str]:
-    """The columns of a face table or group table, each with its label, unit and range."""
+    """The columns of the table of faces, the group or the scene, each with its label, unit and range."""
     columns = {**_FRAME, **(_FACE if subject is Subject.FACE else {})}
     for _, each in fields_of(subject):
         details = [each.label, each.unit, _members(each) or each.bounds]
@@ -155,20 +158,74 @@ class GroupTable(CsvTable, Sink):
         self.write_rows([[f"{affect.stamp_s:.6f}", affect.index, *cells]])
 
 
-class ScoreTable(CsvTable):
-    """A row per still image: its largest face and how much that smiles."""
+class SceneTable(CsvTable, Sink):
+    """A row per frame that was used: the scene's signals."""
 
     @property
     def columns(self) -> Sequence[str]:
-        return SCORE_COLUMNS
+        return tuple(described_columns(Subject.SCENE))
 
-    def add(self, name: str, face: Face | None, smile: Smile) -> None:
+    def add(self, frame: Frame, affect: FrameAffect) -> None:
+        if affect.scene is None:
+            return
+        scene = affect.scene
+        cells = [cell for each in signals_of(Subject.SCENE) for cell in each.cells(scene[each.kind])]
+        self.write_rows([[f"{affect.stamp_s:.6f}", affect.index, *cells]])
+
+
+class EventTable(CsvTable):
+    """A row per tenth of a second of a sound file; an unknown value is an empty cell."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        return EVENT_COLUMNS
+
+    def add(self, name: str, events: Sequence[SoundEvent]) -> None:
+        self.write_rows([[name, *_event_cells(each)] for each in events])
+
+
+class SoundTable(CsvTable, Sink):
+    """A row per tenth of a second: the speech and the laughter in the room."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        return EVENT_COLUMNS[1:]
+
+    def add(self, frame: Frame, affect: FrameAffect) -> None:
+        self.write_rows([_event_cells(each) for each in affect.sound_events or ()])
+
+
+def _event_cells(event: SoundEvent) -> list[Cell]:
+    values = (event.speech, event.laughter)
+    return [f"{event.stamp_s:.3f}", *("" if math.isnan(each) else round(each, 4) for each in values)]
+
+
+class ScoreTable(CsvTable):
+    """A row per still image: its largest face and how much that smiles.
+
+    Args:
+        path: of the file.
+        explained: whether there are columns for the explanation of the smile.
+    """
+
+    def __init__(self, path: str | Path, *, explained: bool = False) -> None:
+        self._explained = explained
+        super().__init__(path)
+
+    @property
+    def columns(self) -> Sequence[str]:
+        return (*SCORE_COLUMNS, *(declaration(Explanation).columns if self._explained else ()))
+
+    def add(self, name: str, face: Face | None, smile: Smile, explanation: Explanation | None = None) -> None:
         if face is None:
             self.write_rows([[name, 0, *[""] * (len(self.columns) - 2)]])
             return
         box = face.box
         place = [round(value, 2) for value in (box.left, box.top, box.width, box.height)]
-        self.write_rows([[name, 1, *place, *declaration(Smile).cells(smile)]])
+        cells = [name, 1, *place, *declaration(Smile).cells(smile)]
+        if explanation is not None:
+            cells += declaration(Explanation).cells(explanation)
+        self.write_rows([cells])
 
 
 class BoxTable(CsvTable):

@@ -38,12 +38,32 @@ _SAME_CLOCK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Coding:
+class AudioCoding:
     """How the samples are coded; the defaults are audio_capture's for raw data."""
 
     channels: int = 1
     rate_hz: int = 16_000
     is_mp3: bool = False
+
+    @classmethod
+    def of_info(cls, info: Any) -> AudioCoding:
+        """That of an AudioInfo message.
+
+        Raises:
+            SoundError: it is not supported.
+        """
+        is_mp3 = info.coding_format.lower() == "mp3"
+        if not is_mp3 and info.sample_format.upper() != "S16LE":
+            raise SoundError(f"sample format {info.sample_format!r} is not supported; supported is S16LE")
+        return cls(info.channels, info.sample_rate, is_mp3)
+
+    @classmethod
+    def of_data(cls, data: bytes) -> AudioCoding:
+        """A guess by the data of a message: MP3, or else the defaults."""
+        # They begin with an ID3 tag or the header of an MPEG layer III frame.
+        return cls(
+            is_mp3=data[:3] == b"ID3" or (len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2)
+        )
 
 
 class BagSound:
@@ -55,7 +75,7 @@ class BagSound:
     """
 
     def __init__(
-        self, name: str, recording: Recording, topic: Topic, rate_hz: int, recorder: RecordingClock
+        self, name: str, recording: Recording, topic: Topic, rate_hz: int, recorder: RecordingClock | None
     ) -> None:
         """Find out how the sound is coded.
 
@@ -69,13 +89,16 @@ class BagSound:
         self._coding = self._read_coding()
         self._recorder_ahead_s = 0.0
         self._is_damaged = False
-        self._reader = SoundReader(self._blocks(), rate_hz)
+        self._reader = SoundReader(self.blocks(), rate_hz)
 
     @classmethod
     def open(
-        cls, path: Path, recording: Recording, rate_hz: int, recorder: RecordingClock
+        cls, path: Path, recording: Recording, rate_hz: int, recorder: RecordingClock | None
     ) -> BagSound | None:
-        """The sound of a bag, by the recorder's clock; None where no topic has any that can be read."""
+        """The sound of a bag, by the recorder's clock; None where no topic has any that can be read.
+
+        Without a clock of the images' recorder, the sound is read alone, and begins at 0.
+        """
         audio = sorted(
             (each for each in recording.topics if each.kind in (_PLAIN, _STAMPED) and each.count),
             key=lambda each: each.kind != _STAMPED,
@@ -92,7 +115,7 @@ class BagSound:
             _logger.warning("%s: sound of %s cannot be read: %s", path, audio[0].name, in_one_line(error))
             return None
 
-    def _read_coding(self) -> _Coding | None:
+    def _read_coding(self) -> AudioCoding | None:
         """How the samples are coded, by the AudioInfo of the topic's namespace or else any; None: none."""
         infos = [each for each in self._recording.topics if each.kind == _INFO and each.count]
         if not infos:
@@ -100,10 +123,7 @@ class BagSound:
         namespace = self._topic.name.rpartition("/")[0]
         topic = next((each for each in infos if each.name.rpartition("/")[0] == namespace), infos[0])
         info = message_reader(topic, _DEFINITIONS)(next(self._recording.messages(topic)).data)
-        is_mp3 = info.coding_format.lower() == "mp3"
-        if not is_mp3 and info.sample_format.upper() != "S16LE":
-            raise SoundError(f"sample format {info.sample_format!r} is not supported; supported is S16LE")
-        return _Coding(info.channels, info.sample_rate, is_mp3)
+        return AudioCoding.of_info(info)
 
     def until(self, stamp_s: float, recorded_s: float) -> Sound:
         """The sound before an image with this stamp, which was recorded at a time of the recorder's clock."""
@@ -113,15 +133,16 @@ class BagSound:
         sound = self._reader.until(stamp_s + self._recorder_ahead_s)
         return sound.moved(-self._recorder_ahead_s)
 
-    def _blocks(self) -> Iterator[Sound]:
+    def blocks(self) -> Iterator[Sound]:
+        """The sound in blocks, in their order, to be read once."""
         track = SoundTrack(self._rate_hz)
-        decoder: _Decoder | None = None
+        decoder: AudioDecoder | None = None
         for entry in self._recording.messages(self._topic):
             try:
                 message = self._read_message(entry.data)
                 audio = message.audio if self._topic.kind == _STAMPED else message
                 data = np.asarray(audio.data, np.uint8).tobytes()
-                decoder = decoder or _Decoder(self._coding or self._guess(data))
+                decoder = decoder or AudioDecoder(self._coding or self._guess(data))
                 yield from self._converted(track, decoder.decode(data), entry, message)
             except Exception as error:  # noqa: PERF203 (as above, and PyAV has its own)
                 self._report_damage(error)
@@ -134,14 +155,16 @@ class BagSound:
         duration_s = sum(frame.samples / frame.sample_rate for frame in frames)
         while (time_s := self._clock.admit(entry.time_ns * 1e-9 - duration_s, duration_s)) is None:
             # The images have not jumped yet: there is no sound until they do.
-            yield Sound.empty(self._rate_hz, self._recorder.newest_s or 0.0)
+            yield Sound.empty(
+                self._rate_hz, 0.0 if self._recorder is None else self._recorder.newest_s or 0.0
+            )
         time_s = self._time(time_s, message)
         for frame in frames:
             yield from track.add(frame, time_s)
             time_s = None
 
-    def _guess(self, data: bytes) -> _Coding:
-        coding = _Coding(is_mp3=_is_mp3(data))
+    def _guess(self, data: bytes) -> AudioCoding:
+        coding = AudioCoding.of_data(data)
         kind = "MP3" if coding.is_mp3 else f"S16LE with {coding.channels} channel at {coding.rate_hz} Hz"
         _logger.warning("%s has no AudioInfo; sound of %s is read as %s", self._name, self._topic.name, kind)
         return coding
@@ -166,14 +189,28 @@ class BagSound:
             )
 
 
-class _Decoder:
-    """Turns the bytes of messages into frames of audio."""
+class AudioDecoder:
+    """Turns the bytes of audio messages into frames of audio."""
 
-    def __init__(self, coding: _Coding) -> None:
+    def __init__(self, coding: AudioCoding) -> None:
         self._coding = coding
         self._mp3: Any = av.CodecContext.create("mp3float", "r") if coding.is_mp3 else None
 
     def decode(self, data: bytes) -> list[av.AudioFrame]:
+        """The frames that are complete with a message.
+
+        Raises:
+            SoundError: the data cannot be decoded.
+        """
+        try:
+            return self._decoded(data)
+        except SoundError:
+            raise
+        # PyAV and numpy have errors of their own, with no base in common.
+        except Exception as error:
+            raise SoundError(f"sound cannot be decoded: {in_one_line(error)}") from error
+
+    def _decoded(self, data: bytes) -> list[av.AudioFrame]:
         if self._mp3 is not None:
             return [frame for packet in self._mp3.parse(data) for frame in self._mp3.decode(packet)]
         channels = self._coding.channels
@@ -184,8 +221,3 @@ class _Decoder:
         frame = av.AudioFrame.from_ndarray(planes, format="s16p", layout=layout)
         frame.sample_rate = self._coding.rate_hz
         return [frame]
-
-
-def _is_mp3(data: bytes) -> bool:
-    """Whether data begin with an ID3 tag or the header of an MPEG layer III frame."""
-    return data[:3] == b"ID3" or (len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2)

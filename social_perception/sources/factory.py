@@ -6,8 +6,9 @@ import os
 import re
 from pathlib import Path
 
-from social_perception.core.config import SourceConfig, from_mapping
+from social_perception.core.config import SourceConfig
 from social_perception.core.errors import SourceError
+from social_perception.core.settings import from_mapping
 from social_perception.sources.bag_names import is_bag
 from social_perception.sources.image_folder import ImageFolderSource
 from social_perception.sources.images import is_animation, is_image
@@ -18,7 +19,9 @@ _TOPIC = "?topic="
 _KINDS = "a camera index, a video file, a folder of images, tcp://HOST:PORT, a bag, or sample"
 
 
-def open_source(spec: str, config: SourceConfig | None = None, *, sound: bool = False) -> Source:
+def open_source(
+    spec: str, config: SourceConfig | None = None, *, sound: bool = False, microphone: bool = False
+) -> Source:
     """Open a source.
 
     Args:
@@ -27,24 +30,23 @@ def open_source(spec: str, config: SourceConfig | None = None, *, sound: bool = 
             an .mcap, .db3 or .bag file), optionally with the topic: ``BAG?topic=/camera/image_raw``.
         config: settings; None: the defaults.
         sound: whether the frames' sound is requested, where the source has any.
+        microphone: whether a camera's frames have the sound of a microphone, and those of the sample theirs.
 
     Raises:
-        SourceError: there is no such source or it cannot be opened.
+        SourceError: there is no such source or microphone, or it cannot be opened.
         MissingDependencyError: the source needs a package that is not installed.
     """
     config = config or SourceConfig()
     camera = _CAMERA.fullmatch(spec)
     if camera:
-        from social_perception.sources.camera import CameraSource
-
-        return CameraSource(int(camera[1]), config)
+        return _open_camera(int(camera[1]), config, microphone=microphone)
     if spec.startswith("tcp://"):
         from social_perception.sources.tcp import TcpSource
         from social_perception.sources.tcp_protocol import parse_address
 
         return TcpSource(parse_address(spec), config)
     if re.fullmatch(r"sample(\?.*)?", spec):
-        return _open_sample(spec, config)
+        return _open_sample(spec, config, sound_rate_hz=config.sound_rate_hz if microphone else None)
     if "://" in spec and not os.path.exists(spec):
         raise SourceError(f"{spec} is no source; sources are {_KINDS}")
     # A name may contain anything: what exists is meant as it is.
@@ -55,7 +57,22 @@ def open_source(spec: str, config: SourceConfig | None = None, *, sound: bool = 
     return open_recording(path, topic, config, sound=sound)
 
 
-def _open_sample(spec: str, config: SourceConfig) -> Source:
+def _open_camera(index: int, config: SourceConfig, *, microphone: bool) -> Source:
+    from social_perception.sources.camera import CameraSource
+
+    camera = CameraSource(index, config)
+    if not microphone:
+        return camera
+    from social_perception.sources.microphone import Microphone, WithMicrophone
+
+    try:
+        return WithMicrophone(camera, Microphone(config.microphone, config.sound_rate_hz))
+    except BaseException:
+        camera.close()
+        raise
+
+
+def _open_sample(spec: str, config: SourceConfig, sound_rate_hz: int | None) -> Source:
     from social_perception.sources.sample import SampleSource
 
     match = re.fullmatch(r"sample(?:\?people=(\d+))?", spec)
@@ -63,7 +80,7 @@ def _open_sample(spec: str, config: SourceConfig) -> Source:
         raise SourceError(f"{spec} is no source; write sample or sample?people=8")
     if match[1]:
         config = from_mapping(SourceConfig, {"sample_people": int(match[1])})
-    return SampleSource(people=config.sample_people)
+    return SampleSource(people=config.sample_people, sound_rate_hz=sound_rate_hz)
 
 
 def open_recording(path: Path, topic: str, config: SourceConfig, *, sound: bool) -> Source:

@@ -46,13 +46,21 @@ def load_portrait() -> ImageArray:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
 
 
-def smiling_busts(portrait: ImageArray, intensities: npt.ArrayLike) -> tuple[ImageArray, ...]:
-    """The bust once per intensity in [0, 1], each twice as large as in the portrait."""
+def smiling_busts(
+    portrait: ImageArray, intensities: npt.ArrayLike, opening: float = 0.0
+) -> tuple[ImageArray, ...]:
+    """The bust once per intensity in [0, 1], each twice as large as in the portrait.
+
+    Args:
+        portrait: of :func:`load_portrait`.
+        intensities: of the smile.
+        opening: how much wider the mouth is open, as in speech, in [0, 1].
+    """
     left, top, right, bottom = BUST
     part = portrait[top:bottom, left:right]
     size = (part.shape[1] * _ENLARGEMENT, part.shape[0] * _ENLARGEMENT)
     large = cv2.resize(part, size, interpolation=cv2.INTER_CUBIC)
-    return tuple(_with_smile(large, float(intensity)) for intensity in np.atleast_1d(intensities))
+    return tuple(_with_smile(large, float(intensity), opening) for intensity in np.atleast_1d(intensities))
 
 
 def bust_alpha() -> FloatArray:
@@ -66,23 +74,25 @@ def bust_alpha() -> FloatArray:
     return np.asarray(cv2.GaussianBlur(mask, (0, 0), 3.0), np.float32)
 
 
-def _with_smile(large: ImageArray, intensity: float) -> ImageArray:
+def _with_smile(large: ImageArray, intensity: float, opening: float) -> ImageArray:
     height, width = large.shape[:2]
     grid_y, grid_x = np.mgrid[0:height, 0:width].astype(np.float32)
     x = grid_x / _ENLARGEMENT + BUST[0]
     y = grid_y / _ENLARGEMENT + BUST[1]
-    source_x, source_y = _smile_map(x, y, intensity)
+    source_x, source_y = _smile_map(x, y, intensity, opening)
     map_x = ((source_x - BUST[0]) * _ENLARGEMENT).astype(np.float32)
     map_y = ((source_y - BUST[1]) * _ENLARGEMENT).astype(np.float32)
     softened = _soften_folds(large, x, y, 1.0 - intensity)
     return np.asarray(cv2.remap(softened, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
 
 
-def _smile_map(x: FloatArray, y: FloatArray, intensity: float) -> tuple[FloatArray, FloatArray]:
+def _smile_map(
+    x: FloatArray, y: FloatArray, intensity: float, opening: float
+) -> tuple[FloatArray, FloatArray]:
     """Where each pixel of the warped face lies in the photograph (px of the portrait)."""
     half_px = _MOUTH_HALF_PX * (0.76 + 0.30 * intensity)
     lift_px = _CORNER_LIFT_PX * (-0.12 + 1.28 * intensity)
-    opening_px = _OPENING_PX * np.clip(1.35 * intensity - 0.25, 0.03, 1.1)
+    opening_px = _OPENING_PX * (np.clip(1.35 * intensity - 0.25, 0.03, 1.1) + 0.8 * opening)
     offset = x - _MOUTH_X
     source_offset = offset * (_MOUTH_HALF_PX / half_px)
     # Along the mouth, u runs from -1 to 1; beyond the corners the curve stays level.

@@ -7,8 +7,8 @@ image is a function of the frame's index alone, so that every run is the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,12 +16,14 @@ import numpy as np
 from social_perception.core.errors import ConfigurationError
 from social_perception.core.types import Box, Frame, ImageArray
 from social_perception.sources.portrait import BUST, FACE, bust_alpha, load_portrait, smiling_busts
+from social_perception.sources.sample_sound import SILENT, SampleVoices, Voice
 from social_perception.sources.source import Source
 
 WIDTH_PX, HEIGHT_PX, RATE_HZ = 1280, 720, 30.0
 MAX_PEOPLE = 16
 
 _SMILE_STEPS = 16
+_OPENINGS = 3
 _SMALLEST_FACE_PX = 48.0
 # Busts end below the panel in front of their row.
 _HIDDEN_PX = 20.0
@@ -30,10 +32,11 @@ _BELOW_FACE_CENTER = (BUST[3] - FACE.center[1]) / FACE.width
 
 @dataclass(frozen=True, slots=True)
 class SampleFace:
-    """The truth about one person in one frame: where the face is and how much it smiles, in [0, 1]."""
+    """The truth about one person in one frame: the face's box, its smile in [0, 1], and its voice."""
 
     box: Box
     intensity: float
+    voice: Voice = SILENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,12 @@ class _Row:
 class _Sprite:
     """A person ready to be pasted.
 
-    ``steps`` is one image per smile step, already multiplied by alpha; ``remaining`` is the share of the
-    background that shines through (0 to 255); ``offset`` is where the face begins in them (x, y in px).
+    ``steps`` has an image per opening of the mouth and smile step, already multiplied by alpha;
+    ``remaining`` is the share of the background that shines through (0 to 255); ``offset`` is where the face
+    begins in them (x, y in px).
     """
 
-    steps: tuple[ImageArray, ...]
+    steps: tuple[tuple[ImageArray, ...], ...]
     remaining: ImageArray
     offset: tuple[float, float]
 
@@ -84,16 +88,22 @@ class _Person:
 
 
 class SampleSource(Source):
-    """Several people of different sizes in a 1280x720 image at 30 Hz, whose smiles come and go."""
+    """Several people of different sizes in a 1280x720 image at 30 Hz, whose smiles come and go.
+
+    With sound they speak in turns, and laugh together.
+    """
 
     live = False
 
-    def __init__(self, people: int = 5, duration_s: float | None = None) -> None:
+    def __init__(
+        self, people: int = 5, duration_s: float | None = None, sound_rate_hz: int | None = None
+    ) -> None:
         """Draw everybody once.
 
         Args:
             people: 1 to 16.
             duration_s: length in s; None: endless.
+            sound_rate_hz: rate in Hz of the frames' sound; None: there is none, and nobody speaks.
 
         Raises:
             ConfigurationError: an argument is out of its range.
@@ -107,7 +117,9 @@ class SampleSource(Source):
         self.frame_count: int | None = None if duration_s is None else math.ceil(duration_s * RATE_HZ)
         self._rows = _rows(people)
         self._people = _seat(self._rows)
-        self._sprites = _draw(self._people)
+        self.sound_rate_hz = sound_rate_hz
+        self._voices = None if sound_rate_hz is None else SampleVoices(people, sound_rate_hz)
+        self._sprites = _draw(self._people, 1 if self._voices is None else _OPENINGS)
         self._wall = _wall()
         self._panels = tuple(_panel(row) for row in range(len(self._rows)))
         self._index = 0
@@ -116,7 +128,10 @@ class SampleSource(Source):
         if self.frame_count is not None and self._index >= self.frame_count:
             raise StopIteration
         index, self._index = self._index, self._index + 1
-        return Frame(self.image(index), index / RATE_HZ, index)
+        sound = None
+        if self._voices is not None:
+            sound = self._voices.between(max(0, index - 1) / RATE_HZ, index / RATE_HZ)
+        return Frame(self.image(index), index / RATE_HZ, index, sound)
 
     def image(self, index: int, present: Collection[int] | None = None) -> ImageArray:
         """The image of an index; with ``present``, only people of these numbers are in it."""
@@ -124,7 +139,14 @@ class SampleSource(Source):
 
     def truth(self, index: int) -> tuple[SampleFace, ...]:
         """Everybody's face and smile in the frame of an index, always in the same order."""
-        return tuple(person.face(index / RATE_HZ) for person in self._people)
+        faces = tuple(person.face(index / RATE_HZ) for person in self._people)
+        if self._voices is None:
+            return faces
+        voices = [self._voices.of(person.number, index / RATE_HZ) for person in self._people]
+        return tuple(
+            replace(face, intensity=max(face.intensity, voice.laughs), voice=voice)
+            for face, voice in zip(faces, voices)
+        )
 
     def close(self) -> None:
         self.frame_count = self._index
@@ -175,24 +197,29 @@ def _seat(rows: tuple[_Row, ...]) -> tuple[_Person, ...]:
     return tuple(people)
 
 
-def _draw(people: tuple[_Person, ...]) -> tuple[_Sprite, ...]:
-    busts = smiling_busts(load_portrait(), np.linspace(0.0, 1.0, _SMILE_STEPS))
+def _draw(people: tuple[_Person, ...], openings: int = 1) -> tuple[_Sprite, ...]:
+    steps = np.linspace(0.0, 1.0, _SMILE_STEPS)
+    busts = [
+        smiling_busts(load_portrait(), steps, float(opening)) for opening in np.linspace(0.0, 1.0, openings)
+    ]
     alpha = bust_alpha()
     return tuple(_sprite(person, busts, alpha) for person in people)
 
 
-def _sprite(person: _Person, busts: tuple[ImageArray, ...], alpha: np.ndarray) -> _Sprite:
+def _sprite(person: _Person, busts: Sequence[tuple[ImageArray, ...]], alpha: np.ndarray) -> _Sprite:
     scale = person.face_px / FACE.width
     size = (round((BUST[2] - BUST[0]) * scale), round((BUST[3] - BUST[1]) * scale))
     small_alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)[:, :, np.newaxis]
-    steps = []
-    for bust in busts:
+
+    def drawn(bust: ImageArray) -> ImageArray:
         small = _dress(cv2.resize(bust, size, interpolation=cv2.INTER_AREA), person.number)
-        steps.append(_mirror(np.rint(small * small_alpha).astype(np.uint8), person))
+        return _mirror(np.rint(small * small_alpha).astype(np.uint8), person)
+
+    steps = tuple(tuple(drawn(bust) for bust in row) for row in busts)
     remaining = np.rint(255.0 * (1.0 - small_alpha)).astype(np.uint8)
     face_x = BUST[2] - FACE.right if _mirrored(person) else FACE.left - BUST[0]
     offset = (scale * face_x, scale * (FACE.top - BUST[1]))
-    return _Sprite(tuple(steps), _mirror(np.repeat(remaining, 3, axis=2), person), offset)
+    return _Sprite(steps, _mirror(np.repeat(remaining, 3, axis=2), person), offset)
 
 
 def _mirrored(person: _Person) -> bool:
@@ -221,7 +248,8 @@ def _dress(bust: ImageArray, number: int) -> ImageArray:
 
 
 def _paste(image: ImageArray, sprite: _Sprite, face: SampleFace) -> None:
-    step = sprite.steps[round(face.intensity * (_SMILE_STEPS - 1))]
+    row = sprite.steps[round(face.voice.opening * (len(sprite.steps) - 1))]
+    step = row[round(face.intensity * (_SMILE_STEPS - 1))]
     height, width = step.shape[:2]
     left = round(face.box.left - sprite.offset[0])
     top = round(face.box.top - sprite.offset[1])

@@ -35,8 +35,8 @@ import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from social_perception.core.config import format_value
 from social_perception.core.errors import SourceError
+from social_perception.core.settings import format_value
 from social_perception.core.types import MAX_STAMP_S
 
 MAGIC = b"SPJPEG1\n"

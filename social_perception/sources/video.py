@@ -68,7 +68,7 @@ class VideoSource(Source):
         """
         self.name = str(path)
         self._container = _open(Path(path))
-        self._sound: _SoundFile | None = None
+        self._sound: SoundFile | None = None
         try:
             self._stream = _video_stream(self._container, self.name)
             self._stream.thread_type = "AUTO"
@@ -84,7 +84,7 @@ class VideoSource(Source):
             start = self._container.start_time
             self._start_s = start / av.time_base if start is not None else 0.0
             if sound_rate_hz is not None:
-                self._sound = _SoundFile.open(Path(path), self._start_s, sound_rate_hz, self._clock)
+                self._sound = SoundFile.open(Path(path), self._start_s, sound_rate_hz, self._clock)
             self.sound_rate_hz = None if self._sound is None else sound_rate_hz
             self._shown = ShownFrames(self._stream)
             self._index = 0
@@ -179,11 +179,11 @@ class VideoSource(Source):
             self._sound.close()
 
 
-class _SoundFile:
-    """The sound of a video file, through a demuxer of its own; damage is reported once, and skipped."""
+class SoundFile:
+    """The sound of a file, through a demuxer of its own; damage is reported once, and skipped."""
 
     def __init__(
-        self, container: Any, stream: Any, start_s: float, rate_hz: int, images: RecordingClock
+        self, container: Any, stream: Any, start_s: float, rate_hz: int, images: RecordingClock | None
     ) -> None:
         self._container, self._stream = container, stream
         self._start_s, self._rate_hz = start_s, rate_hz
@@ -192,13 +192,27 @@ class _SoundFile:
         for other in container.streams:
             if other is not stream:
                 other.discard = av.stream.Discard.all  # not even read, where the format allows it
-        self.reader = SoundReader(self._blocks(), rate_hz)
+        self.reader = SoundReader(self.blocks(), rate_hz)
 
     @classmethod
-    def open(cls, path: Path, start_s: float, rate_hz: int, images: RecordingClock) -> _SoundFile | None:
-        """Open a file's sound, which follows the clock of its images; None where it has none."""
-        container = _open(path)
+    def open(
+        cls, path: Path, start_s: float | None, rate_hz: int, images: RecordingClock | None
+    ) -> SoundFile | None:
+        """Open a file's sound; None where it has none.
+
+        Args:
+            path: of the file.
+            start_s: the stamp at which the file begins; None: as it says.
+            rate_hz: to which the sound is converted.
+            images: the clock of its images, which the sound follows; None: the sound is read alone.
+
+        Raises:
+            SourceError: the file cannot be read.
+        """
+        container = _open(path, "video" if images is not None else "sound or video")
         stream = next(iter(container.streams.audio), None)
+        if start_s is None:
+            start_s = (container.start_time or 0) / av.time_base
         if stream is not None and stream.codec_context is not None:
             return cls(container, stream, start_s, rate_hz, images)
         container.close()
@@ -206,7 +220,8 @@ class _SoundFile:
             _logger.warning("%s: there is no decoder for its sound", path)
         return None
 
-    def _blocks(self) -> Iterator[Sound]:
+    def blocks(self) -> Iterator[Sound]:
+        """The sound in blocks, in their order, to be read once."""
         track = SoundTrack(self._rate_hz)
         packets = self._container.demux(self._stream)
         while True:
@@ -229,7 +244,9 @@ class _SoundFile:
             duration_s = audio.samples / max(1, audio.sample_rate)
             while (time_s := self._clock.admit(stamp_s, duration_s)) is None:
                 # The images have not jumped yet: there is no sound until they do.
-                yield Sound.empty(self._rate_hz, self._images.newest_s or 0.0)
+                yield Sound.empty(
+                    self._rate_hz, 0.0 if self._images is None else self._images.newest_s or 0.0
+                )
         yield from track.add(audio, time_s)
 
     def _report_damage(self, error: Exception) -> None:
@@ -242,21 +259,21 @@ class _SoundFile:
         self._container.close()
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path, kind: str = "video") -> Any:
     if not path.exists():
         raise SourceError(f"{path} does not exist")
     if path.is_file() and path.stat().st_size == 0:
-        raise SourceError(f"{path} is not a video that can be read: it is empty")
+        raise SourceError(f"{path} is not a {kind} that can be read: it is empty")
     try:
         # A frame thread that logs through Python waits for the interpreter's lock, which closing the decoder
         # holds while it waits for the thread. None: FFmpeg's messages are dropped without Python.
         av.logging.set_level(None)
         container = av.open(ffmpeg_url(path))
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise SourceError(f"{path} is not a video that can be read: {_reason(error)}") from error
+        raise SourceError(f"{path} is not a {kind} that can be read: {_reason(error)}") from error
     if container.format.name in _NOT_VIDEO_FORMATS:
         container.close()
-        raise SourceError(f"{path} is not a video that can be read: it is a text file")
+        raise SourceError(f"{path} is not a {kind} that can be read: it is a text file")
     return container
 
 

@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from social_perception.core.signals import Subject
-from social_perception.core.types import FaceAffect, ImageArray, Smile, SmileLevel
+from social_perception.core.types import FaceAffect, ImageArray, Smile, SmileLevel, Voice
 from social_perception.views.colors import Color, level_color, text_color
 from social_perception.views.drawing import PANEL, WHITE, Sizes, darken, fit_scale, text_size, write
 from social_perception.views.text import further_figures, number
 from social_perception.views.traces import Traces
 
 _MIN_TRACE_PX = 16
+_VOICE_FROM = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +92,32 @@ def draw_mark(image: ImageArray, mark: Mark, sizes: Sizes, traces: Traces | None
     # A dark edge keeps the colour visible on any background.
     cv2.rectangle(image, *corners, PANEL, sizes.line_px + 2)
     cv2.rectangle(image, *corners, mark.color, sizes.line_px)
+    _draw_voice(image, mark, sizes)
     if not mark.face[Smile].valid:
         return
     _draw_bar(image, mark)
     if traces is not None and mark.trace.bottom > mark.trace.top:
         _draw_trace(image, mark.trace, traces.curve(mark.face.track.id), sizes)
+
+
+def _draw_voice(image: ImageArray, mark: Mark, sizes: Sizes) -> None:
+    """A speech bubble in the box's upper right corner of somebody who speaks, with "ha" for laughter."""
+    voice = mark.face[Voice]
+    laughs, speaks = voice.laughing >= _VOICE_FROM, voice.speaking >= _VOICE_FROM  # False for NaN
+    if not (laughs or speaks):
+        return
+    width, height = max(12, mark.box.width // 4), max(9, mark.box.width // 6)
+    right, top = mark.box.right - 2 * sizes.line_px, mark.box.top + 2 * sizes.line_px
+    left, bottom = right - width, top + height
+    tail = np.array([(left + 1, bottom - 1), (left + width // 3, bottom - 1), (left, bottom + height // 2)])
+    for color, thickness in ((PANEL, 2), (WHITE, cv2.FILLED)):
+        cv2.rectangle(image, (left, top), (right, bottom), color, thickness)
+        cv2.drawContours(image, [tail.astype(np.int32)], 0, color, thickness)
+    text = "ha" if laughs else "..."
+    scale = fit_scale(text, sizes.text, width - 4, 0.2)
+    text_width, text_height = text_size(text, scale)
+    place = (left + (width - text_width) // 2, top + (height + text_height) // 2)
+    write(image, text, place, scale, PANEL)
 
 
 def _draw_bar(image: ImageArray, mark: Mark) -> None:

@@ -32,14 +32,7 @@ def plot_timeline(
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    try:
-        # Not pyplot: it looks for a window system and keeps global state.
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError("plots need matplotlib: pip install matplotlib") from error
-    figure = Figure(figsize=(12, 6.5 if faces is not None else 3.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(6.5 if faces is not None else 3.5)
     if faces is None:
         lower = figure.subplots()
     else:
@@ -48,9 +41,39 @@ def plot_timeline(
     if group is not None:
         lower.plot(*_line(group), color="black", lw=1.6)
     _decorate(lower, "group")
+    _save(figure, path, title)
+
+
+def plot_scene(path: str | Path, scene: Timeline | None, title: str = "") -> None:
+    """Draw the valence of the scene over time into a PNG; see :func:`plot_timeline`."""
+    figure = _figure(3.5)
+    axes = figure.subplots()
+    if scene is not None:
+        axes.plot(scene.stamps_s, scene.values["valence"], color="black", lw=1.6)
+    axes.set_ylabel("valence, scene")
+    axes.set_ylim(-1.04, 1.04)
+    axes.axhline(0.0, color="0.75", lw=0.8, ls=":", zorder=0)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    _save(figure, path, title)
+
+
+def _figure(height: float) -> Any:
+    try:
+        # Not pyplot: it looks for a window system and keeps global state.
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError("plots need matplotlib: pip install matplotlib") from error
+    figure = Figure(figsize=(12, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Any, path: str | Path, title: str) -> None:
     # Names of files may not be valid Unicode, and hold the dollar signs of formulas.
     figure.axes[0].set_title(title.encode("utf-8", "replace").decode(), parse_math=False)
-    lower.set_xlabel("time (s)")
+    figure.axes[-1].set_xlabel("time (s)")
     figure.savefig(path, dpi=110, format="png")
 
 

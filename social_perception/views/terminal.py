@@ -17,9 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from social_perception.core.signals import Subject, fields_of
-from social_perception.core.types import FaceAffect, FrameAffect, Smile
+from social_perception.core.types import FaceAffect, FrameAffect, Scene, Smile
 from social_perception.views.colors import level_color
-from social_perception.views.text import further_figures, group_figures, level_text, number
+from social_perception.views.text import further_figures, group_figures, level_text, number, scene_figures
 
 _logger = logging.getLogger(__name__)
 
@@ -86,7 +86,9 @@ def _is_writable() -> bool:
 
 
 def live_table(affect: FrameAffect | None, title: str = "") -> Table:
-    """Everybody's smile and further values as a table, with the group's figures below."""
+    """Everybody's smile and further values as a table, with the group's figures below; or the scene's."""
+    if affect is not None and affect.scene is not None:
+        return _scene_table(affect.scene, title)
     figures = group_figures(affect.group if affect else None)
     # Wrapped between figures, not within them, at the width of the table without further columns.
     caption = "\n".join("  ".join(line) for line in _lines(figures, _MIN_WIDTH))
@@ -97,7 +99,8 @@ def live_table(affect: FrameAffect | None, title: str = "") -> Table:
     table.add_column("level", min_width=8)
     table.add_column("intensity", justify="right")
     table.add_column("smile", min_width=_BAR_WIDTH)
-    further = fields_of(Subject.FACE, without=Smile)
+    known = {kind for face in (affect.faces if affect else ()) for kind in face.signals}
+    further = [each for each in fields_of(Subject.FACE, without=Smile) if each[0].kind in known]
     for _, each in further:
         table.add_column(each.label, justify="right")
     for face in affect.faces if affect else ():
@@ -113,8 +116,17 @@ def live_table(affect: FrameAffect | None, title: str = "") -> Table:
     return table
 
 
+def _scene_table(scene: Scene, title: str) -> Table:
+    table = Table(title=title, title_justify="left", min_width=_MIN_WIDTH, show_header=False)
+    for figure in scene_figures(scene):
+        table.add_row(figure)
+    return table
+
+
 def live_line(affect: FrameAffect | None) -> str:
     """The same as a line of plain text."""
+    if affect is not None and affect.scene is not None:
+        return "  ".join(scene_figures(affect.scene))
     faces = affect.faces if affect else ()
     people = ", ".join(_face_text(face) for face in faces)
     group = affect.group if affect else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from social_perception.core.signals import Signals, Subject, fields_of
-from social_perception.core.types import GroupAffect, Smile
+from social_perception.core.types import GroupAffect, Scene, Smile
 
 
 def number(value: float) -> str:
@@ -25,7 +25,9 @@ def percent(value: float) -> str:
 
 
 def level_text(smile: Smile) -> str:
-    """The level's label, in brackets while it is not valid (warming up, or the face is lost)."""
+    """The level's label, in brackets while it is not valid (warming up, mouth covered, or the face is
+    lost).
+    """
     return smile.level.label if smile.valid else f"({smile.level.label})"
 
 
@@ -45,6 +47,21 @@ def group_figures(group: GroupAffect | None) -> tuple[str, ...]:
         f"synchrony {signed(group.synchrony)}",
         *further_figures(Subject.GROUP, group.signals),
     )
+
+
+def scene_figures(scene: Scene) -> tuple[str, ...]:
+    """The scene's figures as short texts."""
+    if scene.stale:
+        return ("scene: no images",)
+    figures: list[str] = []
+    for one, each in fields_of(Subject.SCENE):
+        value = getattr(scene[one.kind], each.name)
+        if each.type is tuple:
+            names = (column.removeprefix("p_") for column in each.columns)
+            figures += [f"{name} {percent(part)}" for name, part in zip(names, value)]
+        else:
+            figures.append(f"{each.label} {each.text(value)}")
+    return tuple(figures)
 
 
 def further_figures(subject: Subject, signals: Signals) -> tuple[str, ...]:

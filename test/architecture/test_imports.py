@@ -12,15 +12,18 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "social_perception"
 
-STEPS = {f"perception.{step}" for step in ("detection", "tracking", "smile", "hearing", "group")}
+STEPS = {f"perception.{step}" for step in ("detection", "tracking", "smile", "hearing", "scene", "group")}
+FILES = {"perception.onnx_network", "perception.weight_files"}
 LIBRARY = STEPS | {"core", "perception", "sources", "sinks", "views", "behaviours", "research"}
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "perception.onnx_network": {"core"},
-    "perception.detection": {"core", "perception.onnx_network"},
+    "perception.weight_files": {"core"},
+    "perception.detection": FILES | {"core"},
     "perception.tracking": {"core"},
-    "perception.smile": {"core", "perception.onnx_network"},
-    "perception.hearing": {"core"},
+    "perception.smile": FILES | {"core"},
+    "perception.hearing": {"core", "perception.onnx_network"},
+    "perception.scene": FILES | {"core", "perception.hearing"},
     "perception.group": {"core"},
     "perception": STEPS | {"core"},
     "sources": {"core"},
@@ -31,11 +34,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "behaviours": {"core"},
     "research": LIBRARY,
     "ros": LIBRARY | {"ros.convert"},
-    "cli": LIBRARY | {"ros", "ros.convert"},
+    "cli": LIBRARY | {"ros", "ros.convert", "perception.onnx_network"},
 }
 """The packages and the other packages they may import; ``perception`` alone is its pipeline."""
 
-TORCH_PACKAGES = {"perception", "perception.detection", "perception.smile", "research"}
+TORCH_PACKAGES = {
+    "perception",
+    "perception.onnx_network",
+    "perception.weight_files",
+    "perception.detection",
+    "perception.smile",
+    "perception.scene",
+    "research",
+}
 """The packages whose modules may import torch."""
 
 ROS_PACKAGES = {

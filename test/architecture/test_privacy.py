@@ -30,13 +30,23 @@ KNOWN = {
     "sources/tcp_sender.py": "social-perception send",
     "research/training/video_faces.py": "train: the faces of the training videos",
     "research/training/clip_sequences.py": "train: the faces of the training clips",
+    "research/training/talking.py": "train: the faces of the talking clips",
+    "research/social_mae/clips.py": "train: the faces and the sound of the shards",
+    "research/social_mae/shard_files.py": "train: the same",
+    "research/evaluation/social_mae.py": "evaluate --output: restored faces of the development data",
+    "research/social_mae/development.py": "train, evaluate: the same of the development data",
+    "research/social_mae/rated.py": "evaluate: the faces of the rated stills",
     "ros/tools/robot_check/scene.py": "check_robot: its own scene, in a folder that goes with it",
     "ros/tools/robot_check/program.py": "check_robot: the same",
     # No pictures of people in front of a camera.
     "research/training/stills.py": "boxes of the training images",
     "research/training/augmentation.py": "a training image, compressed and decoded in memory",
     "research/evaluation/audit/changes.py": "a test picture, made worse and read again in memory",
+    "perception/hearing/rows.py": "samples of sound, resampled in memory",
+    "research/training/scene_drawing.py": "a synthetic scene, compressed and decoded in memory",
+    "research/training/laughter_sounds.py": "log-mel frames of the training recordings",
     "sources/bag_sound.py": "samples of sound, decoded in memory",
+    "sources/live_sound.py": "samples of sound, resampled in memory",
     "sinks/elan.py": "levels",
 }
 
@@ -105,11 +115,14 @@ def test_ids_of_two_runs_cannot_be_foretold() -> None:
 FIELDS = {
     "TrackedFace": "id roi confidence position",
     "TrackedFaceArray": "header image_width image_height faces crops",
-    "FaceAffect": "id roi confidence visible position intensity level probabilities observed_frames valid",
+    "FaceAffect": "id roi confidence visible position intensity level probabilities observed_frames valid "
+    "speaking laughing",
     "FaceAffectArray": "header image_width image_height faces",
     "GroupAffect": "header group_size valid_faces intensity mean_intensity dispersion smiling_fraction level "
-    "trend synchrony window face_ids stale sound_level",
-    "GroupDynamics": "header face_ids pairs synchrony window stale",
+    "trend synchrony window face_ids stale sound_level speech laughter speaking_count",
+    "SoundEvent": "header speech laughter level",
+    "SceneAffect": "header probabilities valence with_sound stale",
+    "GroupDynamics": "header face_ids pairs synchrony laughing_ids laughing_lags window stale",
     "PairDynamics": "first second correlation lag zero_lag_correlation",
 }
 

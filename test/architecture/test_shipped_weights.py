@@ -13,20 +13,29 @@ from social_perception.core.errors import ConfigurationError, ModelError
 from social_perception.perception.detection import factory as detection
 from social_perception.perception.detection import yunet_network
 from social_perception.perception.detection.factory import make_detector
-from social_perception.perception.onnx_network import MMOD, SMILE, YUNET
+from social_perception.perception.onnx_network import LAUGHTER, MMOD, SCENE, SMILE, SMILE_ALIGNER, YUNET
 from social_perception.perception.smile import weights
 from social_perception.perception.smile.factory import make_scorer
 
 PACKAGE = Path(__file__).resolve().parents[2] / "social_perception"
 
+EXPORTED = (SMILE_ALIGNER, SMILE, MMOD, YUNET, LAUGHTER, SCENE)
 SHIPPED = {
     "perception/smile/weights/smile_small.safetensors": "SHIPPED_SHA256 in smile/weights.py",
     "perception/detection/weights/mmod_human_face_detector.dat": "WEIGHTS_SHA256 in detection/factory.py",
     "perception/detection/weights/yunet.safetensors": "WEIGHTS_SHA256 in detection/yunet_network.py",
-    **{f"perception/{each.name}": "the hash in perception/onnx_network.py" for each in (SMILE, MMOD, YUNET)},
+    "perception/hearing/weights/laughter_small.safetensors": "weights_sha256 in perception/onnx_network.py",
+    "perception/scene/weights/scene_tiny.safetensors": "weights_sha256 in perception/onnx_network.py",
+    **{f"perception/{each.name}": "the hash in perception/onnx_network.py" for each in EXPORTED},
 }
-KNOWN = (weights.SHIPPED_SHA256, detection.WEIGHTS_SHA256, yunet_network.WEIGHTS_SHA256)
-HASHES = (*KNOWN, *(each.sha256 for each in (SMILE, MMOD, YUNET)))
+KNOWN = (
+    weights.SHIPPED_SHA256,
+    detection.WEIGHTS_SHA256,
+    yunet_network.WEIGHTS_SHA256,
+    LAUGHTER.weights_sha256,
+    SCENE.weights_sha256,
+)
+HASHES = (*KNOWN, *(each.sha256 for each in EXPORTED))
 
 
 def test_the_code_knows_the_shipped_files_by_their_hash() -> None:
@@ -36,8 +45,10 @@ def test_the_code_knows_the_shipped_files_by_their_hash() -> None:
 
 
 def test_the_exported_networks_are_those_of_the_shipped_weights() -> None:
-    exported = tuple(each.weights_sha256 for each in (SMILE, MMOD, YUNET))
-    assert exported == KNOWN, "the weights have changed; run tools/export_networks.py"
+    exported = tuple(each.weights_sha256 for each in EXPORTED)
+    assert exported == (weights.SHIPPED_SHA256, *KNOWN), (
+        "the weights have changed; run tools/export_networks.py"
+    )
 
 
 def test_no_other_weights_are_shipped() -> None:
@@ -60,8 +71,8 @@ def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: make_scorer(SmileConfig(device="cpu")),
-        lambda: make_detector(DetectionConfig(device="cpu")),
+        lambda: make_scorer(SmileConfig(runtime="torch")),
+        lambda: make_detector(DetectionConfig(runtime="torch")),
         lambda: make_detector(DetectionConfig(backend="mmod-dlib")),
     ],
     ids=["smile", "mmod-torch", "mmod-dlib"],

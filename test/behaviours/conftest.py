@@ -35,8 +35,10 @@ class Scene:
     def options(self):
         return {"clock": lambda: self.now_s, "namespace": self.namespace}
 
-    def say(self, faces=None, **values) -> None:
-        """What the perception says now of the group, and of the faces if given."""
+    def say(self, faces=None, of_scene=None, **values) -> None:
+        """What the perception says now of the group, and of the faces and the scene if given."""
+        if of_scene is not None:
+            self._writer.write_scene(of_scene, self.now_s)
         self._writer.write_group(group(**{**NEUTRAL, **values}), self.now_s)
         if faces is not None:
             self._writer.write_faces(faces, self.now_s)

@@ -5,21 +5,28 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import py_trees
 import pytest
 
 from social_perception.behaviours import (
     GroupIsAbsent,
+    GroupIsCheerful,
     GroupIsPresent,
+    GroupLaughs,
     Hysteresis,
     IsGroupSmiling,
     Mood,
     MoodIs,
+    SomebodyLaughs,
+    SomebodySpeaks,
     SomeoneSmiles,
 )
 from social_perception.core.errors import ConfigurationError
-from social_perception.core.types import SmileLevel
+from social_perception.core.signals import Signals
+from social_perception.core.types import RoomSound, SceneAffect, SmileLevel, Voice
+from social_perception.core.types import Scene as SceneOfFrame
 
 AT_ONCE = Hysteresis(on=0.5, off=0.3)
 
@@ -64,6 +71,68 @@ def test_a_face_without_a_valid_smile_smiles_not(scene, face) -> None:
     assert "eva smiles 0.75" in condition.feedback_message
 
 
+@pytest.mark.parametrize(("kind", "field"), [(SomebodySpeaks, "speaking"), (SomebodyLaughs, "laughing")])
+def test_somebody_speaks_or_laughs_from_one_threshold_to_the_other(scene, face, kind, field) -> None:
+    condition = kind(hysteresis=Hysteresis(on=0.6, off=0.4), **scene.options)
+    silent = Voice(0.0, 0.0)
+
+    def row(value):
+        loud = replace(silent, **{field: value})
+        faces = [face("anna", further=(silent,)), face("eva", further=(loud,))]
+        return {"faces": faces}
+
+    values = [0.5, 0.6, 0.4, 0.39, 1.0, math.nan]
+    assert scene.play(condition, [row(value) for value in values]) == "FSSFSF"
+    scene.say(**row(0.7))
+    scene.tick(condition)
+    assert condition.feedback_message == f"eva {condition._verb} 0.70: yes"
+
+
+def test_the_group_laughs_while_laughter_is_in_the_room(scene) -> None:
+    condition = GroupLaughs(hysteresis=Hysteresis(on=0.6, off=0.4), **scene.options)
+    values = [0.5, 0.6, 0.4, 0.39, 1.0, math.nan]
+    rows = [{"signals": Signals(RoomSound(0.0, value, 0))} for value in values]
+    assert scene.play(condition, rows) == "FSSFSF"
+
+
+@pytest.mark.parametrize("kind", [SomebodySpeaks, SomebodyLaughs, GroupLaughs])
+def test_by_default_a_moment_of_voice_is_none_and_a_moment_of_silence_does_not_end_it(
+    scene, face, kind
+) -> None:
+    condition = kind(**scene.options)
+    loud = {"faces": [face("eva", further=(Voice(1.0, 1.0),))], "signals": Signals(RoomSound(1, 1, 1))}
+    quiet = {"faces": [face("eva", further=(Voice(0.0, 0.0),))], "signals": Signals(RoomSound(0, 0, 0))}
+    assert "S" not in scene.play(condition, [loud, quiet] * 3)
+    assert scene.play(condition, [loud] * 5 + [quiet] * 3).endswith("SSSS")
+    assert scene.play(condition, [quiet] * 9).endswith("F")
+
+
+@pytest.mark.parametrize("kind", [SomebodySpeaks, SomebodyLaughs, GroupLaughs])
+def test_without_sound_nobody_speaks_or_laughs(scene, face, kind) -> None:
+    condition = kind(**scene.options)
+    scene.say(faces=[face("eva")])
+    assert scene.tick(condition) == "FAILURE"
+
+
+def cheerful(valence, *, stale=False):
+    affect = SceneAffect((0.2, 0.3, 0.5), valence, False)
+    return {"of_scene": SceneOfFrame(0.0, Signals(affect), stale)}
+
+
+def test_a_scene_is_cheerful_from_one_threshold_to_the_other(scene) -> None:
+    condition = GroupIsCheerful(hysteresis=Hysteresis(on=0.4, off=0.2), **scene.options)
+    values = [0.3, 0.4, 0.2, 0.19, -1.0, 1.0, math.nan]
+    assert scene.play(condition, [cheerful(value) for value in values]) == "FSSFFSF"
+    assert scene.play(condition, [cheerful(0.9), cheerful(0.9, stale=True), {}]) == "SFF"
+
+
+def test_by_default_a_cheerful_moment_is_none_and_a_sad_one_does_not_end_it(scene) -> None:
+    condition = GroupIsCheerful(**scene.options)
+    assert "S" not in scene.play(condition, [cheerful(0.9), cheerful(-0.9)] * 5)
+    played = scene.play(condition, [cheerful(0.9)] * 12 + [cheerful(-0.9)] * 3 + [cheerful(0.9)])
+    assert played.endswith("SSSS")
+
+
 @pytest.mark.parametrize(
     ("mood", "expected"), [(Mood.RISING, "FFSSFF"), ("rising", "FFSSFF"), ("falling", "FFFFFS")]
 )
@@ -90,9 +159,15 @@ CONDITIONS = {
     "smiling": lambda options: IsGroupSmiling(hysteresis=Hysteresis(0.5, 0.5, 0.2), **options),
     "someone": lambda options: SomeoneSmiles(SmileLevel.LOW, on_dwell_s=0.2, **options),
     "rising": lambda options: MoodIs("rising", hysteresis=Hysteresis(0.05, 0.02, 0.2), **options),
+    "speaks": lambda options: SomebodySpeaks(hysteresis=Hysteresis(0.6, 0.4, 0.2), **options),
+    "laughs": lambda options: SomebodyLaughs(hysteresis=Hysteresis(0.6, 0.4, 0.2), **options),
+    "group laughs": lambda options: GroupLaughs(hysteresis=Hysteresis(0.6, 0.4, 0.2), **options),
     "present": lambda options: GroupIsPresent(on_dwell_s=0.2, **options),
     "absent": lambda options: GroupIsAbsent(min_size=9, dwell_s=0.2, **options),
 }
+
+
+OF_FACES = {"someone", "speaks", "laughs"}
 
 
 @pytest.fixture(params=CONDITIONS)
@@ -102,7 +177,9 @@ def condition(request, scene):
 
 @pytest.fixture
 def happy(face):
-    return {"smiling_fraction": 1.0, "trend": 0.1, "faces": [face("a", 1.0)]}
+    loud = face("a", 1.0, further=(Voice(1.0, 1.0),))
+    further = Signals(RoomSound(1.0, 1.0, 1))
+    return {"smiling_fraction": 1.0, "trend": 0.1, "faces": [loud], "signals": further}
 
 
 def test_before_anything_came_it_fails_and_says_so(scene, condition) -> None:
@@ -118,7 +195,7 @@ def test_old_data_fails_and_the_dwell_begins_anew(scene, condition, happy) -> No
     assert scene.play(condition, [happy] * 4) == "FFSS"
 
 
-@pytest.mark.parametrize("name", sorted(CONDITIONS.keys() - {"someone"}))  # a list of faces has no such mark
+@pytest.mark.parametrize("name", sorted(CONDITIONS.keys() - OF_FACES))  # a list of faces has no such mark
 def test_what_the_perception_calls_stale_fails_at_once(scene, name, happy) -> None:
     condition = CONDITIONS[name](scene.options)
     assert scene.play(condition, [happy] * 4) == "FFSS"

@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -7,34 +8,16 @@ from factories import affect_of, face, group, smile
 from PIL import Image
 
 from social_perception.core.errors import DetectionError
-from social_perception.core.types import (
-    Box,
-    Face,
-)
+from social_perception.core.types import Box, Face, FrameAffect
 
 UNKNOWN_GROUP = group(0)
-
-
-class FakeAggregator:
-    def current(self, silence_s):
-        return UNKNOWN_GROUP
-
-
-class FakeTracking:
-    def __init__(self):
-        self.usages = []
-
-    def note_usage(self, now_s, cpu_s):
-        self.usages.append((now_s, cpu_s))
 
 
 class FakePipeline:
     """Finds one face in every frame; its smile grows with the frame's index."""
 
-    aggregation = FakeAggregator()
-
     def __init__(self, fails_at=()):
-        self.tracking = FakeTracking()
+        self.usages = []
         self.fails_at = fails_at
         self.closed = False
         self.restarts = 0
@@ -44,6 +27,12 @@ class FakePipeline:
             raise DetectionError("the detector is tired")
         anna = face("anna", min(1.0, frame.index / 20), box=Box(10, 10, 20, 20))
         return affect_of(frame, anna, group=UNKNOWN_GROUP)
+
+    def note_usage(self, now_s, cpu_s):
+        self.usages.append((now_s, cpu_s))
+
+    def without_images(self, last, silence_s):
+        return replace(last or FrameAffect(0.0, 0, 0, 0), faces=(), group=UNKNOWN_GROUP)
 
     def restart(self, new_id=None):
         self.restarts += 1

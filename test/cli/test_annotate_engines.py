@@ -96,9 +96,8 @@ def test_broken_videos_among_good_ones_do_not_stop_them(engine, tmp_path, fakes,
 def test_an_error_that_every_video_would_meet_stops_the_run(engine, tmp_path, fakes, make):
     listener = fakes.Recorder()
     with pytest.raises(SocialPerceptionError, match="no space left"):
-        engine(jobs(tmp_path, "full", *(f"good{n}" for n in range(500))), make, listener)
-    assert "full" not in listener.results
-    assert len(listener.results) < 500
+        engine(jobs(tmp_path, "full", "endless", "good"), make, listener)
+    assert not listener.results
 
 
 def test_each_worker_is_made_once_and_does_many_videos(tmp_path, fakes, make):

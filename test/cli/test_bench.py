@@ -150,6 +150,11 @@ def test_a_quick_run_measures_every_part(tmp_path, capsys):
             slow, fast = sides[ratio["slow"]]["per_second"], sides[ratio["fast"]]["per_second"]
             expected = None if slow is None or fast is None else pytest.approx(fast / slow)
             assert ratio["value"] == expected
+    assert [[side["faces"] for side in each["sides"]] for each in found["backends"]] == [
+        [0, 0],
+        [0, 0],
+        [1, 1],
+    ]
     assert {each["mode"] for each in found["pipeline"]} == {"topics", "no ROS"}
     for stream in found["pipeline"]:
         assert (stream["per_second"] is None) == bool(stream["reason"])

@@ -114,5 +114,5 @@ def test_live_ends_with_status_1_after_unreadable_images(pipelines, tmp_path, gr
     argv = ["live", "--source", str(folder), "--no-ros", "--output", str(table), "--reproducible", "true"]
     assert main(argv) == 1
     assert [row["frame"] for row in rows(table)] == ["0", "1"]
-    assert len(pipelines[0].tracking.usages) == 2
+    assert len(pipelines[0].usages) == 2
     assert "1 of 3 images were skipped: 1.png is not an image that can be read" in capsys.readouterr().err

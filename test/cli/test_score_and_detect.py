@@ -43,6 +43,19 @@ def test_score_takes_the_largest_face_of_each_image(tmp_path, scorer, capsys, ro
     assert "1 of 4 images were skipped: 3.png is not an image that can be read" in captured.err
 
 
+def test_score_explains_each_face(tmp_path, scorer, rows, gray_images):
+    folder = gray_images(tmp_path, [100, 0, 250])
+    assert main(["score", str(folder), "--explain", "--output", str(tmp_path / "scores.csv")]) == 0
+    parts = [
+        [row[f"part_{name}"] for name in ("eyes", "cheeks", "mouth", "rest")]
+        for row in rows(tmp_path / "scores.csv")
+    ]
+    assert parts[1] == [""] * 4
+    for row, gray in (0, 100), (2, 250):
+        # All of a gray crop is its mean color.
+        assert list(map(float, parts[row])) == pytest.approx([0, 0, 0, gray / 255], abs=1e-3)
+
+
 def test_score_scores_in_batches(tmp_path, scorer, rows, gray_images):
     gray_images(tmp_path, [100, 0] * 40)
     assert main(["score", str(tmp_path), "--output", str(tmp_path / "scores.csv")]) == 0

@@ -56,11 +56,12 @@ def test_train_and_evaluate_pass_on_what_was_given(monkeypatch, tmp_path):
         module = type(sys)(f"social_perception.research.{room}.run")
         module.main = lambda *args, **kwargs: called.append((args, kwargs))
         monkeypatch.setitem(sys.modules, f"social_perception.research.{room}.run", module)
-    assert main(["train", "small.yaml", "--resume", "auto", "--without", "a"]) == 0
+    assert main(["train", "small.yaml", "--resume", "auto", "--without", "a", "--set", "epochs=2"]) == 0
     assert main(["evaluate", "--model", "a.safetensors", "--no-clips"]) == 0
     (train_args, train_named), (evaluate_args, evaluate_named) = called
-    assert (str(train_args[0]), train_named) == ("small.yaml", {"resume": "auto", "without": ["a"]})
-    assert (evaluate_args, evaluate_named["clips"]) == (("a.safetensors",), False)
+    assert str(train_args[0]) == "small.yaml"
+    assert train_named == {"resume": "auto", "without": ["a"], "changes": ["epochs=2"]}
+    assert (evaluate_args, evaluate_named["clips"]) == ((["a.safetensors"],), False)
 
 
 @pytest.mark.parametrize(("command", "room"), [("train", "training"), ("evaluate", "evaluation")])

@@ -4,14 +4,17 @@ import csv
 import json
 import math
 import re
+from dataclasses import replace
 
 import pytest
 
 from social_perception.cli.main import main
+from social_perception.core.sound import SoundEvent
 from social_perception.core.types import FrameAffect, SoundLevel
 from social_perception.perception.pipeline import make_aggregation
 from social_perception.views.web.snapshot import state_text
 from test.sources.talking import beep, write_talking_video
+from test.sources.test_video import write_video
 
 BEEP_S = 2.0
 FULL_SCALE_SINE_DBFS = -3.01
@@ -32,7 +35,8 @@ def hearing(pipelines, monkeypatch):
             affect = find(frame)
             size = (affect.width, affect.height)
             with_sound = FrameAffect(affect.stamp_s, affect.index, *size, affect.faces, sound=frame.sound)
-            affects.append(aggregation.process(with_sound))
+            events = (SoundEvent(frame.stamp_s, 0.75, math.nan, -20.0),) if config.hearing.sound else None
+            affects.append(aggregation.process(replace(with_sound, sound_events=events)))
             return affects[-1]
 
         fake.process = process
@@ -96,3 +100,24 @@ def test_without_sound_the_column_is_empty(tmp_path, hearing, options, write_vid
     assert all(map(math.isnan, levels_of(folder)))
     assert "sound level" not in (folder / "report.html").read_text(encoding="utf-8")
     assert not any(affect.group.signals for affect in hearing)
+
+
+def test_a_video_without_sound_is_named_where_sound_is_requested(tmp_path, hearing, caplog):
+    video = write_video(tmp_path / "silent.mp4", [1, 2, 3])
+    folder = annotate(video, tmp_path / "out", "--sound")
+    assert f"{video} has no sound: speech and laughter stay unknown" in caplog.messages
+    assert (folder / "faces.csv").exists()
+    annotate(video, tmp_path / "out")
+    assert len(caplog.messages) == 1
+
+
+def test_speech_and_laughter_are_a_table_of_its_own_only_on_request(tmp_path, hearing):
+    video = write_talking_video(tmp_path / "talk.mkv", beep(BEEP_S), codec="pcm_s16le", start_s=3.0)
+    folder = annotate(video, tmp_path / "out")
+    assert not (folder / "sound.csv").exists()
+    annotate(video, tmp_path / "out", "--sound")
+    rows = (folder / "sound.csv").read_text().splitlines()
+    assert rows[:3] == ["stamp_s,speech,laughter", "0.000,0.75,", "0.040,0.75,"]
+    assert len(rows) == 101
+    annotate(video, tmp_path / "out")
+    assert not (folder / "sound.csv").exists(), "it belongs to the run before"

@@ -1,4 +1,5 @@
 import argparse
+import re
 import subprocess
 import sys
 
@@ -7,8 +8,10 @@ import pytest
 from social_perception import __version__
 from social_perception.cli.main import main
 from social_perception.cli.options import add_pipeline_settings, pipeline_settings
-from social_perception.core.config import PipelineConfig, settings_of
-from social_perception.sinks.tables import face_columns, group_columns
+from social_perception.core.config import PipelineConfig
+from social_perception.core.settings import settings_of
+from social_perception.core.signals import Subject
+from social_perception.sinks.tables import described_columns, face_columns, group_columns
 
 
 def test_the_version_is_reported(capsys):
@@ -44,9 +47,10 @@ def test_every_command_has_help(command, capsys):
 
 def test_the_help_of_annotate_lists_the_columns_with_label_unit_and_range(capsys):
     assert main(["annotate", "--help"]) == 0
-    faces, group = capsys.readouterr().out.split("columns of faces.csv")[1].split("columns of group.csv")
-    lines = [[line.split(maxsplit=1) for line in text.splitlines()[1:] if line] for text in (faces, group)]
-    assert [tuple(name for name, _ in table) for table in lines] == [face_columns(), group_columns()]
+    _, *tables = re.split(r"columns of \w+\.csv", capsys.readouterr().out)
+    lines = [[line.split(maxsplit=1) for line in text.splitlines()[1:] if line] for text in tables]
+    scene = tuple(described_columns(Subject.SCENE))
+    assert [tuple(name for name, _ in table) for table in lines] == [face_columns(), group_columns(), scene]
     texts = dict(lines[0] + lines[1])
     assert texts["intensity"] == "intensity, [0, 1]"
     assert texts["trend"] == "trend, 1/s"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from social_perception.core import config
+from social_perception.core import config, settings
 from social_perception.core.errors import ConfigurationError
 
 KINDS = [
@@ -22,7 +22,7 @@ KINDS = [
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_setting_is_described_and_its_default_is_legal(kind):
     kind()
-    for item in config.settings_of(kind):
+    for item in settings.settings_of(kind):
         assert item.description, item.name
         assert isinstance(item.default, item.type)
         if item.type in (int, float):
@@ -71,17 +71,17 @@ def test_every_setting_is_described_and_its_default_is_legal(kind):
 )
 def test_wrong_values_are_refused_with_field_value_and_rule(kind, values, message):
     with pytest.raises(ConfigurationError) as caught:
-        config.from_mapping(kind, values)
+        settings.from_mapping(kind, values)
     assert message in str(caught.value)
 
 
 @dataclass(frozen=True)
-class Lists(config.Checked):
-    names: tuple = config.setting(("",), "some names")
+class Lists(settings.Checked):
+    names: tuple = settings.setting(("",), "some names")
 
 
 def test_a_setting_may_be_a_list_of_texts():
-    assert config.from_mapping(Lists, {"names": ["a", "b"]}).names == ("a", "b")
+    assert settings.from_mapping(Lists, {"names": ["a", "b"]}).names == ("a", "b")
     assert Lists().names == ("",)
 
 
@@ -92,4 +92,4 @@ def test_a_list_of_something_else_is_refused(value):
 
 
 def test_whole_numbers_are_legal_for_real_settings():
-    assert config.from_mapping(config.GroupConfig, {"window_s": 3}).window_s == 3
+    assert settings.from_mapping(config.GroupConfig, {"window_s": 3}).window_s == 3

@@ -104,8 +104,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
 
 
 def on_device(config: PipelineConfig, device: str) -> PipelineConfig:
-    detection = dataclasses.replace(config.detection, device=device, detection_interval=5)
-    smile = dataclasses.replace(config.smile, device=device, warmup_frames=WARMUP)
+    detection = dataclasses.replace(config.detection, device=device, runtime="torch", detection_interval=5)
+    smile = dataclasses.replace(config.smile, device=device, runtime="torch", warmup_frames=WARMUP)
     return dataclasses.replace(config, detection=detection, smile=smile)
 
 
@@ -303,8 +303,8 @@ def test_a_cpu_without_memory_is_an_error_of_the_frame(gpu, config, people, chec
 @pytest.mark.parametrize(
     ("make", "what"),
     [
-        (lambda device: make_scorer(SmileConfig(device=device)), "smile network"),
-        (lambda device: make_detector(DetectionConfig(device=device)), "face detector"),
+        (lambda device: make_scorer(SmileConfig(device=device, runtime="torch")), "smile network"),
+        (lambda device: make_detector(DetectionConfig(device=device, runtime="torch")), "face detector"),
     ],
     ids=["scorer", "detector"],
 )

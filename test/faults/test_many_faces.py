@@ -82,13 +82,15 @@ def test_of_three_hundred_people_the_same_sixty_four_are_scored_and_all_are_list
     for affect in affects:
         check_sane(affect)
     assert [len(affect.faces) for affect in affects] == [300] * 8
-    valid = [{face.track.id for face in affect.faces if face[Smile].valid} for affect in affects]
-    assert [len(each) for each in valid] == [0, 0, *[SmileConfig().max_faces] * 6]
-    assert len(set.union(*valid)) == SmileConfig().max_faces
+    # The faces are noise, so a mouth may count as covered, and a smile that was scored as not valid.
+    scored = [{face.track.id for face in affect.faces if face[Smile].observed_frames} for affect in affects]
+    assert [len(each) for each in scored] == [SmileConfig().max_faces] * 8
+    assert len(set.union(*scored)) == SmileConfig().max_faces
     # Those that were never scored are unknown, and enter no number of the group.
-    others = [face[Smile] for face in affects[-1].faces if not face[Smile].valid]
-    assert all(math.isnan(smile.intensity) and smile.observed_frames == 0 for smile in others)
-    assert affects[-1].group.valid_faces == SmileConfig().max_faces
+    others = [face[Smile] for face in affects[-1].faces if face.track.id not in scored[-1]]
+    assert all(math.isnan(smile.intensity) and not smile.valid for smile in others)
+    valid = sum(face[Smile].valid for face in affects[-1].faces)
+    assert affects[-1].group.valid_faces == valid > SmileConfig().max_faces / 2
     assert len(affects[-1].group.face_ids) == 300
 
 

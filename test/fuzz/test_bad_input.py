@@ -11,8 +11,10 @@ from fuzzing.target import Target, try_input
 
 INPUTS = {
     "video_file": 60,
+    "sound_file": 60,
     "bag_metadata": 20,
     "training_yaml": 50,
+    "scene_weights": 20,
     "tcp_source": 10,
     "bag_mcap": 60,
     "bag_packed": 60,

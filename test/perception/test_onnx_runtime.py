@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from social_perception.core.config import DetectionConfig, SmileConfig
 from social_perception.core.errors import (
@@ -19,7 +20,9 @@ from social_perception.core.errors import (
     ModelError,
 )
 from social_perception.core.types import Box, ImageArray, Track
+from social_perception.perception import onnx_network
 from social_perception.perception.detection.factory import make_detector
+from social_perception.perception.detection.places import Place
 from social_perception.perception.onnx_network import SMILE, Exported, OnnxNetwork
 from social_perception.perception.smile.factory import make_scorer
 from social_perception.perception.smile.track_scorer import TrackScorer
@@ -35,8 +38,11 @@ def onnxruntime():
 
 
 def crops_of(count: int, shift: int) -> ImageArray:
+    """Crops of a face that moves with ``shift`` and from crop to crop, and rolls by up to 17 degrees."""
     portrait = load_portrait()
-    parts = [portrait[40 + shift : 180 + shift, 50 + x : 190 + x] for x in range(0, 4 * count, 4)]
+    turns = [cv2.getRotationMatrix2D((120, 120), 2 * shift - 9 + x, 1) for x in range(0, 4 * count, 4)]
+    images = [cv2.warpAffine(portrait, turn, portrait.shape[1::-1]) for turn in turns]
+    parts = [image[40 + shift : 180 + shift, 50 + 4 * i : 190 + 4 * i] for i, image in enumerate(images)]
     return np.stack([cv2.resize(part, (96, 96), interpolation=cv2.INTER_AREA) for part in parts])
 
 
@@ -101,6 +107,26 @@ sys.exit(main())
 """
 
 
+@pytest.mark.parametrize(
+    ("installed", "drivers", "device", "unsupported", "expected"),
+    [
+        ({"torch", "onnxruntime"}, False, "auto", "", True),
+        ({"torch", "onnxruntime"}, True, "auto", "", False),
+        ({"torch", "onnxruntime"}, True, "cpu", "", True),
+        ({"torch", "onnxruntime"}, False, "auto", "precision int8", False),
+        ({"torch"}, False, "auto", "", False),
+        ({"onnxruntime"}, True, "auto", "", True),
+    ],
+)
+def test_auto_takes_onnxruntime_unless_there_is_a_gpu(
+    tmp_path, monkeypatch, installed, drivers, device, unsupported, expected
+):
+    monkeypatch.setattr(onnx_network.util, "find_spec", lambda name: name if name in installed else None)
+    monkeypatch.setattr(onnx_network, "GPU_DRIVERS", (str(tmp_path) if drivers else "/no/driver",))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: drivers)
+    assert onnx_network.uses_onnxruntime(SmileConfig(device=device), unsupported) is expected
+
+
 @pytest.mark.usefixtures("onnxruntime")
 @pytest.mark.parametrize("runtime", ["auto", "onnxruntime"])
 def test_live_needs_no_torch(tmp_path: Path, runtime: str):
@@ -161,6 +187,6 @@ def test_a_failing_network_is_an_error_of_the_image():
     for network in (detector._mmod._network, scorer._network):
         network._run = fail
     with pytest.raises(DetectionError, match=r"^face detection failed on 1 places: no memory$"):
-        detector._mmod.detect_at(load_portrait(), [Box(60, 70, 100, 100)])
+        detector._mmod.detect_at(load_portrait(), [Place(Box(60, 70, 100, 100))])
     with pytest.raises(ModelError, match=r"^smile network failed on 2 faces: no memory$"):
         scorer.score_still(crops_of(2, 0))

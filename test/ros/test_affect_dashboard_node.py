@@ -18,10 +18,13 @@ from rcl_interfaces.msg import Log
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CompressedImage
 
-from social_perception.core.types import Box
+from social_perception.core.errors import ConfigurationError
+from social_perception.core.signals import Signals
+from social_perception.core.types import Box, Scene, SceneAffect
 from social_perception.ros.nodes.affect_dashboard import AffectDashboardNode
-from social_perception.ros.support.messages import FaceAffectArray
+from social_perception.ros.support.messages import MESSAGES, FaceAffectArray
 from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
+from social_perception.ros.support.messages import SceneAffect as SceneAffectMessage
 from social_perception.ros.support.qos import image_qos
 from test.ros.messages import face_affects_message, group_affect_message, header
 
@@ -291,3 +294,32 @@ def test_an_anonymous_page_hears_of_the_group_alone(ros) -> None:
 def test_a_picture_on_an_anonymous_page_is_refused(ros) -> None:
     node = ros.create(AffectDashboardNode, {**PATIENT, "anonymous": True, "picture": True})
     assert node.trigger_configure().name == "FAILURE"
+
+
+def test_a_page_of_the_scene_receives_the_scene_alone(ros) -> None:
+    node = ros.start(AffectDashboardNode, {**PATIENT, "group_only": True})
+    publisher = ros.publisher(SceneAffectMessage, "scene_affect")
+
+    def scene(sec, *, stale=False):
+        affect = Scene(sec, Signals(SceneAffect((0.1, 0.3, 0.6), 0.5, True)), stale)
+        return MESSAGES.scene_affect(MESSAGES.header(sec, "camera"), affect)
+
+    with browser(node) as looking:
+        publisher.publish(scene(100))
+        state = ros.until(lambda: looking.last, "a state")
+        assert (state["faces"], state["group"]) == ([], None)
+        assert state["scene"] == {
+            "p_negative": 0.1, "p_neutral": 0.3, "p_positive": 0.6, "valence": 0.5, "with_sound": True,
+        }  # fmt: skip
+        assert looking.states[0]["people"] is False
+        assert {each["key"] for each in looking.states[0]["signals"]["scene"]} == set(state["scene"])
+        publisher.publish(scene(101, stale=True))
+        ros.until(lambda: looking.last["stale"], "nothing new comes")
+    assert [each.topic_name for each in node.subscriptions if each.topic_name.endswith("_affect")] in (
+        [], [f"{ros.namespace}/scene_affect"],
+    )  # fmt: skip
+
+
+def test_a_page_is_anonymous_or_of_the_scene(ros) -> None:
+    with pytest.raises(ConfigurationError, match="anonymous must be false"):
+        ros.create(AffectDashboardNode, {**PATIENT, "anonymous": True, "group_only": True})

@@ -30,6 +30,7 @@ def header(sec: int = 100) -> Header:
 
 def face(name: str = "a", position: Point = UNKNOWN, center=(320, 240), **changes) -> FaceAffect:
     said = {"intensity": 0.5, "level": FaceAffect.LEVEL_MEDIUM, "valid": True, **changes}
+    said = {"speaking": math.nan, "laughing": math.nan, **said}
     roi = RegionOfInterest(x_offset=center[0] - 40, y_offset=center[1] - 40, width=80, height=80)
     return FaceAffect(id=name, roi=roi, position=position, **said)
 

@@ -17,14 +17,16 @@ from factories import face
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 
-from social_perception.behaviours import GroupIsPresent, SomeoneSmiles
+from social_perception.behaviours import GroupIsCheerful, GroupIsPresent, Hysteresis, SomeoneSmiles
 from social_perception.core.errors import ConfigurationError
-from social_perception.core.types import FrameAffect, SmileLevel
+from social_perception.core.signals import Signals
+from social_perception.core.types import FrameAffect, Scene, SceneAffect, SmileLevel
 from social_perception.ros.convert import group_of
 from social_perception.ros.nodes.greeter import GreeterNode
 from social_perception.ros.support.behaviour_tree import AffectToBlackboard
-from social_perception.ros.support.messages import FaceAffectArray
+from social_perception.ros.support.messages import MESSAGES, FaceAffectArray
 from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
+from social_perception.ros.support.messages import SceneAffect as SceneAffectMessage
 from test.ros.messages import face_affects_message, group_affect_message, header
 
 STEP_MS = 100
@@ -62,8 +64,10 @@ class Rehearsal:
             if message is not None:
                 self._publisher.publish(message)
                 listen = self.node.tree.root.children[0]
-                held = listen._group
-                self._ros.until(lambda held=held, listen=listen: listen._group is not held, "it came")
+                held = listen._new.get("group_affect")
+                self._ros.until(
+                    lambda held=held, listen=listen: listen._new.get("group_affect") is not held, "it came"
+                )
             self._advance()
         return self._greeted() - before
 
@@ -137,15 +141,18 @@ def test_topics_reach_the_conditions_with_the_time_of_receipt(ros, listener) -> 
     present = GroupIsPresent(min_size=3, **options)
     broad = SomeoneSmiles(SmileLevel.HIGH, on_dwell_s=0.0, **options)
     tree = py_trees.composites.Parallel("all", policy=py_trees.common.ParallelPolicy.SuccessOnAll())
-    tree.add_children([behaviour, present, broad])
+    cheerful = GroupIsCheerful(hysteresis=Hysteresis(0.4, 0.2), **options)
+    tree.add_children([behaviour, present, broad, cheerful])
     tree.tick_once()
-    assert [child.status.name for child in tree.children] == ["SUCCESS", "FAILURE", "FAILURE"]
+    assert [child.status.name for child in tree.children] == ["SUCCESS", *["FAILURE"] * 3]
     faces = face_affects_message(header(), face("eva", 0.9))
     ros.publisher(FaceAffectArray, "face_affect").publish(faces)
     ros.publisher(GroupAffectMessage, "group_affect").publish(group(1.0, size=3))
-    ros.until(lambda: behaviour._group and behaviour._faces, "both messages")
+    scene = Scene(0.0, Signals(SceneAffect((0.1, 0.2, 0.7), 0.6, False)))
+    ros.publisher(SceneAffectMessage, "scene_affect").publish(MESSAGES.scene_affect(header(), scene))
+    ros.until(lambda: len(behaviour._new) == 3, "the messages")
     tree.tick_once()
-    assert [child.status.name for child in tree.children] == ["SUCCESS"] * 3
+    assert [child.status.name for child in tree.children] == ["SUCCESS"] * 4
     assert "eva" in broad.feedback_message
     now["s"] += 0.9
     tree.tick_once()
@@ -153,7 +160,7 @@ def test_topics_reach_the_conditions_with_the_time_of_receipt(ros, listener) -> 
     assert present.status.name == "SUCCESS"
     now["s"] += 0.2
     tree.tick_once()
-    assert [child.status.name for child in tree.children] == ["SUCCESS", "FAILURE", "FAILURE"]
+    assert [child.status.name for child in tree.children] == ["SUCCESS", *["FAILURE"] * 3]
     assert "stale" in present.feedback_message
 
 

@@ -49,7 +49,9 @@ def play(ros, node, publisher, begin_s: float, lag_s: float, frames: int = 200) 
 
 def test_nothing_is_lost_on_the_way_through_the_message() -> None:
     pairs = (PairDynamics("ann", "bob", 0.75, -0.5, 0.25), PairDynamics("ann", "cid", *[math.nan] * 3))
-    dynamics = GroupDynamics(12.5, ("ann", "bob", "cid"), pairs, -0.125, 20.5, stale=True)
+    dynamics = GroupDynamics(
+        12.5, ("ann", "bob", "cid"), pairs, -0.125, 20.5, True, ("cid", "ann"), (0.0, 0.25)
+    )
     head = header(12, 500_000_000)
     message = group_dynamics_message(head, dynamics)
     assert (message.header, message.pairs[0].lag) == (head, -0.5)

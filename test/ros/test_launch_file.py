@@ -30,11 +30,14 @@ from visualization_msgs.msg import MarkerArray  # noqa: E402
 from launch import LaunchContext, LaunchService  # noqa: E402
 from social_perception.ros.nodes.image_publisher import FRAME_ID  # noqa: E402
 from social_perception.ros.support import launching as launching_module  # noqa: E402
-from social_perception.ros.support.launching import NotLaunched, refuse_people  # noqa: E402
+from social_perception.ros.support.launching import NotLaunched, audio_topics, refuse_people  # noqa: E402
 
 PATH = Path(__file__).parents[2] / "launch" / "group_smile.launch.py"
 TIMEOUT_S = 60.0
 ARGUMENTS = {
+    "sound": "false",
+    "audio_topic": "",
+    "microphone": "",
     "image_topic": "/camera/camera/color/image_raw",
     "namespace": "",
     "device": "auto",
@@ -43,6 +46,7 @@ ARGUMENTS = {
     "autostart": "true",
     "composed": "true",
     "anonymous": "false",
+    "group_only": "false",
     "min_group_size": "2",
     "overlay": "true",
     "markers": "true",
@@ -108,6 +112,13 @@ THREE = ("group_affect", "smile_intensity", "face_tracker")
         ({"rviz": "true"}, ["affect_overlay", "social_perception_all", "rviz2"]),
         ({"anonymous": "true"}, ["anonymous_group"]),
         ({"anonymous": "true", "web": "8080"}, ["anonymous_group", "affect_dashboard"]),
+        ({"group_only": "true"}, ["scene_affect"]),
+        ({"group_only": "true", "sound": "true", "web": "8080"}, ["scene_affect", "affect_dashboard"]),
+        ({"sound": "true"}, ["affect_overlay", "social_perception_all"]),
+        (
+            {"sound": "true", "composed": "false"},
+            ["affect_overlay", "affect_markers", *THREE, "sound_events"],
+        ),
         ({"web": "8080"}, ["affect_overlay", "social_perception_all", "affect_dashboard"]),
     ],
 )
@@ -141,6 +152,17 @@ def test_calibration_and_depth_are_those_beside_the_images(
     declare(description, context, {"image_topic": image_topic})
     assert context.launch_configurations["camera_info_topic"] == calibration
     assert context.launch_configurations["depth_topic"] == depth
+
+
+@pytest.mark.parametrize(
+    ("audio_topic", "audio", "info"),
+    [("", "audio", "audio_info"), ("/audio/audio_stamped", "/audio/audio_stamped", "/audio/audio_info")],
+)
+def test_the_coding_of_the_sound_is_published_beside_it(audio_topic, audio, info) -> None:
+    context = LaunchContext()
+    context.launch_configurations["audio_topic"] = audio_topic
+    remapped = {name: topic.perform(context) for name, topic in audio_topics("audio_topic")}
+    assert remapped == {"audio": audio, "audio_info": info}
 
 
 @pytest.fixture
@@ -349,17 +371,19 @@ def test_rviz_is_opened_on_the_topics_of_the_nodes_and_the_page_served_beside_th
 
 
 @pytest.mark.parametrize(
-    ("asked", "name"),
+    ("mode", "asked", "name"),
     [
         *(
-            (asked, "group_smile")
+            ("anonymous", asked, "group_smile")
             for asked in ("overlay:=true", "markers:=true", "rviz:=true", "composed:=false")
         ),
-        *(("overlay:=true", name) for name in ("webcam", "realsense", "replay")),
-        ("lockstep:=true", "replay"),
+        *(("anonymous", "overlay:=true", name) for name in ("webcam", "realsense", "replay")),
+        ("anonymous", "lockstep:=true", "replay"),
+        *(("group_only", asked, "group_smile") for asked in ("anonymous:=true", "overlay:=true")),
+        ("group_only", "markers:=true", "two_cameras"),
     ],
 )
-def test_anonymous_refuses_what_shows_people(asked, name, monkeypatch) -> None:
+def test_a_mode_without_people_refuses_what_shows_them(mode, asked, name, monkeypatch) -> None:
     refused, started = [], []
 
     def noted(context: LaunchContext) -> None:
@@ -372,16 +396,23 @@ def test_anonymous_refuses_what_shows_people(asked, name, monkeypatch) -> None:
     monkeypatch.setattr(launching_module, "refuse_people", noted)
     service = LaunchService(noninteractive=True)
     key, _, value = asked.partition(":=")
-    service.context.launch_configurations.update({"anonymous": "true", key: value})
+    service.context.launch_configurations.update({mode: "true", key: value})
     service.context.register_event_handler(OnProcessStart(on_start=lambda event, _: started.append(event)))
     path = PATH.with_name(f"{name}.launch.py")
     service.include_launch_description(get_launch_description_from_python_launch_file(str(path)))
     assert service.run() == 1
-    assert [text.partition(", which ")[0] for text in refused] == [f"anonymous:=true excludes {asked}"]
+    assert [text.partition(", which ")[0] for text in refused] == [f"{mode}:=true excludes {asked}"]
     assert started == []
 
 
-@pytest.mark.parametrize("given", [{"anonymous": "true"}, {"overlay": "true", "markers": "true"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"anonymous": "true"},
+        {"group_only": "true", "sound": "true"},
+        {"overlay": "true", "markers": "true"},
+    ],
+)
 def test_nothing_else_is_refused(given) -> None:
     context = LaunchContext()
     context.launch_configurations.update(given)
@@ -424,13 +455,15 @@ def test_anonymous_nodes_have_the_group_and_nothing_else(ros, parameters) -> Non
 
 
 @pytest.mark.parametrize(
-    ("anonymous", "expected"),
+    ("given", "expected"),
     [
-        ("true", ["anonymous_group"] * 2),
-        ("false", ["smile_intensity", *["group_affect", "face_tracker"] * 2]),
+        ({"anonymous": "true"}, ["anonymous_group"] * 2),
+        ({"group_only": "true"}, ["scene_affect"] * 2),
+        ({}, ["smile_intensity", *["group_affect", "face_tracker"] * 2]),
+        ({"sound": "true"}, ["smile_intensity", "sound_events", *["group_affect", "face_tracker"] * 2]),
     ],
 )
-def test_two_anonymous_cameras_have_a_group_each_and_nothing_else(anonymous, expected) -> None:
+def test_two_cameras_without_people_have_a_group_each_and_nothing_else(given, expected) -> None:
     context, cameras = LaunchContext(), get_launch_description_from_python_launch_file(str(TWO_CAMERAS))
-    declare(cameras, context, {"anonymous": anonymous})
+    declare(cameras, context, given)
     assert programs(cameras.entities, context) == [f"social_perception/{name}" for name in expected]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import subprocess
 import sys
@@ -15,22 +16,29 @@ from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from std_msgs.msg import Header
 
-from social_perception.core.errors import ModelError
+from social_perception.core.errors import ModelError, SourceError
 from social_perception.ros.nodes.affect_dashboard import AffectDashboardNode
 from social_perception.ros.nodes.affect_markers import AffectMarkersNode
 from social_perception.ros.nodes.affect_overlay import AffectOverlayNode
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode
 from social_perception.ros.nodes.group_affect import GroupAffectNode
 from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
+from social_perception.ros.nodes.sound_events import SoundEventsNode
 from social_perception.ros.support.messages import FaceAffectArray
 from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 from social_perception.ros.support.resources import resident_mb
 from social_perception.ros.support.stage import Stage
 
+
+def no_microphone(*unused, **options):
+    raise SourceError("no microphone")
+
+
 KINDS = {
     FaceTrackerNode: {"backend": "mmod-torch", "device": "cpu"},
-    SmileIntensityNode: {"device": "cpu"},
-    GroupAffectNode: {},
+    SmileIntensityNode: {"device": "cpu", "sound": True},
+    GroupAffectNode: {"sound": True},
+    functools.partial(SoundEventsNode, open_microphone=no_microphone): {},
     AffectOverlayNode: {},
     AffectMarkersNode: {},
     AffectDashboardNode: {"port": 0},

@@ -15,9 +15,9 @@ from social_perception.core.config import (
     GroupConfig,
     SmileConfig,
     TrackingConfig,
-    settings_of,
 )
 from social_perception.core.errors import ConfigurationError
+from social_perception.core.settings import settings_of
 from social_perception.ros.nodes.affect_markers import AffectMarkersNode
 from social_perception.ros.nodes.affect_overlay import AffectOverlayNode
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode

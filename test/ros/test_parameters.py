@@ -7,20 +7,25 @@ import pytest
 import yaml
 
 from social_perception.core import config as core
-from social_perception.core.config import settings_of
 from social_perception.core.errors import ConfigurationError
+from social_perception.core.settings import settings_of
 from social_perception.ros.nodes.affect_dashboard import AffectDashboardNode
 from social_perception.ros.nodes.affect_markers import AffectMarkersNode
 from social_perception.ros.nodes.affect_overlay import AffectOverlayNode
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode
 from social_perception.ros.nodes.group_affect import GroupAffectNode
+from social_perception.ros.nodes.scene_affect import SceneAffectNode
 from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
+from social_perception.ros.nodes.sound_events import SoundEventsNode
 from social_perception.ros.support.config import (
     DepthConfig,
     ImageInputConfig,
     MarkersConfig,
     NodeConfig,
     OverlayConfig,
+    SceneSoundConfig,
+    SoundConfig,
+    SoundInputConfig,
     TrackedFacesConfig,
     TrackersConfig,
 )
@@ -33,9 +38,11 @@ NODES = {
         DepthConfig,
         TrackedFacesConfig,
     ),
-    SmileIntensityNode: (core.SmileConfig, TrackersConfig),
-    GroupAffectNode: (core.GroupConfig, core.DynamicsConfig),
+    SmileIntensityNode: (core.SmileConfig, TrackersConfig, SoundConfig),
+    GroupAffectNode: (core.GroupConfig, core.DynamicsConfig, SoundConfig),
     AffectOverlayNode: (ImageInputConfig, OverlayConfig),
+    SoundEventsNode: (SoundInputConfig, core.LaughterConfig),
+    SceneAffectNode: (core.SceneConfig, ImageInputConfig, SceneSoundConfig, SoundInputConfig),
     AffectMarkersNode: (MarkersConfig,),
     AffectDashboardNode: (core.WebConfig,),
 }
@@ -126,6 +133,8 @@ def test_the_robots_file_names_only_what_exists_and_repeats_no_default(prepare) 
         "/**/group_affect": NODES[GroupAffectNode],
         "/**/affect_overlay": NODES[AffectOverlayNode],
         "/**/affect_markers": NODES[AffectMarkersNode],
+        "/**/sound_events": NODES[SoundEventsNode],
+        "/**/scene_affect": NODES[SceneAffectNode],
         "/**/affect_dashboard": NODES[AffectDashboardNode],
     }
     assert set(given) == set(known)

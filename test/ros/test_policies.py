@@ -12,6 +12,7 @@ import pytest
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from social_perception.core.errors import ConfigurationError
@@ -24,8 +25,10 @@ from social_perception.ros.nodes.anonymous_group import AnonymousGroupNode
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode
 from social_perception.ros.nodes.group_affect import GroupAffectNode
 from social_perception.ros.nodes.image_publisher import ImagePublisher
+from social_perception.ros.nodes.scene_affect import SceneAffectNode
 from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
 from social_perception.ros.nodes.social_perception_all import VIEWS, pipeline
+from social_perception.ros.nodes.sound_events import SoundEventsNode
 from social_perception.ros.security.policies import (
     CONSUMER,
     PICTURE,
@@ -36,7 +39,8 @@ from social_perception.ros.security.policies import (
     merge,
     resolve_names,
 )
-from social_perception.ros.support.messages import FaceAffect, FaceAffectArray
+from social_perception.ros.support import sound_input
+from social_perception.ros.support.messages import FaceAffect, FaceAffectArray, SceneAffect
 from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
 
 REPOSITORY = Path(__file__).parents[2]
@@ -194,7 +198,9 @@ def test_the_names_of_a_robot_are_those_in_its_policy() -> None:
 
 def test_the_consumer_reads_affect_and_nothing_else() -> None:
     allowed = granted(CONSUMER, Names(namespace="/robot", nodes={CONSUMER: "/planning/planner"}))
-    assert allowed["subscribe"] == {"/robot/group_affect", "/robot/face_affect", "/clock"}
+    assert allowed["subscribe"] == {
+        *(f"/robot/{name}_affect" for name in ("group", "face", "scene")), "/clock",
+    }  # fmt: skip
     assert allowed["publish"] == {"/rosout", "/parameter_events"}
     assert {name.rpartition("/")[0] for name in allowed["reply"]} == {"/planning/planner"}
 
@@ -208,7 +214,7 @@ def test_the_picture_is_a_permission_of_its_own() -> None:
 def test_a_process_of_several_nodes_has_what_they_have_together() -> None:
     together = {mode: set() for mode in ("subscribe", "publish", "reply", "request")}
     of_class = {node: name for name, (node, *_) in STAGES.items()}
-    for factory in (VIEWS["markers"], *pipeline()):
+    for factory in (VIEWS["markers"], *pipeline(sound=True)):
         for mode, of in granted(of_class[getattr(factory, "func", factory)], Names()).items():
             together[mode] |= of
     assert granted("social_perception_all", Names()) == together
@@ -240,18 +246,23 @@ def with_image(ros, node) -> None:
 
 
 def idle(config):
-    return SimpleNamespace(close=lambda: None, reset=lambda: None, aggregation=make_aggregation(config))
+    return SimpleNamespace(
+        close=lambda: None, reset=lambda: None, hear=lambda sound: None, aggregation=make_aggregation(config)
+    )
 
 
+SOUND = {"sound": True}
 COMPRESSED = {"image_transport": "compressed"}
 STAGES = {
     "face_tracker": (FaceTrackerNode, {"make": idle}, [{}, COMPRESSED], None),
-    "smile_intensity": (SmileIntensityNode, {"make": idle}, [{}], None),
-    "group_affect": (GroupAffectNode, {}, [{}], None),
+    "smile_intensity": (SmileIntensityNode, {"make": idle}, [{}, SOUND], None),
+    "group_affect": (GroupAffectNode, {}, [{}, SOUND], None),
+    "sound_events": (SoundEventsNode, {"make": idle}, [{"audio_source": "topic"}], None),
     "anonymous_group": (AnonymousGroupNode, {"make": idle}, [{}, COMPRESSED], None),
+    "scene_affect": (SceneAffectNode, {"make": idle}, [{**SOUND, "audio_source": "topic"}, COMPRESSED], None),
     "affect_overlay": (AffectOverlayNode, {}, [{}, COMPRESSED], watched),
     "affect_markers": (AffectMarkersNode, {}, [{}], watched),
-    "affect_dashboard": (AffectDashboardNode, {}, [{"port": 0}], None),
+    "affect_dashboard": (AffectDashboardNode, {}, [{"port": 0}, {"port": 0, "group_only": True}], None),
 }
 """Per program its node, what it is made with, the parameters that decide what it uses, and who uses it."""
 
@@ -310,7 +321,10 @@ def assert_equal(actual, allowed) -> None:
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_node_does_what_it_may_and_nothing_else(name, ros) -> None:
+def test_a_node_does_what_it_may_and_nothing_else(name, ros, monkeypatch) -> None:
+    # Whether audio_common_msgs is installed or not.
+    monkeypatch.setattr(sound_input, "AudioData", Header)
+    monkeypatch.setattr(sound_input, "AudioInfo", Header)
     assert_equal(run(ros, *STAGES[name]), granted(name, Names(namespace=ros.namespace)))
 
 
@@ -332,7 +346,9 @@ def test_the_nodes_in_whose_name_anonymous_group_asks_do_no_more_than_it_may(ros
 
 def test_the_page_with_the_picture_does_what_it_may_and_nothing_else(ros) -> None:
     actual = run(ros, AffectDashboardNode, {}, [{"port": 0, "picture": True, "token": "t" * 32}], with_image)
-    assert_equal(actual, granted("affect_dashboard", Names(namespace=ros.namespace), PICTURE))
+    allowed = granted("affect_dashboard", Names(namespace=ros.namespace), PICTURE)
+    allowed["subscribe"] -= {f"{ros.namespace}/scene_affect"}  # of group_only, which has no picture
+    assert_equal(actual, allowed)
 
 
 def start_plain(ros, kind, **options) -> Node:
@@ -360,6 +376,7 @@ def test_a_planner_needs_no_more_than_the_consumer_has(ros) -> None:
         node = Node("brain", **options)
         node.create_subscription(GroupAffectMessage, "group_affect", lambda message: None, 1)
         node.create_subscription(FaceAffectArray, "face_affect", lambda message: None, 1)
+        node.create_subscription(SceneAffect, "scene_affect", lambda message: None, 1)
         return node
 
     names = Names(namespace=ros.namespace, nodes={CONSUMER: "brain"})
@@ -381,12 +398,15 @@ class TestRos4Hri:
 
         def somebody_comes(ros, node) -> None:
             publisher = ros.publisher(FaceAffectArray, "face_affect")
-            face = FaceAffect(id="abcde", intensity=0.5, level=FaceAffect.LEVEL_MEDIUM, valid=True)
+            known = {"intensity": 0.5, "level": FaceAffect.LEVEL_MEDIUM, "speaking": 0.0}
+            face = FaceAffect(id="abcde", valid=True, **known)
             message = FaceAffectArray(image_width=640, image_height=480, faces=[face])
 
             def there():
                 publisher.publish(message)
-                return ros.node.count_publishers(f"{ros.namespace}/humans/faces/abcde/facs")
+                return ros.node.count_publishers(
+                    f"{ros.namespace}/humans/faces/abcde/facs"
+                ) and ros.node.count_publishers(f"{ros.namespace}/humans/voices/abcde/is_speaking")
 
             ros.until(there, "the topics of the face")
 

@@ -94,7 +94,7 @@ def test_group(interfaces, same, ids, value):
 
 @pytest.mark.parametrize("pairs", [(), (PairDynamics("anna", "bé", 0.7, -0.3, NAN),) * 3])
 def test_dynamics(interfaces, same, pairs):
-    dynamics = GroupDynamics(1.0, ("anna", "bé"), pairs, 0.3, 30.0, False)
+    dynamics = GroupDynamics(1.0, ("anna", "bé"), pairs, 0.3, 30.0, False, ("bé", "anna"), (0.0, 0.5))
     published = messages.MESSAGES.group_dynamics(header(), dynamics)
     assert same(interfaces.dynamics(dynamics, STAMP_S, FRAME_ID), published, DYNAMICS)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from social_perception.core.config import DetectionConfig, GroupConfig, settings_of
+from social_perception.core.config import DetectionConfig, GroupConfig
+from social_perception.core.settings import settings_of
 from social_perception.core.signals import Subject, signals_of
 
 ROOT = Path(__file__).parents[2]

@@ -10,11 +10,11 @@ import pytest
 from builtin_interfaces.msg import Time
 from factories import smile
 from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
+from std_msgs.msg import Bool, Header
 
 pytest.importorskip("hri_msgs.msg", reason="hri_msgs is not installed (apt install ros-$ROS_DISTRO-hri-msgs)")
 
-from hri_msgs.msg import Expression, FacialActionUnits, IdsList, NormalizedRegionOfInterest2D
+from hri_msgs.msg import Expression, FacialActionUnits, IdsList, IdsMatch, NormalizedRegionOfInterest2D
 
 from social_perception.core.errors import ConfigurationError, ImageError
 from social_perception.core.types import Box, Frame, Track
@@ -102,6 +102,40 @@ def test_the_names_and_codes_are_those_of_the_messages() -> None:
     assert (values.NEUTRAL, values.HAPPY) == (Expression.NEUTRAL, Expression.HAPPY)
     assert values.LIP_CORNER_PULLER == FacialActionUnits.LIP_CORNER_PULLER
     assert len(FacialActionUnits().intensity) > values.LIP_CORNER_PULLER
+
+
+def test_the_voice_of_a_face_has_its_id_while_it_is_known_whether_it_speaks(ros) -> None:
+    ros.start(Ros4HriNode, HUMANS)
+    lists = listen(ros, IdsList, "humans/voices/tracked")
+    matches = listen(ros, IdsMatch, "humans/candidate_matches")
+    speaking = {name: listen(ros, Bool, f"humans/voices/{name}/is_speaking") for name in BOXES}
+    values = {"abcde": 0.75, "fghij": 0.25}
+
+    def make(sec):
+        message = affects(sec)
+        for face in message.faces:
+            face.speaking = values[face.id]
+        return message
+
+    sender = Sender(ros, FaceAffectArray, "face_affect", make)
+    sender.until(lambda: all(speaking.values()), "both voices")
+    assert speaking["abcde"][-1].data is True
+    assert speaking["fghij"][-1].data is False
+    assert sorted(lists[-1].ids) == sorted(BOXES)
+    assert lists[-1].header.stamp.nanosec == 42
+    ros.until(lambda: len(matches) == 2, "the matches")
+    pairs = {(each.id1, each.id1_type, each.id2, each.id2_type, each.confidence) for each in matches}
+    assert pairs == {(name, IdsMatch.FACE, name, IdsMatch.VOICE, 1.0) for name in BOXES}
+    values.update(abcde=math.nan, fghij=math.nan)
+    sender.until(lambda: not lists[-1].ids, "nobody's voice is known")
+
+
+def test_without_sound_there_are_no_voices(ros) -> None:
+    ros.start(Ros4HriNode, HUMANS)
+    lists = listen(ros, IdsList, "humans/voices/tracked")
+    faces = listen(ros, IdsList, "humans/faces/tracked")
+    Sender(ros, FaceAffectArray, "face_affect", affects).until(lambda: len(faces) > 2, "faces")
+    assert not lists
 
 
 def test_each_face_has_its_topics(ros) -> None:

@@ -86,7 +86,7 @@ def rows_of(path):
 
 def test_tables_have_a_column_for_each_value(tables) -> None:
     faces, group = rows_of(tables / "faces.csv"), rows_of(tables / "group.csv")
-    assert list(faces[0])[-2:] == ["p_high", "yawn"]
+    assert list(faces[0])[-2:] == ["part_rest", "yawn"]
     assert list(group[0])[-2:] == ["yawns", "tiredness"]
     assert [row["yawn"] for row in faces] == ["", "", "12.3457", "12.3457"] * 2
     assert [(row["yawns"], row["tiredness"]) for row in group] == [("0", ""), ("2", "50.0")] * 2

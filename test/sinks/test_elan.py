@@ -11,6 +11,7 @@ from pympi.Elan import Eaf
 
 from social_perception.core.timelines import Timeline, read_timelines
 from social_perception.core.types import SmileLevel
+from social_perception.research.training.elan_tiers import read_tiers
 from social_perception.sinks.elan import VOCABULARY, write_elan
 from social_perception.sinks.tables import face_columns
 
@@ -157,3 +158,31 @@ def test_frames_closer_than_a_millisecond_are_no_error(tmp_path):
     write_elan(tmp_path / "fast.eaf", read_timelines(table), clock, tmp_path / "fast.mp4")
     eaf = Eaf(str(tmp_path / "fast.eaf"))
     assert all(start < end for start, end, _ in eaf.get_annotation_data_for_tier("face anna"))
+
+
+@pytest.fixture
+def talking(tmp_path):
+    """An ELAN file of a person who speaks with a pause and laughs for a moment, and of one who is silent."""
+    stamps_s, frames = np.arange(100) / 25, np.arange(100)
+    speaking, laughing = np.zeros(100), np.full(100, np.nan)
+    speaking[10:30] = speaking[35:50] = speaking[80:83] = 0.9
+    laughing[:] = 0.1
+    laughing[60:75] = 0.5
+    silent = {"speaking": np.zeros(100), "laughing": np.full(100, np.nan)}
+    arrays = (stamps_s, frames, np.zeros(100), np.zeros(100, np.uint8))
+    faces = (
+        Timeline("anna", *arrays, {"speaking": speaking, "laughing": laughing}),
+        Timeline("bert", *arrays, silent),
+    )
+    path = tmp_path / "talk.eaf"
+    write_elan(path, faces, Timeline("group", *arrays), tmp_path / "talk.mp4")
+    return path
+
+
+def test_speech_and_laughter_have_tiers_of_those_who_make_them(talking):
+    eaf = Eaf(str(talking))
+    assert list(eaf.get_tier_names()) == ["face anna", "face bert", "face anna speech", "face anna laughter"]
+    # A pause of 0.2 s does not end it; speech of 0.12 s is none.
+    assert eaf.get_annotation_data_for_tier("face anna speech") == [(400, 2000, "speech")]
+    assert eaf.get_annotation_data_for_tier("face anna laughter") == [(2400, 3000, "laughter")]
+    assert [tier.name for tier in read_tiers(talking)] == ["face anna", "face bert"], "levels only"

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import factories
 import numpy as np
@@ -14,6 +15,7 @@ import yaml
 from factories import face, group
 
 from social_perception.core.errors import MissingDependencyError, OutputError
+from social_perception.core.sound import SoundEvent
 from social_perception.core.types import (
     Box,
     GroupDynamics,
@@ -101,6 +103,17 @@ def test_images_are_recorded_only_when_requested(tmp_path):
     assert np.abs(picture.astype(int) - PICTURE).max() < 6
 
 
+@pytest.mark.parametrize("sound", [False, True])
+def test_sound_events_are_recorded_where_sound_is_requested(tmp_path, sound):
+    path = tmp_path / "results.mcap"
+    events = (SoundEvent(100.2, 0.5, math.nan, -20.0), SoundEvent(100.25, 0.75, 0.25, -30.0))
+    with McapSink(path, sound=sound) as sink:
+        sink.add(FRAME, replace(affect(0), sound_events=events))
+        sink.add(FRAME, affect(1))
+    found = [(message.speech, time_ns) for topic, time_ns, message in read(path) if topic == "/sound_events"]
+    assert found == ([(0.5, 100_200_000_000), (0.75, 100_250_000_000)] if sound else [])
+
+
 def test_silence_records_the_group_alone(tmp_path):
     path = tmp_path / "results.mcap"
     with McapSink(path) as sink:
@@ -112,7 +125,7 @@ def test_silence_records_the_group_alone(tmp_path):
 def test_dynamics_are_recorded(tmp_path):
     path = tmp_path / "results.mcap"
     pair = PairDynamics("anna", "ben", 0.75, -0.5, 0.25)
-    due = iter([None, GroupDynamics(3.5, ("anna", "ben"), (pair,), 0.25, 30.0, False)])
+    due = iter([None, GroupDynamics(3.5, ("anna", "ben"), (pair,), 0.25, 30.0, False, ())])
     with McapSink(path, dynamics=lambda _: next(due)) as sink:
         for index in range(2):
             sink.add(FRAME, affect(index))

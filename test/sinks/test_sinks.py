@@ -102,7 +102,7 @@ def test_the_format_of_a_growing_file_is_that_of_its_suffix(name, people, expect
 
 
 def test_without_people_no_format_reports_single_people() -> None:
-    assert set(formats(people=False)) == {"group", "mcap", "json", "group_parquet"}
+    assert set(formats(people=False)) == {"group", "mcap", "json", "group_parquet", "sound"}
 
 
 def test_json_lines_have_the_values_of_the_messages_and_null_for_the_unknown(tmp_path) -> None:

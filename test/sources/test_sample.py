@@ -7,6 +7,7 @@ import pytest
 from social_perception.core.errors import ConfigurationError
 from social_perception.sources.portrait import load_portrait, smiling_busts
 from social_perception.sources.sample import HEIGHT_PX, MAX_PEOPLE, WIDTH_PX, SampleSource
+from social_perception.sources.sample_sound import CYCLE_S, SampleVoices
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def frame_at(source, index):
 
 @pytest.mark.parametrize("people", range(1, MAX_PEOPLE + 1))
 def test_nobody_hides_a_face_or_leaves_the_image(people, monkeypatch):
-    monkeypatch.setattr("social_perception.sources.sample._draw", lambda seated: ())
+    monkeypatch.setattr("social_perception.sources.sample._draw", lambda seated, openings: ())
     source = SampleSource(people=people)
     for index in range(0, 3600, 45):
         faces = source.truth(index)
@@ -117,3 +118,77 @@ def test_a_duration_ends_it():
 def test_arguments_are_checked(arguments, message):
     with pytest.raises(ConfigurationError, match=message):
         SampleSource(**arguments)
+
+
+# With sound.
+
+
+@pytest.fixture(scope="module")
+def talking():
+    return SampleSource(people=3, sound_rate_hz=16000)
+
+
+def test_the_sound_has_no_gap_and_is_the_same_in_every_run(talking):
+    voices = talking._voices
+    whole = voices.between(0.0, CYCLE_S + 1.0)
+    parts = [voices.between(index / 30, (index + 1) / 30) for index in range(round(30 * (CYCLE_S + 1)))]
+    assert np.array_equal(np.concatenate([each.samples for each in parts]), whole.samples)
+    assert np.array_equal(SampleVoices(3, 16000).between(0.0, 2.0).samples, whole.samples[:32000])
+    assert 0.2 < np.abs(whole.samples).max() < 1.0
+
+
+def test_frames_have_the_sound_since_the_one_before(talking):
+    first, second = frame_at(talking, 0), frame_at(talking, 1)
+    assert len(first.sound.samples) == 0
+    assert (second.sound.start_s, second.sound.end_s) == (0.0, pytest.approx(1 / 30, abs=1e-4))
+    assert frame_at(SampleSource(people=1), 0).sound is None
+
+
+def test_one_speaks_at_a_time_and_everybody_does_and_several_laugh(talking):
+    over_time = [[face.voice for face in talking.truth(index)] for index in range(0, 1800, 6)]
+    assert max(sum(voice.speaks for voice in voices) for voices in over_time) == 1
+    assert all(any(voices[person].speaks for voices in over_time) for person in range(3))
+    assert all(any(voices[person].laughs > 0.5 for voices in over_time) for person in range(3))
+    assert not any(voice.speaks and voice.laughs for voices in over_time for voice in voices)
+
+
+def test_a_mouth_opens_where_its_voice_is_loud_and_who_laughs_smiles(talking):
+    for index in range(0, 1800, 3):
+        for face in talking.truth(index):
+            voice = face.voice
+            assert voice.opening == 0.0 or voice.speaks or voice.laughs
+            assert face.intensity >= voice.laughs
+    openings = [talking.truth(index)[0].voice.opening for index in range(30, 135)]
+    assert np.std(openings) > 0.2, "as in speech"
+
+
+def test_only_the_mouth_of_who_speaks_moves(talking):
+    quiet = SampleSource(people=3)
+    index = max(range(30, 135), key=lambda n: talking.truth(n)[0].voice.opening)
+    changed = np.abs(talking.image(index).astype(int) - quiet.image(index)).max(axis=2) > 12
+    rows, columns = np.nonzero(changed)
+    box = talking.truth(index)[0].box
+    assert len(rows) > 100
+    assert box.left < columns.min() < columns.max() < box.right
+    assert box.center[1] < rows.min() < rows.max() < box.bottom + 0.2 * box.height
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 44100, 96000])
+def test_any_rate_will_do(rate_hz):
+    sound = SampleVoices(2, rate_hz).between(0.0, 20.0)
+    assert len(sound.samples) == 20 * rate_hz
+    assert np.isfinite(sound.samples).all()
+
+
+def test_speech_is_speech_to_the_detector_and_laughter_is_none(talking):
+    pytest.importorskip("silero_vad")
+    from social_perception.perception.hearing.listener import Listener
+
+    events = Listener().listen(talking._voices.between(0.0, CYCLE_S))
+    speech = np.array([event.speech for event in events])
+    stamps_s = np.array([event.stamp_s for event in events])
+    for start_s, end_s in ((1.0, 4.5), (5.5, 9.0), (14.0, 17.5)):
+        inside = (stamps_s > start_s + 0.5) & (stamps_s < end_s)
+        assert np.mean(speech[inside] > 0.5) > 0.9
+    laughter = (stamps_s > 10.0) & (stamps_s < 12.5)
+    assert np.mean(speech[laughter] > 0.5) < 0.3

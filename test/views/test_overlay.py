@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from factories import affect, face, group
 
-from social_perception.core.types import Box, SmileLevel
+from social_perception.core.types import Box, SmileLevel, Voice
 from social_perception.views.colors import LEVEL_COLORS, level_color
 from social_perception.views.overlay import WARNING_COLOR, draw_overlay
 from social_perception.views.traces import MAX_SAMPLES, Traces
@@ -243,3 +243,13 @@ def test_traces_take_a_frame_once_and_start_again_with_a_new_epoch():
 def test_the_levels_get_lighter():
     lightness = [0.299 * r + 0.587 * g + 0.114 * b for _, (r, g, b) in LEVEL_COLORS[:4]]
     assert lightness == sorted(lightness)
+
+
+@pytest.mark.parametrize(
+    ("speaking", "laughing", "is_drawn"),
+    [(0.9, 0.0, True), (0.0, 0.9, True), (0.4, 0.4, False), (NAN, NAN, False)],
+)
+def test_who_speaks_or_laughs_has_a_bubble_in_the_corner(speaking, laughing, is_drawn):
+    who = face("a", box=Box(200.0, 100.0, 120.0, 120.0), further=(Voice(speaking, laughing),))
+    corner = draw_overlay(picture(), affect(who), labels=False, **BARE)[106:116, 296:312]
+    assert bool((corner.min(axis=2) > 200).any()) is is_drawn

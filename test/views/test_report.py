@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import factories
 import numpy as np
@@ -23,6 +24,7 @@ from social_perception.views.report import Thumbnail, make_thumbnails, write_rep
 from social_perception.views.report.charts import Axis, columns_for, curve, presence, steps
 from social_perception.views.report.measures import (
     Clock,
+    laughs,
     mean_over_time,
     person,
     shared_moments,
@@ -406,6 +408,42 @@ def test_the_key_figures_are_on_the_page(tmp_path):
     }
     assert "1 moment of shared smiling, 1.0 s in all, the first at 0:01.5." in html
     assert "Peak at 0:01.5: 2 of 3 smile, 0.83 on average" in html
+
+
+def with_voices(timeline, **values):
+    known = {name: np.array(each, float) for name, each in values.items()}
+    return replace(timeline, values={**timeline.values, **known})
+
+
+def test_speech_and_laughter_have_their_lanes_and_moments(tmp_path):
+    quiet, loud = [0.1] * 20, [0.1] * 10 + [0.9] * 5 + [0.1] * 5
+    group = with_voices(group_of([0] * 20), speech=[0.9] * 8 + [0.1] * 12, laughter=loud)
+    faces = [
+        with_voices(face("anna", [0] * 20), speaking=quiet, laughing=quiet),
+        with_voices(face("ben", [0] * 20), speaking=[0.9] * 8 + [0.1] * 12, laughing=loud),
+    ]
+    html = report(tmp_path, faces, group)
+    assert paths_of(html, "speech") == ["M0 0H400V1000H0Z", "M0 900H400V1000H0Z"]
+    assert paths_of(html, "laughter") == ["M500 0H750V1000H500Z", "M500 760H750V860H500Z"]
+    (moment,) = re.findall(r'<li><a href="#time" data-at="1.0">0:01.0</a> ([^<]*)</li>', html)
+    assert moment == "for 0.5 s: ben"
+
+
+@pytest.mark.parametrize("laughter", [None, [NAN] * 20])
+def test_without_sound_the_report_says_nothing_of_laughter(tmp_path, laughter):
+    group = group_of([0] * 20)
+    html = report(
+        tmp_path,
+        [face("anna", [0] * 20)],
+        group if laughter is None else with_voices(group, laughter=laughter),
+    )
+    assert "aughter" not in re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL)
+
+
+def test_laughter_of_nobody_in_view_has_no_names():
+    group = with_voices(group_of([0] * 20), laughter=[0.9] * 20)
+    (moment,) = laughs([face("anna", [0] * 20)], group, Clock.of((), group))
+    assert (moment.names, moment.length_s) == ((), pytest.approx(2.0))
 
 
 def test_equal_input_gives_equal_bytes_and_no_request(tmp_path):

@@ -41,12 +41,13 @@ def rows(path):
 
 def test_the_columns_are_those_that_scripts_depend_on():
     smiles = "intensity,level,p_neutral,p_low,p_medium,p_high"
-    assert ",".join(face_columns()) == f"stamp_s,frame,face_id,x,y,width,height,{smiles}"
+    further = "speaking,laughing,part_eyes,part_cheeks,part_mouth,part_rest"
+    assert ",".join(face_columns()) == f"stamp_s,frame,face_id,x,y,width,height,{smiles},{further}"
     assert ",".join(SCORE_COLUMNS) == f"name,found,x,y,width,height,{smiles}"
     assert ",".join(BOX_COLUMNS) == "image,left,top,width,height,confidence"
     assert ",".join(group_columns()) == (
         "stamp_s,frame,group_size,valid_faces,intensity,mean_intensity,dispersion,smiling_fraction,level,"
-        "trend,synchrony,window_s,face_ids,stale,level_dbfs"
+        "trend,synchrony,window_s,face_ids,stale,level_dbfs,speech,laughter,speaking_count"
     )
 
 
@@ -58,9 +59,10 @@ def test_a_face_table_has_a_row_per_visible_face(tmp_path):
     first, second = rows(path)
     assert list(first.values()) == [
         "0.300000", "3", "a", "100.0", "200.0", "80.0", "90.0", "0.7", "2", "0.1", "0.2", "0.3", "0.4",
+        *[""] * 6,
     ]  # fmt: skip
     assert second["face_id"] == "b"
-    assert [second[name] for name in face_columns()[7:]] == [""] * 6
+    assert [second[name] for name in face_columns()[7:]] == [""] * 12
 
 
 def test_a_group_table_has_a_row_per_frame_and_empty_cells_for_the_unknown(tmp_path):
@@ -71,6 +73,7 @@ def test_a_group_table_has_a_row_per_frame_and_empty_cells_for_the_unknown(tmp_p
     first, second = rows(path)
     assert list(first.values()) == [
         "0.000000", "0", "2", "2", "0.5", "0.45", "0.1", "0.5", "2", "0.01", "", "2.5", "a;b", "0", "",
+        "", "", "",
     ]  # fmt: skip
     assert (second["group_size"], second["intensity"], second["level"], second["face_ids"]) == (
         "0",

@@ -185,7 +185,7 @@ def test_a_state_has_positions_and_null_for_unknown_values(serve):
     ]  # fmt: skip
     assert state["group"] == {
         "size": 1, "valid": 1, "intensity": None, "mean": 0.4, "dispersion": 0.1, "smiling": 1.0,
-        "level": None, "trend": 0.02, "synchrony": None, "stale": False, "sound_level": None,
+        "level": None, "trend": 0.02, "synchrony": None, "stale": False,
     }  # fmt: skip
     assert (state["t"], state["width"], state["height"]) == (12.345, 640, 360)
     assert (state["stale"], state["message"]) == (False, "")

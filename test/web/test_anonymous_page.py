@@ -6,6 +6,8 @@ import pytest
 
 from social_perception.core.config import WebConfig
 from social_perception.core.errors import ConfigurationError
+from social_perception.core.signals import Signals
+from social_perception.core.types import FrameAffect, Scene, SceneAffect
 from social_perception.views.web.server import Dashboard
 
 NAMES = ("annak", "berta")
@@ -73,3 +75,19 @@ def test_unknown_values_are_reported_as_unknown(group_room, open_page) -> None:
     group_room.show(group_room.person("annak", intensity=None))
     page.wait_for_function("() => document.getElementById('group-size').textContent.includes('1')")
     assert page.locator("#group-level").inner_text() == "Not known"
+
+
+def test_of_a_scene_its_values_are_all_that_is_shown(group_room, open_page) -> None:
+    page = open_page(group_room.url)
+    affect = SceneAffect((0.1, 0.3, 0.6), 0.5, with_sound=True)
+    scene = Scene(1.0, Signals(affect))
+    group_room.dashboard.show(FrameAffect(1.0, 0, 640, 360, scene=scene))
+    page.wait_for_function("() => document.documentElement.dataset.scene === 'shown'")
+    shown = [
+        each.replace("\xa0", " ") for each in page.locator("#group-figures dt:visible").all_text_contents()
+    ]
+    assert shown == ["negative", "neutral", "positive", "valence", "with sound"]
+    values = page.locator("#group-figures dd:visible").all_text_contents()
+    assert [each.replace("\xa0", " ") for each in values] == ["10 %", "30 %", "60 %", "+0.50", "yes"]
+    for name in (".stage-card", ".people-card", ".chart-card", "#gauge"):
+        assert not page.locator(name).is_visible(), name

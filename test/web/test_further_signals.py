@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from social_perception.core.signals import Subject, signal, unregister, value
+from social_perception.core.types import Voice
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_values_have_their_label_and_unit_on_the_stage_in_the_table_and_beside_t
     page = open_page(room.url)
     room.show(
         room.person("f1", 0.3, intensity=0.5, further=[yawn(12.34567, True)]),
-        room.person("f2", 0.7, intensity=None),
+        room.person("f2", 0.7, intensity=None, further=[yawn(math.nan, False)]),
         further=[tiredness(-0.256, 3)],
     )
     page.wait_for_function("() => document.querySelectorAll('#people .further').length === 2")
@@ -58,18 +59,19 @@ def test_values_have_their_label_and_unit_on_the_stage_in_the_table_and_beside_t
     )
     rows = page.locator("#people tr").all_inner_texts()
     assert [row.replace("\xa0", " ").split()[0] for row in rows] == ["f1", "yawn", "f2", "yawn"]
-    room.show(room.person("f2", 0.7), further=[tiredness(math.nan, 0)])
+    room.show(room.person("f2", 0.7, further=[yawn(1.0, False)]), further=[tiredness(math.nan, 0)])
     shown = ".group-further:not([hidden]) dd"
     page.wait_for_function(f"() => document.querySelector('{shown}').textContent === '–'")
     page.wait_for_function("() => document.querySelectorAll('#people tr').length === 2")
 
 
 def test_several_people_have_their_values_in_the_table_alone(signals, room, open_page):
+    yawn, _ = signals
     page = open_page(room.url)
-    room.show(*(room.person(f"f{number}", number / 6) for number in range(5)))
+    room.show(*(room.person(f"f{number}", number / 6, further=[yawn(1.0, True)]) for number in range(5)))
     page.wait_for_function("() => document.querySelectorAll('#people .further').length === 5")
     assert page.locator(".person-further").first.is_hidden()
-    room.show(*(room.person(f"f{number}", number / 6) for number in range(4)))
+    room.show(*(room.person(f"f{number}", number / 6, further=[yawn(1.0, True)]) for number in range(4)))
     page.wait_for_function("() => !document.getElementById('stage').classList.contains('several')")
     assert page.locator(".person-further").first.is_visible()
 
@@ -92,3 +94,14 @@ def test_a_value_that_is_no_number_boolean_or_null_is_unknown_and_reported(signa
         )
     page.wait_for_selector(".person-further", state="attached")
     assert texts(page, ".person-further") == ["yawn – tired no"]
+
+
+def test_who_speaks_or_laughs_has_a_bubble(room, open_page):
+    page = open_page(room.url)
+    voices = [Voice(0.9, 0.1), Voice(0.9, 0.9), Voice(0.4, math.nan)]
+    room.show(*(room.person(f"f{n}", 0.2 + 0.3 * n, further=[each]) for n, each in enumerate(voices)))
+    page.wait_for_function("() => document.querySelectorAll('.person').length === 3")
+    shown = page.locator(".person").evaluate_all(
+        "all => all.map((each) => [each.dataset.id, getComputedStyle(each, '::before').content])"
+    )
+    assert dict(shown) == {"f0": '"\u2026"', "f1": '"ha ha"', "f2": "none"}

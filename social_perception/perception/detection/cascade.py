@@ -22,8 +22,8 @@ import numpy.typing as npt
 
 from social_perception.core.errors import DetectionError
 from social_perception.core.failover import error_summary
-from social_perception.core.types import Box, Face, ImageArray, Scope
-from social_perception.perception.detection.places import check_image
+from social_perception.core.types import NOBODY, Box, Face, ImageArray, KnownBoxes, Scope
+from social_perception.perception.detection.places import RELATIVE_SIZES, Place, check_image
 from social_perception.perception.detection.search_split import SearchPart
 from social_perception.perception.detection.yunet import propose
 
@@ -37,7 +37,18 @@ MIN_SEARCHED_PX = 320.0
 
 MIN_PROPOSAL = 0.1
 """Minimum score of a proposal. At 0.3, one in ten small faces that roll by 30 degrees is lost, at 0.15 one in
-a hundred, at 0.1 none. A wrong proposal costs 5 ms.
+a hundred, at 0.1 none.
+"""
+
+LIKELY = 0.4
+"""Score of a proposal below which few are faces; dlib's CNN looks at one crop of such a place first."""
+
+KNOWN_SIZES = (math.sqrt(5 / 6), math.sqrt(6 / 5))
+"""Sizes of a tracked face relative to its box; each crop shows faces up to a sixth smaller or larger."""
+
+SMALL_IMAGE_PX = 480
+"""Maximum longer side of a still whose rotations are searched only if nothing is found in it upright: such an
+image shows one person.
 """
 
 ROLLS_DEG = (45.0, -45.0)
@@ -102,7 +113,7 @@ class Confirmer(Protocol):
     def failure(self) -> str:
         """Why it fell back to the CPU; empty: it did not."""
 
-    def detect_at(self, image: ImageArray, places: Sequence[Box]) -> tuple[Face, ...]:
+    def detect_at(self, image: ImageArray, places: Sequence[Place]) -> tuple[Face, ...]:
         """Return the faces at the places, sorted by decreasing confidence."""
 
 
@@ -149,7 +160,10 @@ class CascadeDetector:
             ImageError: the array is not such an image.
             DetectionError: a network failed, for example out of memory.
         """
-        return self._confirm(image, self._proposals(check_image(image), (0.0, *ROLLS_DEG)))
+        is_small = max(check_image(image).shape[:2]) <= SMALL_IMAGE_PX and self._thorough
+        attempts = [(0.0,), ROLLS_DEG] if is_small else [(0.0, *ROLLS_DEG)]
+        found = (self._confirm(image, self._proposals(image, rolls)) for rolls in attempts)
+        return next(filter(None, found), ())
 
     def parts(self, width: int, height: int) -> tuple[SearchPart, ...]:
         """Return the parts of the search of a video: one that also confirms the tracked faces, and one for
@@ -161,15 +175,20 @@ class CascadeDetector:
         everywhere = Box(-margin, -margin, width + 2 * margin, height + 2 * margin)
         sides = (0, 0, width, height, width, height)
         every, new = Scope(everywhere, 0.0, math.inf), Scope(everywhere, 0.0, 0.0)
-        return (SearchPart(every, *sides), *(SearchPart(new, *sides, roll_deg=roll) for roll in ROLLS_DEG))
+        return (
+            SearchPart(every, *sides, due_only=True),
+            *(SearchPart(new, *sides, roll_deg=roll) for roll in ROLLS_DEG),
+        )
 
-    def detect_part(self, image: ImageArray, part: SearchPart, known: Sequence[Box] = ()) -> tuple[Face, ...]:
+    def detect_part(
+        self, image: ImageArray, part: SearchPart, known: KnownBoxes = NOBODY
+    ) -> tuple[Face, ...]:
         """Return the faces of one of the image's :meth:`parts`, sorted by decreasing confidence.
 
         Args:
             image: (H, W, 3) uint8, RGB.
             part: the part; with a roll, only new faces are returned.
-            known: the boxes of the tracked faces in this image.
+            known: the tracked faces in this image.
 
         Raises:
             ImageError: the array is not an RGB image.
@@ -177,13 +196,14 @@ class CascadeDetector:
         """
         rolls = (0.0, part.roll_deg) if part.roll_deg else (0.0,)
         proposals = self._proposals(check_image(image), rolls)
-        new = [place for place in proposals if not _is_known(place, known)]
+        new = [place for place in proposals if not _is_known(place.box, known.boxes)]
         if not part.roll_deg:
-            return self._confirm(image, [*known, *new])
+            due = [Place(box, KNOWN_SIZES) for box in known.boxes[: known.due]]
+            return self._confirm(image, [*due, *new])
         # The crop beside a known face may show it.
-        return tuple(face for face in self._confirm(image, new) if not _is_known(face.box, known))
+        return tuple(face for face in self._confirm(image, new) if not _is_known(face.box, known.boxes))
 
-    def _proposals(self, image: ImageArray, rolls_deg: Sequence[float]) -> list[Box]:
+    def _proposals(self, image: ImageArray, rolls_deg: Sequence[float]) -> list[Place]:
         """Return the best proposals of the image in all rotations, one per place."""
         longest_px = max(image.shape[:2])
         scale = self._scale(longest_px)
@@ -195,14 +215,14 @@ class CascadeDetector:
         except (RuntimeError, MemoryError, cv2.error) as error:
             raise DetectionError(f"face detection failed: {error_summary(error)}") from error
         most = MAX_PLACES_THOROUGH if self._thorough else MAX_PLACES
-        places: list[Box] = []
+        places: list[Place] = []
         for face in sorted(found, key=lambda each: -each.confidence):
-            if _is_known(face.box, places):
+            if _is_known(face.box, [place.box for place in places]):
                 continue
             if len(places) == most:
                 _logger.warning("the image has more than %d possible faces; the rest is not searched", most)
                 break
-            places.append(face.box)
+            places.append(Place(face.box) if face.confidence >= LIKELY else _unlikely(face.box))
         return places
 
     def _scale(self, longest_px: int) -> float:
@@ -222,8 +242,8 @@ class CascadeDetector:
                 x, y = (matrix @ (*face.box.center, 1.0) + (left, top)) / scale
                 yield Face(Box(x - side / 2, y - side / 2, side, side), face.confidence)
 
-    def _confirm(self, image: ImageArray, places: Sequence[Box]) -> tuple[Face, ...]:
-        wide = [place for place in places if self._is_searched(place.width, PROPOSAL_TOLERANCE)]
+    def _confirm(self, image: ImageArray, places: Sequence[Place]) -> tuple[Face, ...]:
+        wide = [place for place in places if self._is_searched(place.box.width, PROPOSAL_TOLERANCE)]
         faces = self._mmod.detect_at(image, wide)
         return tuple(face for face in faces if self._is_searched(face.box.width))
 
@@ -234,6 +254,11 @@ class CascadeDetector:
 
     def _propose(self, image: ImageArray) -> tuple[Face, ...]:
         return propose(self._yunet, image, MIN_PROPOSAL)
+
+
+def _unlikely(box: Box) -> Place:
+    smaller, same, larger = RELATIVE_SIZES
+    return Place(box, (same,), (smaller, larger))
 
 
 def _same_place(a: Box, b: Box) -> bool:

@@ -1,7 +1,7 @@
 """Cuts crops around the places where faces are expected, for dlib's CNN to judge.
 
-Each place gives one crop per size of the face, in which a face of this size is as large as the network's
-window. Crops of all places have equal sizes, so that they form one batch.
+In the crop, a face of the expected size is as large as the network's window. All crops have equal sizes, so
+that they form one batch.
 """
 
 from __future__ import annotations
@@ -14,9 +14,6 @@ import cv2
 import numpy as np
 
 from social_perception.core.types import Box, ImageArray
-
-RELATIVE_SIZES = (5 / 6, 1.0, 6 / 5)
-"""Sizes of the face relative to the place; the network also finds faces a sixth smaller or larger."""
 
 SIDE_PX = 173
 """Side of a crop: 19 cells of 8 px, and what the first layers see around them. Of the 190 px that the network
@@ -34,29 +31,28 @@ class Crop:
 
 
 def cut_crops(
-    image: ImageArray, places: Sequence[Box], window_px: float, background: Sequence[float]
+    image: ImageArray, faces: Sequence[Box], window_px: float, background: Sequence[float]
 ) -> tuple[ImageArray, tuple[Crop, ...]]:
-    """Cut the crops of all places of an RGB image (H, W, 3) uint8.
+    """Cut the crops of all expected faces of an RGB image (H, W, 3) uint8.
 
     Args:
         image: the image.
-        places: N places; their widths are the expected widths of the faces.
+        faces: N boxes as wide as the expected faces.
         window_px: width of the face in the crop.
         background: RGB color outside the image.
 
     Returns:
-        The crops, (K N, SIDE_PX, SIDE_PX, 3) uint8 with K crops per place, and where they were cut.
+        The crops, (N, SIDE_PX, SIDE_PX, 3) uint8, and where they were cut.
     """
     crops: list[Crop] = []
-    pixels = np.empty((len(places) * len(RELATIVE_SIZES), SIDE_PX, SIDE_PX, 3), np.uint8)
+    pixels = np.empty((len(faces), SIDE_PX, SIDE_PX, 3), np.uint8)
     halves = [image]
-    for place in places:
-        for size in RELATIVE_SIZES:
-            scale = size * place.width / window_px
-            x, y = place.center
-            crop = Crop(x - scale * SIDE_PX / 2, y - scale * SIDE_PX / 2, scale)
-            _draw(halves, crop, background, pixels[len(crops)])
-            crops.append(crop)
+    for face, target in zip(faces, pixels):
+        scale = face.width / window_px
+        x, y = face.center
+        crop = Crop(x - scale * SIDE_PX / 2, y - scale * SIDE_PX / 2, scale)
+        _draw(halves, crop, background, target)
+        crops.append(crop)
     return pixels, tuple(crops)
 
 

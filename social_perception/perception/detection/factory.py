@@ -42,7 +42,7 @@ def make_detector(config: DetectionConfig, *, video: bool = False) -> Detector:
     if config.backend == "cascade":
         return _make_cascade(config, video=video)
     if config.backend == "mmod-torch":
-        uses_onnxruntime(config.runtime, _torch_only(config))
+        uses_onnxruntime(config, _torch_only(config))
         return _make_mmod(config, video=video)
     # Imported here, so that each backend works without the package of the other.
     from social_perception.perception.detection.dlib_backends import HogDetector, MmodDlibDetector
@@ -55,7 +55,7 @@ def make_detector(config: DetectionConfig, *, video: bool = False) -> Detector:
 def _make_cascade(config: DetectionConfig, *, video: bool) -> Detector:
     from social_perception.perception.detection.cascade import CascadeDetector
 
-    if uses_onnxruntime(config.runtime, _torch_only(config)):
+    if uses_onnxruntime(config, _torch_only(config)):
         from social_perception.perception.detection.onnx_detector import OnnxMmod, OnnxYuNet
 
         mmod = OnnxMmod(read_mmod(weights_path(), WEIGHTS_SHA256), config)

@@ -21,11 +21,12 @@ import torch.nn.functional as F
 
 from social_perception.core.errors import DetectionError, ImageError
 from social_perception.core.failover import CPU, Failover, error_summary
-from social_perception.core.types import Box, Face, ImageArray
+from social_perception.core.types import NOBODY, Face, ImageArray, KnownBoxes
 from social_perception.perception.detection.mmod_file import MmodModel
 from social_perception.perception.detection.network import MmodNetwork
 from social_perception.perception.detection.places import (
     NATIVE_FACE_PX,
+    Place,
     check_image,
     search_places,
     select,
@@ -55,8 +56,8 @@ MAX_BATCH_PIXELS = 4 * MAX_SEARCHED_PIXELS
 MAX_CACHED_CANVASES = 16
 """Number of pyramid canvases kept for the next search of the same size, because allocation costs time."""
 
-MAX_BATCH_PLACES = 32
-"""Maximum places of :meth:`MmodTorchDetector.detect_at` in one batch, which limits the memory."""
+MAX_BATCH_CROPS = 96
+"""Maximum crops of :meth:`MmodTorchDetector.detect_at` in one batch, which limits the memory."""
 
 Result = TypeVar("Result")
 
@@ -164,14 +165,14 @@ class MmodTorchDetector:
         wide, high = self._searched_size(width, height)
         return tuple(self._find(images, wide, high, self._levels_in(wide / width)))
 
-    def detect_at(self, image: ImageArray, places: Sequence[Box]) -> tuple[Face, ...]:
+    def detect_at(self, image: ImageArray, places: Sequence[Place]) -> tuple[Face, ...]:
         """Return the faces at expected places, sorted by decreasing confidence.
 
         Scores are those of :meth:`detect` up to some hundredths, because the crops end nearer to the face.
 
         Args:
             image: (H, W, 3) uint8, RGB.
-            places: N boxes as wide as the expected faces; a face may be a third smaller or larger.
+            places: N places; with the default sizes, a face may be a third smaller or larger.
 
         Raises:
             ImageError: the array is not such an image.
@@ -182,10 +183,11 @@ class MmodTorchDetector:
             return ()
 
         def search() -> list[Candidate]:
-            most = min(MAX_BATCH_PLACES, self._max_batch)
+            most = min(MAX_BATCH_CROPS, self._max_batch)
             return search_places(image, places, self._model, self._score_crops, self.threshold, most)
 
-        found = self._run(search, len(places), f"{len(places)} places")
+        count = sum(len(place.sizes) for place in places)
+        found = self._run(search, min(count, MAX_BATCH_CROPS), f"{len(places)} places")
         return tuple(to_face(each) for each in self._suppress(found))
 
     def parts(self, width: int, height: int) -> tuple[SearchPart, ...]:
@@ -200,7 +202,9 @@ class MmodTorchDetector:
             return ()
         return split_search(width, height, scale, NATIVE_FACE_PX, self.rate)
 
-    def detect_part(self, image: ImageArray, part: SearchPart, known: Sequence[Box] = ()) -> tuple[Face, ...]:
+    def detect_part(
+        self, image: ImageArray, part: SearchPart, known: KnownBoxes = NOBODY
+    ) -> tuple[Face, ...]:
         """Return the faces of one of the image's :meth:`parts`, sorted by decreasing confidence.
 
         The known faces make no difference.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,29 @@ from social_perception.perception.detection.suppression import Candidate, suppre
 NATIVE_FACE_PX = 80.0
 """Width of the smallest box without upsampling."""
 
+RELATIVE_SIZES = (5 / 6, 1.0, 6 / 5)
+"""Sizes of the face relative to the place; the network also finds faces a sixth smaller or larger."""
+
+UNLIKE_A_FACE = 1.05
+"""How far below the threshold the best score of most crops without a face is; the default threshold is 0."""
+
 Scores = Callable[[ImageArray], npt.NDArray[np.float32]]
 """The network: crops (N, side, side, 3) uint8 RGB -> face scores (N, rows, columns)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a face is expected.
+
+    Attributes:
+        box: as wide as the face.
+        sizes: sizes of the face relative to the box; each takes one crop.
+        further_sizes: those that are searched where the first ones show something similar to a face.
+    """
+
+    box: Box
+    sizes: Sequence[float] = RELATIVE_SIZES
+    further_sizes: Sequence[float] = ()
 
 
 def smallest_face_px(min_face_px: float, upsample: int) -> float:
@@ -27,7 +49,7 @@ def smallest_face_px(min_face_px: float, upsample: int) -> float:
 
 def search_places(
     image: ImageArray,
-    places: Sequence[Box],
+    places: Sequence[Place],
     model: MmodModel,
     scores: Scores,
     threshold: float,
@@ -37,18 +59,27 @@ def search_places(
 
     Args:
         image: (H, W, 3) uint8, RGB.
-        places: boxes as wide as the expected faces.
+        places: where the faces are expected.
         model: the parameters of the detector.
         scores: the network.
         threshold: minimum score.
-        most: maximum places in one batch.
+        most: maximum crops in one batch.
     """
     found: list[Candidate] = []
-    for first in range(0, len(places), most):
-        group = places[first : first + most]
-        pixels, crops = cut_crops(image, group, model.window_width, model.mean_rgb)
-        for each, crop in zip(scores(pixels), crops):
-            found += _candidates(each, crop, model, threshold)
+
+    def search(boxes: Sequence[Box]) -> Iterator[float]:
+        """Add the candidates at the boxes; yield the best score at each."""
+        for first in range(0, len(boxes), most):
+            group = boxes[first : first + most]
+            pixels, crops = cut_crops(image, group, model.window_width, model.mean_rgb)
+            for each, crop in zip(scores(pixels), crops):
+                found.extend(_candidates(each, crop, model, threshold))
+                yield float(each.max())
+
+    best = list(search([place.box.moved(0.0, 0.0, size) for place in places for size in place.sizes]))
+    owners = [place for place in places for _ in place.sizes]
+    similar = [place for place, score in zip(owners, best) if score > threshold - UNLIKE_A_FACE]
+    list(search([place.box.moved(0.0, 0.0, size) for place in similar for size in place.further_sizes]))
     return sorted(found, key=lambda candidate: -candidate.score)
 
 

@@ -7,22 +7,31 @@ result, however late, with the index of its frame. Recorded video has no real-ti
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import sys
 import threading
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from social_perception.core.types import Box, Face, Frame, ImageArray, Scope
+import cv2
+import numpy as np
+
+from social_perception.core.types import NOBODY, Face, Frame, ImageArray, KnownBoxes, Scope
 from social_perception.perception.detection.search_split import SearchPart
 
 _logger = logging.getLogger(__name__)
 
 MAX_SLOWDOWN = 6.0
 """Factor of the longest interval between detections; beyond it, faces that enter would be found too late."""
+
+MAX_SKIPPED = 3
+"""Searches skipped in a row while no face is tracked and nothing moves; one that was missed is found then."""
+
+CHANGED_LEVELS = 4
+"""Change of a part of the image, in gray levels of 256, that is no noise of the camera."""
 
 USAGE_PERIOD_S = 2.0
 """Time over which the processor time is measured: several searches at the longest interval at 30 Hz."""
@@ -58,10 +67,12 @@ class PartwiseDetector(Detector, Protocol):
     def parts(self, width: int, height: int) -> tuple[SearchPart, ...]:
         """Return the parts of a search of images of this size; empty if the search is not split."""
 
-    def detect_part(self, image: ImageArray, part: SearchPart, known: Sequence[Box] = ()) -> tuple[Face, ...]:
+    def detect_part(
+        self, image: ImageArray, part: SearchPart, known: KnownBoxes = NOBODY
+    ) -> tuple[Face, ...]:
         """Return the faces of one part, as :meth:`detect` does.
 
-        ``known`` are the boxes of the tracked faces in this image, which may be confirmed faster.
+        ``known`` are the tracked faces in this image, which may be confirmed faster.
         """
 
 
@@ -86,12 +97,12 @@ class DetectionSchedule(Protocol):
     detector: Detector
     interval: int
 
-    def update(self, frame: Frame, known: Sequence[Box] = ()) -> tuple[Detection, ...]:
+    def update(self, frame: Frame, known: KnownBoxes = NOBODY) -> tuple[Detection, ...]:
         """Process a frame; return the detections that have become available, oldest first.
 
         Args:
             frame: the next frame.
-            known: the boxes of the tracked faces in it.
+            known: the tracked faces in it.
 
         Raises:
             DetectionError: the detector failed on this or an earlier frame.
@@ -108,7 +119,8 @@ class _SearchPlan:
     """Selects the frames to search, and the part of the search.
 
     A detector that splits its search starts with all parts in immediate succession. After that, the first
-    part, for near faces, runs every ``interval`` frames, and one of the others halfway in between.
+    part, for near faces, runs every ``interval`` frames, and one of the others halfway in between. Most
+    searches of an empty room are skipped until something moves.
     """
 
     def __init__(self, detector: Detector) -> None:
@@ -118,8 +130,10 @@ class _SearchPlan:
         self._next_index = 0
         self._step = 0
         self._parts: tuple[SearchPart, ...] = ()
+        self._skipped = 0
+        self._searched: ImageArray | None = None
 
-    def next_search(self, frame: Frame, interval: int) -> _Search | None:
+    def next_search(self, frame: Frame, interval: int, known: KnownBoxes) -> _Search | None:
         """Return the search that is due in this frame, if any."""
         if (frame.width, frame.height) != self._size or frame.index < self._last_index:
             self._start(frame)
@@ -128,6 +142,11 @@ class _SearchPlan:
         if self._parts != self._parts_of(frame):  # the detector fell back to the CPU
             self._start(frame)
         step, count = self._step, len(self._parts)
+        now = None if known.boxes else _thumbnail(frame.image)
+        if step >= max(count, 1) and self._is_skipped(now):
+            self._next_index = frame.index + (interval if count == 0 else max(1, interval // 2))
+            return None
+        self._searched, self._skipped = now, 0
         self._step, self._last_index = step + 1, frame.index
         if count == 0:
             self._next_index = frame.index + interval
@@ -138,14 +157,27 @@ class _SearchPlan:
             self._next_index = frame.index + max(1, halfway if part == 0 else interval - halfway)
         return _Search(self._detector, frame, self._parts[part])
 
+    def _is_skipped(self, now: ImageArray | None) -> bool:
+        """Return whether nobody is tracked and the image equals the last searched one, except for noise."""
+        if now is None or self._searched is None or self._skipped == MAX_SKIPPED:
+            return False
+        self._skipped += 1
+        return int(cv2.absdiff(self._searched, now).max()) < CHANGED_LEVELS
+
     def _start(self, frame: Frame) -> None:
         self._size = (frame.width, frame.height)
+        self._skipped, self._searched = 0, None
         self._next_index, self._step, self._parts = frame.index, 0, self._parts_of(frame)
 
     def _parts_of(self, frame: Frame) -> tuple[SearchPart, ...]:
         if not isinstance(self._detector, PartwiseDetector):
             return ()
         return self._detector.parts(frame.width, frame.height)
+
+
+def _thumbnail(image: ImageArray) -> ImageArray:
+    """Return the means of 32 x 32 parts of the image, of every fourth pixel in both directions."""
+    return cv2.resize(np.ascontiguousarray(image[::4, ::4]), (32, 32), interpolation=cv2.INTER_AREA)
 
 
 def _part_index(step: int, count: int) -> int:
@@ -159,11 +191,14 @@ class _Search:
     frame: Frame
     part: SearchPart | None
 
-    def run(self, known: Sequence[Box]) -> Detection:
+    def run(self, known: KnownBoxes) -> Detection:
         if self.part is None or not isinstance(self.detector, PartwiseDetector):
             return Detection(self.frame.index, self.detector.detect(self.frame.image))
         faces = self.detector.detect_part(self.frame.image, self.part, known)
-        return Detection(self.frame.index, faces, self.part.scope)
+        scope = self.part.scope
+        if self.part.due_only:
+            scope = dataclasses.replace(scope, skipped=frozenset(known.boxes[known.due :]))
+        return Detection(self.frame.index, faces, scope)
 
 
 class InlineDetection:
@@ -174,9 +209,9 @@ class InlineDetection:
         self.interval = interval
         self._plan = _SearchPlan(detector)
 
-    def update(self, frame: Frame, known: Sequence[Box] = ()) -> tuple[Detection, ...]:
+    def update(self, frame: Frame, known: KnownBoxes = NOBODY) -> tuple[Detection, ...]:
         detections = []
-        while (search := self._plan.next_search(frame, self.interval)) is not None:
+        while (search := self._plan.next_search(frame, self.interval, known)) is not None:
             detections.append(search.run(known))
         return tuple(detections)
 
@@ -199,10 +234,10 @@ class BackgroundDetection:
         self._executor = ThreadPoolExecutor(1, "face-detection", initializer=lower_priority)
         self._closed = threading.Event()
 
-    def update(self, frame: Frame, known: Sequence[Box] = ()) -> tuple[Detection, ...]:
+    def update(self, frame: Frame, known: KnownBoxes = NOBODY) -> tuple[Detection, ...]:
         ready = self._collect()
         if self._running is None and not self._closed.is_set():
-            search = self._plan.next_search(frame, self.interval)
+            search = self._plan.next_search(frame, self.interval, known)
             self._running = self._executor.submit(search.run, known) if search is not None else None
         return ready
 

@@ -30,6 +30,7 @@ class SearchPart:
         width, height: the size in px to which the region is resized.
         levels: number of scales, from the finest; 0: all.
         roll_deg: roll of the faces, where the search depends on it.
+        due_only: of the tracked faces, only those that are due are searched for.
     """
 
     scope: Scope
@@ -41,6 +42,7 @@ class SearchPart:
     height: int
     levels: int = 0
     roll_deg: float = 0.0
+    due_only: bool = False
 
 
 def levels_below(window_px: float, limit_px: float, rate: float) -> int:

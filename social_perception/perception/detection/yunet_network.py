@@ -11,15 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import nn
 
-from social_perception.core.errors import ModelError
 from social_perception.core.failover import CPU, Failover
-from social_perception.core.files import read_weights
 from social_perception.core.types import ImageArray
 from social_perception.perception.detection.yunet import STRIDES
+from social_perception.perception.weight_files import copy_weights, read_safetensors
 
 WEIGHTS = "yunet.safetensors"
 WEIGHTS_SHA256 = "560273b4aa02c13cc2b785e6a60401a99a05af2429801c488e27306974f437d9"
@@ -88,19 +85,10 @@ def load_yunet(path: Path, sha256: str = "") -> YuNet:
     Raises:
         ModelError: the file is missing, damaged or has other weights.
     """
-    try:
-        tensors = load(read_weights(path, MAX_FILE_BYTES, sha256))
-    except OSError as error:
-        raise ModelError(f"cannot read the face detector {path}: {error.strerror or error}") from error
-    except SafetensorError as error:
-        raise ModelError(f"{path} is not a file of weights: {error}") from error
+    content = "network of YuNet"
+    _, tensors = read_safetensors(path, content, MAX_FILE_BYTES, sha256)
     network = YuNet()
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise ModelError(f"{path} has no weights of YuNet: {str(error).splitlines()[-1].strip()}") from error
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
-        raise ModelError(f"{path} has weights that are not finite")
+    copy_weights(network, tensors, path, content)
     return network.requires_grad_(False).eval()
 
 

@@ -9,9 +9,12 @@ from social_perception.perception.group.aggregator import NOTHING_SEEN
 
 
 def frame_without_people(affect: FrameAffect, min_group_size: int) -> FrameAffect:
-    """Anonymize a frame: :func:`without_people` of its group, and no faces."""
+    """Anonymize a frame: :func:`without_people` of its group, no faces, and no sound of too few people."""
     group = None if affect.group is None else without_people(affect.group, min_group_size)
-    return dataclasses.replace(affect, faces=(), group=group)
+    are_enough = affect.group is not None and affect.group.valid_faces >= min_group_size
+    return dataclasses.replace(
+        affect, faces=(), group=group, sound_events=affect.sound_events if are_enough else None
+    )
 
 
 def without_people(group: GroupAffect, min_group_size: int) -> GroupAffect:

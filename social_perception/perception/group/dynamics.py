@@ -30,6 +30,7 @@ from social_perception.core.config import DynamicsConfig
 from social_perception.core.types import FaceAffect, FrameAffect, GroupDynamics, PairDynamics, Smile
 from social_perception.perception.group.correlation import FloatArray, correlation_matrix
 from social_perception.perception.group.history import History
+from social_perception.perception.group.laughter import SharedLaughter
 
 GRID_STEP_S = 0.1
 """Interval of the correlated samples; lags are integer multiples of it."""
@@ -51,6 +52,7 @@ class DynamicsEstimator:
     def reset(self) -> None:
         """Clear the history."""
         self._history = History()
+        self._laughter = SharedLaughter()
         self._present: tuple[str, ...] = ()
         self._epoch = 0
 
@@ -63,12 +65,14 @@ class DynamicsEstimator:
         intensities = np.array([face[Smile].intensity for face in valid], dtype=float)
         ids = [face.track.id for face in valid]
         self._history.add(stamp_s, ids, intensities, math.nan, self.config.dynamics_window_s)
+        self._laughter.add(faces, stamp_s)
         self._present = tuple(sorted(face.track.id for face in faces))
 
     def snapshot(self) -> DynamicsEstimator:
         """A copy that later frames do not change, to be estimated in another thread."""
         copied = copy.copy(self)
         copied._history = copy.copy(self._history)
+        copied._laughter = copy.copy(self._laughter)
         return copied
 
     def estimate(self) -> GroupDynamics:
@@ -93,6 +97,7 @@ class DynamicsEstimator:
         return self._dynamics(pairs, float(known.mean()) if len(known) else math.nan)
 
     def _dynamics(self, pairs: tuple[PairDynamics, ...], synchrony: float) -> GroupDynamics:
+        lags_s = self._laughter.lags(self._history.newest_s - self.config.dynamics_window_s)
         return GroupDynamics(
             stamp_s=self._history.newest_s,
             face_ids=self._present,
@@ -100,6 +105,8 @@ class DynamicsEstimator:
             synchrony=synchrony,
             window_s=self._history.span_s,
             stale=not len(self._history.stamps_s),
+            laughing_ids=tuple(lags_s),
+            laughing_lags_s=tuple(lags_s.values()),
         )
 
     def _resampled(self) -> FloatArray:

@@ -23,18 +23,21 @@ MAX_BORDER_PX = 2048
 """Maximum padding in px that is added before resizing; larger crops are sampled coarsely."""
 
 
-def crop_faces(image: ImageArray, boxes: Sequence[Box], margin: float = CROP_MARGIN) -> ImageArray:
+def crop_faces(
+    image: ImageArray, boxes: Sequence[Box], margin: float = CROP_MARGIN, side_px: int = CROP_SIZE_PX
+) -> ImageArray:
     """Crop a square around each box and resize it to the network's input size.
 
     Args:
         image: (H, W, 3) uint8, RGB.
         boxes: N boxes in px of the image; they may exceed the image, whose border is then replicated.
         margin: side of the square as a multiple of the box's longer side.
+        side_px: side S of the crops.
 
     Returns:
-        (N, 96, 96, 3) uint8, RGB; N may be 0.
+        (N, S, S, 3) uint8, RGB; N may be 0.
     """
-    crops = np.empty((len(boxes), CROP_SIZE_PX, CROP_SIZE_PX, 3), np.uint8)
+    crops = np.empty((len(boxes), side_px, side_px, 3), np.uint8)
     # A single cv2.remap, grid_sample or numpy indexing over all faces does not average over the pixels of
     # large faces, and takes longer than this loop for small ones.
     for crop, box in zip(crops, boxes):
@@ -62,21 +65,23 @@ def _crop(image: ImageArray, box: Box, margin: float, crop: ImageArray) -> None:
         return
     if any(borders):
         part = cv2.copyMakeBorder(part, *borders, borderType=cv2.BORDER_REPLICATE)
-    shrinks = part.shape[0] > CROP_SIZE_PX
+    side_px = len(crop)
+    shrinks = part.shape[0] > side_px
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    cv2.resize(part, (CROP_SIZE_PX, CROP_SIZE_PX), dst=crop, interpolation=method)
+    cv2.resize(part, (side_px, side_px), dst=crop, interpolation=method)
 
 
 def _crop_coarsely(part: ImageArray, borders: tuple[int, int, int, int], crop: ImageArray) -> None:
     """Fill a crop from a part and its borders (above, below, left, right), sampling few pixels."""
     above, below, left, right = borders
-    scale = CROP_SIZE_PX / max(part.shape[0] + above + below, part.shape[1] + left + right)
-    rows = _places(part.shape[0], above, scale)
-    columns = _places(part.shape[1], left, scale)
+    side_px = len(crop)
+    scale = side_px / max(part.shape[0] + above + below, part.shape[1] + left + right)
+    rows = _places(part.shape[0], above, scale, side_px)
+    columns = _places(part.shape[1], left, scale, side_px)
     crop[:] = part[rows[:, np.newaxis], columns]
 
 
-def _places(length: int, before: int, scale: float) -> npt.NDArray[np.intp]:
+def _places(length: int, before: int, scale: float, side_px: int) -> npt.NDArray[np.intp]:
     """Return the nearest pixel of a part, with ``before`` px of border, for each pixel of the crop."""
-    places = ((np.arange(CROP_SIZE_PX) + 0.5) / scale - before).astype(np.intp)
+    places = ((np.arange(side_px) + 0.5) / scale - before).astype(np.intp)
     return np.clip(places, 0, length - 1)

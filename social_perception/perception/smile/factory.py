@@ -23,7 +23,7 @@ def make_scorer(config: SmileConfig) -> TrackScorer:
             support a setting.
         MissingDependencyError: runtime is onnxruntime, which is not installed.
     """
-    if uses_onnxruntime(config.runtime, _torch_only(config)):
+    if uses_onnxruntime(config, _torch_only(config)):
         from social_perception.perception.smile.onnx_scorer import OnnxScorer
 
         return OnnxScorer(config)

@@ -1,6 +1,10 @@
-"""The smile network: a small CNN per face crop, a GRU over time and an ordinal head.
+"""The smile network: alignment, a small CNN per face crop, a GRU over time and an ordinal head.
 
 Shapes: N faces, T frames, F features, H hidden units, K = 3 thresholds between the four levels.
+
+The alignment finds five points of the face and turns it upright, to a fixed size and place (a spatial
+transformer after M. Jaderberg et al., 2015, whose points are trained on landmarks). Eyes and nose alone
+define the transformation: a smile moves the mouth, and the movement has to stay visible.
 
 The head is ordinal: a score per face and frame is compared with three increasing thresholds, so P(level > 0)
 >= P(level > 1) >= P(level > 2) holds by construction (rank-consistent logits after W. Cao, V. Mirjalili and
@@ -19,20 +23,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from social_perception.core.types import CROP_SIZE_PX
+
 THRESHOLDS = 3
 """Thresholds between Neutral, Low, Medium and High."""
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G and B in the luma, ITU-R BT.601."""
 
+SIDE = CROP_SIZE_PX
+POINTS = 5
+EYES_DISTANCE, NOSE_DEPTH, CENTER_Y = 0.76, 0.48, -0.12
+"""Distance of the eyes, of the nose's tip below them, and height of the center between both, in an upright
+face in [-1, 1]: from the brows to the chin.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
     """The sizes of a :class:`SmileNetwork`; they are stored with its weights."""
 
-    channels: tuple[int, int, int, int] = (16, 24, 48, 128)
+    channels: tuple[int, int, int, int] = (16, 24, 48, 112)
     features: int = 128
     hidden: int = 128
+    mouth: int = 32
 
 
 def to_input(crops: Tensor) -> Tensor:
@@ -41,14 +55,24 @@ def to_input(crops: Tensor) -> Tensor:
 
 
 def level_probabilities(logits: Tensor) -> Tensor:
-    """Logits (..., 3) of P(level > k) -> (..., 4) of Neutral, Low, Medium, High; they sum to 1."""
-    above = torch.sigmoid(logits)
+    """Logits (..., 3 or more) of P(level > k) -> (..., 4) of Neutral, Low, Medium, High; they sum to 1."""
+    above = torch.sigmoid(logits[..., :THRESHOLDS])
     return torch.cat([1.0 - above[..., :1], above[..., :-1] - above[..., 1:], above[..., -1:]], dim=-1)
 
 
 def intensity(logits: Tensor) -> Tensor:
-    """Logits (..., 3) of P(level > k) -> (...) intensity in [0, 1], the expected level divided by 3."""
-    return torch.sigmoid(logits).mean(dim=-1)
+    """Logits (..., 3 or more) of P(level > k) -> (...) intensity in [0, 1].
+
+    It is 1/6, 1/2 and 5/6 where P(level > 0), P(level > 1) and P(level > 2) are 0.5, linear in the logits
+    between these, and approaches 0 and 1 outside. The expected level would be a staircase: it hardly changes
+    where one level is certain.
+    """
+    first, second, third = logits[..., :THRESHOLDS].unbind(dim=-1)
+    below = torch.sigmoid(first.clamp(max=0.0)) / 3  # 0 to 1/6
+    low = (first / (first - second).clamp_min(1e-6)).clamp(0.0, 1.0) / 3  # the step from 1/6 to 1/2
+    medium = (second / (second - third).clamp_min(1e-6)).clamp(0.0, 1.0) / 3
+    high = (torch.sigmoid(third.clamp(min=0.0)) - 0.5) / 3  # 0 to 1/6
+    return below + low + medium + high
 
 
 class Residual(nn.Module):
@@ -77,6 +101,76 @@ class Convolution(nn.Module):
         return functional.relu(self.norm(self.convolution(x)), inplace=True)
 
 
+def upright_transform(points: Tensor) -> Tensor:
+    """Return the similarity transformations (N, 2, 3) from the upright face to a crop with points (N, 5, 2).
+
+    The line between the eyes defines the rotation. A turned head shortens the distance of the eyes and
+    shifts the nose sideways, so the scale is averaged over the distances between the eyes and down to the
+    nose, and the center lies between eyes and nose.
+    """
+    left, right, nose = points[:, 0], points[:, 1], points[:, 2]
+    middle = (left + right) / 2
+    distance = torch.linalg.vector_norm(right - left, dim=1, keepdim=True).clamp_min(1e-3)
+    across = (right - left) / distance  # (N, 2), unit vector to the right of the image
+    down = torch.stack([-across[:, 1], across[:, 0]], dim=1)
+    height = ((nose - middle) * down).sum(dim=1, keepdim=True)
+    # The limits only matter where there is no face.
+    scale = ((distance / EYES_DISTANCE + height / NOSE_DEPTH) / 2).clamp(0.4, 1.6)
+    across, down = across * scale, down * scale
+    origin = (middle + nose) / 2 - CENTER_Y * down
+    return torch.stack([across, down, origin], dim=2)
+
+
+class Aligner(nn.Module):
+    """Finds five points in gray crops (N, 1, 96, 96) and samples the upright faces (N, 1, 96, 96)."""
+
+    pixels: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(  # multiply-adds
+            nn.AvgPool2d(2),  # (N, 1, 96, 96) -> (N, 1, 48, 48)
+            Convolution(1, 12, 2),  # -> (N, 12, 24, 24)    0.1 M
+            Convolution(12, 24, 2),  # -> (N, 24, 12, 12)   0.4 M
+            Convolution(24, 24),  #                         0.7 M
+            Convolution(24, 48, 2),  # -> (N, 48, 6, 6)     0.4 M
+            Convolution(48, 48),  #                         0.7 M
+            nn.Flatten(),
+            nn.Linear(48 * 36, 64),  #                      0.1 M
+            nn.ReLU(),
+            nn.Linear(64, 2 * POINTS),
+        )
+        # Centers of the pixels in [-1, 1], (96 * 96, 3): x, y, 1.
+        place = (torch.arange(SIDE) * 2 + 1) / SIDE - 1
+        y, x = torch.meshgrid(place, place, indexing="ij")
+        pixels = torch.stack([x, y, torch.ones_like(x)], dim=-1).view(-1, 3)
+        self.register_buffer("pixels", pixels, persistent=False)
+
+    def points(self, gray: Tensor) -> Tensor:
+        """Find the points (N, 5, 2), x and y in [-1, 1] of the crop: eyes, nose, corners of the mouth."""
+        return self.layers(standardize(gray)).view(-1, POINTS, 2)
+
+    def transforms(self, gray: Tensor) -> Tensor:
+        """Return the transformations (N, 2, 3) from the upright faces to the crops, in [-1, 1]."""
+        return upright_transform(self.points(gray))
+
+    def forward(self, gray: Tensor) -> Tensor:
+        """Return the upright faces; what is outside the crop repeats its border."""
+        grid = self.pixels @ self.transforms(gray).transpose(1, 2)  # (N, 96 * 96, 2)
+        return functional.grid_sample(
+            gray, grid.view(-1, SIDE, SIDE, 2), padding_mode="border", align_corners=False
+        )
+
+
+def standardize(gray: Tensor) -> Tensor:
+    """Subtract the mean of each crop (N, 1, h, w) and divide by its contrast."""
+    gray = gray - gray.mean(dim=(1, 2, 3), keepdim=True)
+    # Equals torch.std_mean, in an eighth of its time.
+    squares = gray.square().sum(dim=(1, 2, 3), keepdim=True)
+    deviation = (squares / (gray.shape[2] * gray.shape[3] - 1)).sqrt()
+    return gray / (deviation + 0.05)
+
+
 class FaceEncoder(nn.Module):
     """Encodes face crops (N, 3, 96, 96) in [-1, 1] to features (N, F)."""
 
@@ -86,6 +180,7 @@ class FaceEncoder(nn.Module):
         super().__init__()
         a, b, c, d = config.channels
         self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
+        self.aligner = Aligner()
         self.layers = nn.Sequential(  # multiply-adds of the default sizes
             Convolution(1, a, 2),  # (N, 1, 96, 96) -> (N, a, 48, 48)    0.3 M
             Convolution(a, b, 2),  # -> (N, b, 24, 24)                   2.0 M
@@ -99,20 +194,32 @@ class FaceEncoder(nn.Module):
         )
         self.project = nn.Linear(9 * d, config.features)
 
+    def train(self, mode: bool = True) -> FaceEncoder:
+        """Set the training mode, except of the alignment, which is trained before on its own."""
+        super().train(mode)
+        self.aligner.eval()
+        return self
+
     def forward(self, crops: Tensor) -> Tensor:
-        return functional.relu(self.project(self.layers(self.normalize(crops))))
+        return self.features(self.maps(crops))
 
-    def normalize(self, crops: Tensor) -> Tensor:
-        """Convert to luma, normalized per crop: (N, 3, 96, 96) -> (N, 1, 96, 96).
+    def maps(self, crops: Tensor) -> Tensor:
+        """Return what the convolutions see in 3x3 parts of the upright face, (N, 9 d)."""
+        return self.encode(self.aligner(self.gray(crops)))
 
-        A smile is a shape: color and lighting only depend on the camera.
+    def encode(self, upright: Tensor) -> Tensor:
+        """Encode upright faces (N, 1, 96, 96) to maps (N, 9 d)."""
+        return self.layers(standardize(upright))
+
+    def features(self, maps: Tensor) -> Tensor:
+        """Project the maps (N, 9 d) to features (N, F)."""
+        return functional.relu(self.project(maps))
+
+    def gray(self, crops: Tensor) -> Tensor:
+        """Return the luma: (N, 3, 96, 96) -> (N, 1, 96, 96). A smile is a shape: color depends on the
+        camera.
         """
-        gray = torch.tensordot(crops, self.luma.flatten(), dims=([1], [0])).unsqueeze(1)
-        gray = gray - gray.mean(dim=(1, 2, 3), keepdim=True)
-        # Equals torch.std_mean, in an eighth of its time.
-        squares = gray.square().sum(dim=(1, 2, 3), keepdim=True)
-        deviation = (squares / (gray.shape[2] * gray.shape[3] - 1)).sqrt()
-        return gray / (deviation + 0.05)
+        return torch.tensordot(crops, self.luma.flatten(), dims=([1], [0])).unsqueeze(1)
 
 
 class OrdinalHead(nn.Module):
@@ -148,6 +255,11 @@ class SmileNetwork(nn.Module):
             self.score_now.bias[1:] = 0.0
         nn.init.zeros_(self.score_memory.weight)  # before its training the memory has no effect
         self.head = OrdinalHead()
+        # From the maps: the features of a smile hardly differ between half a face and a whole one.
+        last = nn.Linear(config.mouth, 1)
+        nn.init.zeros_(last.weight)  # before its training every mouth is visible
+        nn.init.constant_(last.bias, 3.0)
+        self.mouth_visible = nn.Sequential(nn.Linear(9 * config.channels[-1], config.mouth), nn.ReLU(), last)
 
     def forward(self, crops: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Score a window.
@@ -157,26 +269,30 @@ class SmileNetwork(nn.Module):
             state: (N, H), from the previous window; None for new faces.
 
         Returns:
-            Logits (N, T, 3) and the new state (N, H).
+            Logits (N, T, 4), of P(level > k) and of a visible mouth, and the new state (N, H).
         """
-        features = self.encoder(crops.flatten(0, 1)).unflatten(0, crops.shape[:2])  # (N, T, F)
-        return self.over_time(features, state)
+        maps = self.encoder.maps(crops.flatten(0, 1)).unflatten(0, crops.shape[:2])
+        return self.score_maps(maps, state)
+
+    def score_maps(self, maps: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Score the encoder's maps (N, T, 9 d) as :meth:`forward` does crops."""
+        logits, state = self.over_time(self.encoder.features(maps), state)
+        return torch.cat([logits, self.mouth_visible(maps)], dim=-1), state
 
     def step(self, crops: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Score one frame: crops (N, 3, 96, 96), state (N, H) -> logits (N, 3), new state (N, H)."""
-        logits, state = self.over_time(self.encoder(crops).unsqueeze(1), state)
+        """Score one frame: crops (N, 3, 96, 96), state (N, H) -> logits (N, 4), new state (N, H)."""
+        logits, state = self.forward(crops.unsqueeze(1), state)
         return logits[:, 0], state
 
     def over_time(self, features: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Score features (N, T, F): logits (N, T, 3) and the new state (N, H)."""
+        """Score features (N, T, F): logits of P(level > k), (N, T, 3), and the new state (N, H)."""
         output, last = self.memory(features, None if state is None else state.unsqueeze(0))  # (N, T, H)
         scores = self.score_now(features) + self.score_memory(output)  # (N, T, 3)
         return self.head(scores), last[0]
 
     def still(self, crops: Tensor) -> Tensor:
-        """Score single images (N, 3, 96, 96) without previous state: logits (N, 3)."""
-        features = self.encoder(crops)
-        return self.over_time(features.unsqueeze(1))[0][:, 0]
+        """Score single images (N, 3, 96, 96) without previous state: logits (N, 4)."""
+        return self.forward(crops.unsqueeze(1))[0][:, 0]
 
     def initial_state(self, faces: int) -> Tensor:
         """Return the state (N, H) of new faces."""

@@ -15,9 +15,9 @@ from social_perception.core.config import SmileConfig
 from social_perception.core.errors import ModelError
 from social_perception.core.failover import CPU, Failover, error_summary
 from social_perception.core.types import ImageArray
-from social_perception.perception.smile.networks import SmileNetwork, intensity, level_probabilities, to_input
+from social_perception.perception.smile.networks import SmileNetwork, to_input
 from social_perception.perception.smile.states import TrackState
-from social_perception.perception.smile.track_scorer import Outputs, TrackScorer
+from social_perception.perception.smile.track_scorer import FloatArray, TrackScorer
 from social_perception.perception.smile.weights import Network
 
 _FACES_FOR_ONE_THREAD = 64
@@ -74,16 +74,16 @@ class StreamingScorer(TrackScorer):
         """Why it fell back to the CPU; empty: it did not."""
         return self._failover.failure
 
-    def _advance(self, states: Sequence[TrackState], crops: ImageArray) -> Outputs:
+    def _advance(self, states: Sequence[TrackState], crops: ImageArray) -> FloatArray:
         alone = isinstance(self._network, SmileNetwork) and len(crops) <= _FACES_FOR_ONE_THREAD
         with torch.inference_mode(), _threads(1 if alone else torch.get_num_threads()):
             return self._run(lambda: self._step(states, crops), len(crops))
 
     @torch.inference_mode()
-    def _score_stills(self, crops: ImageArray) -> Outputs:
+    def _score_stills(self, crops: ImageArray) -> FloatArray:
         return self._run(lambda: self._still(crops), len(crops))
 
-    def _run(self, work: Callable[[], Outputs], faces: int) -> Outputs:
+    def _run(self, work: Callable[[], FloatArray], faces: int) -> FloatArray:
         def free_memory() -> None:
             torch.cuda.empty_cache()
             self._max_batch = max(1, min(self._max_batch, faces) // 2)
@@ -93,7 +93,7 @@ class StreamingScorer(TrackScorer):
         except (RuntimeError, MemoryError) as error:
             raise ModelError(f"smile network failed on {faces} faces: {error_summary(error)}") from error
 
-    def _step(self, states: Sequence[TrackState], crops: ImageArray) -> Outputs:
+    def _step(self, states: Sequence[TrackState], crops: ImageArray) -> FloatArray:
         missing = self._tracks.capacity - len(self._memory)
         if missing > 0:
             self._memory = torch.cat([self._memory, self._network.initial_state(missing)])
@@ -106,17 +106,17 @@ class StreamingScorer(TrackScorer):
             self._network.step(self._input(crops[part]), before[part]) for part in self._parts(len(crops))
         ]
         # Reading the outputs synchronizes with the device: errors occur before the states are changed.
-        outputs = _to_outputs(_concatenate([logits for logits, _ in parts]))
+        outputs = _to_array(_concatenate([logits for logits, _ in parts]))
         self._memory[slots] = _concatenate([memory for _, memory in parts])
         return outputs
 
-    def _still(self, crops: ImageArray) -> Outputs:
+    def _still(self, crops: ImageArray) -> FloatArray:
         logits = []
         for part in self._parts(len(crops)):
             images = self._input(crops[part])
             both = torch.cat([images, images.flip(-1)])
             logits.append(self._network.still(both).view(2, len(images), -1).mean(dim=0))
-        return _to_outputs(_concatenate(logits))
+        return _to_array(_concatenate(logits))
 
     def _parts(self, faces: int) -> list[slice]:
         """Return the batches of the faces: a single one, or several if memory is short."""
@@ -159,7 +159,5 @@ def _concatenate(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
-def _to_outputs(logits: Tensor) -> Outputs:
-    """Logits (N, 3) to N intensities and N lists of four probabilities, in one transfer."""
-    table = torch.cat([intensity(logits)[:, None], level_probabilities(logits)], dim=1).tolist()
-    return [row[0] for row in table], [row[1:] for row in table]
+def _to_array(logits: Tensor) -> FloatArray:
+    return logits.float().cpu().numpy()

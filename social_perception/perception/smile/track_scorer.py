@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from social_perception.core.config import SmileConfig
 from social_perception.core.errors import ImageError
 from social_perception.core.types import CROP_SIZE_PX, ImageArray, Smile, SmileLevel, Track
 from social_perception.perception.smile.states import TrackState, TrackStates
 
-Outputs = tuple[list[float], list[list[float]]]
-"""N intensities, and N lists of four probabilities."""
+FloatArray = npt.NDArray[np.float32]
 
 _HYSTERESIS = 1.25
 """Factor on the size of faces that were scored in the previous frame, if there are too many faces.
@@ -21,6 +22,10 @@ _HYSTERESIS = 1.25
 Boxes jitter by some percent: without hysteresis other faces would be selected in every frame, and no state
 would warm up.
 """
+
+
+COVERED_LOGIT = -1.0
+"""Logit of a visible mouth below which it counts as covered."""
 
 
 class TrackScorer(ABC):
@@ -51,16 +56,19 @@ class TrackScorer(ABC):
         """Why it fell back to the CPU; empty: it did not."""
 
     @abstractmethod
-    def _advance(self, states: Sequence[TrackState], crops: ImageArray) -> Outputs:
-        """Score crops of tracks and advance their rows in the state; a track's first frame starts at zero.
+    def _advance(self, states: Sequence[TrackState], crops: ImageArray) -> FloatArray:
+        """Score crops of N tracks and advance their rows in the state; a track's first frame starts at zero.
+
+        Returns:
+            Logits of P(level > k), (N, 3), or (N, 4) with that of a visible mouth.
 
         Raises:
             ModelError: the network failed; the rows are unchanged.
         """
 
     @abstractmethod
-    def _score_stills(self, crops: ImageArray) -> Outputs:
-        """Score crops and their mirror images without a state."""
+    def _score_stills(self, crops: ImageArray) -> FloatArray:
+        """Score crops and their mirror images without a state: logits as from :meth:`_advance`."""
 
     def score(self, tracks: Sequence[Track], crops: ImageArray, stamp_s: float) -> tuple[Smile, ...]:
         """Return one Smile per track, in order; see :class:`.scorer.Scorer`.
@@ -77,11 +85,10 @@ class TrackScorer(ABC):
         selected = self._select_faces(tracks)
         if selected:
             states = [self._tracks.acquire(tracks[i].id, stamp_s) for i in selected]
-            outputs = self._advance(states, crops[selected])
-            for state, value, probabilities in zip(states, *outputs):
+            for state, smile in zip(states, to_smiles(self._advance(states, crops[selected]))):
                 state.last_seen_s = stamp_s
                 state.observed_frames += 1
-                state.smile = _smile(value, probabilities, observed_frames=state.observed_frames, valid=False)
+                state.smile = replace(smile, observed_frames=state.observed_frames)
         self._scored = frozenset(tracks[i].id for i in selected)
         return tuple(self._smile(track, valid=track.id in self._scored) for track in tracks)
 
@@ -98,8 +105,7 @@ class TrackScorer(ABC):
         _check(None, crops)
         if not len(crops):
             return ()
-        outputs = self._score_stills(crops)
-        return tuple(_smile(*row, observed_frames=1, valid=True) for row in zip(*outputs))
+        return to_smiles(self._score_stills(crops))
 
     def reset(self) -> None:
         """Drop all tracks."""
@@ -121,14 +127,32 @@ class TrackScorer(ABC):
         if state is None or state.smile is None:
             return Smile.unknown()
         last = state.smile
-        valid = valid and state.observed_frames >= self.config.warmup_frames
-        return Smile(last.intensity, last.level, last.probabilities, last.observed_frames, valid)
+        return replace(
+            last, valid=valid and last.valid and state.observed_frames >= self.config.warmup_frames
+        )
 
 
-def _smile(value: float, probabilities: Sequence[float], *, observed_frames: int, valid: bool) -> Smile:
-    neutral, low, medium, high = probabilities
-    level = SmileLevel.of_intensity(value)
-    return Smile(value, level, (neutral, low, medium, high), observed_frames, valid)
+def to_smiles(logits: FloatArray) -> tuple[Smile, ...]:
+    """Convert the logits (N, 3) or (N, 4) of N first frames; a smile is not valid where the mouth is covered.
+
+    The values are those of :func:`.networks.intensity` and :func:`.networks.level_probabilities`.
+    """
+    first, second, third = logits.T[:3]
+    value = 2.0 * _sigmoid(np.minimum(first, 0.0)) + 2.0 * _sigmoid(np.maximum(third, 0.0)) - 1.0  # sixths
+    value += 2.0 * np.clip(first / np.maximum(first - second, 1e-6), 0.0, 1.0)
+    value += 2.0 * np.clip(second / np.maximum(second - third, 1e-6), 0.0, 1.0)
+    above = _sigmoid(logits[:, :3])
+    levels = np.concatenate([1.0 - above[:, :1], above[:, :-1] - above[:, 1:], above[:, -1:]], axis=1)
+    visible = logits[:, 3] >= COVERED_LOGIT if logits.shape[1] > 3 else np.ones(len(logits), bool)
+    rows = zip((value / 6.0).tolist(), levels.tolist(), visible.tolist())
+    return tuple(
+        Smile(each, SmileLevel.of_intensity(each), (neutral, low, medium, high), 1, seen)
+        for each, (neutral, low, medium, high), seen in rows
+    )
+
+
+def _sigmoid(x: FloatArray) -> FloatArray:
+    return np.asarray(1.0 / (1.0 + np.exp(-x)), np.float32)
 
 
 def _check(tracks: Sequence[Track] | None, crops: ImageArray) -> None:

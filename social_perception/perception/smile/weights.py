@@ -14,13 +14,12 @@ from importlib import resources
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import save_file
 
 from social_perception.core.errors import ModelError
-from social_perception.core.files import read_weights
-from social_perception.perception.smile.networks import NetworkConfig, SmileNetwork
+from social_perception.perception.smile.networks import Aligner, NetworkConfig, SmileNetwork
 from social_perception.perception.smile.reference_network import ReferenceConfig, ReferenceNetwork
+from social_perception.perception.weight_files import read_safetensors
 
 Network = SmileNetwork | ReferenceNetwork
 
@@ -38,14 +37,17 @@ ARCHITECTURES = (
     Architecture("social_perception.smile.SmileNetwork", NetworkConfig, SmileNetwork),
     Architecture("social_perception.smile.ReferenceNetwork", ReferenceConfig, ReferenceNetwork),
 )
-VERSION = 1
+VERSION = 2
+RESEARCH_ONLY = "research_only"
+"""Key of the metadata of weights that must not run live; its value says what they estimate."""
 SHIPPED = "smile_small.safetensors"
-SHIPPED_SHA256 = "9970fff901a136d38dce137f180c99eea4ac727dfc08721a243ad26541841765"
+SHIPPED_SHA256 = "e47840a7afdb84e64d549357a763622a4ac3d188d1bf0b6ab79143bf5a37665b"
 """SHA-256 of the shipped weights; a test prints it after they changed."""
 
 MAX_FILE_BYTES = 2**30
 """The reference network has 0.14 GB in single precision."""
 
+_CONTENT = "smile network"
 _MAX_SIZE = 1 << 14
 
 
@@ -56,7 +58,7 @@ def shipped_path() -> Path:
 
 def save_network(network: Network, path: Path, training: Mapping[str, object]) -> None:
     """Write the weights in half precision, with the network's sizes and training settings as metadata."""
-    tensors = {name: _to_half(value.detach().cpu()) for name, value in network.state_dict().items()}
+    tensors = {name: to_half(value.detach().cpu()) for name, value in network.state_dict().items()}
     metadata = {
         "architecture": next(each.name for each in ARCHITECTURES if isinstance(network, each.network)),
         "version": str(VERSION),
@@ -75,9 +77,11 @@ def load_network(path: Path, sha256: str = "") -> Network:
         sha256: expected SHA-256; empty: not checked.
 
     Raises:
-        ModelError: the file is missing, damaged or not a smile network.
+        ModelError: the file is missing, damaged or not a smile network, or its weights are for research only.
     """
-    metadata, tensors = _read(path, sha256)
+    metadata, tensors = read_safetensors(path, _CONTENT, MAX_FILE_BYTES, sha256)
+    if estimated := metadata.get(RESEARCH_ONLY):
+        raise ModelError(f"{path} estimates {estimated}: it is for research only and does not run on people")
     kind = next((each for each in ARCHITECTURES if each.name == metadata.get("architecture")), None)
     if kind is None or metadata.get("version") != str(VERSION):
         found = f"{metadata.get('architecture', 'unknown')} version {metadata.get('version', 'unknown')}"
@@ -97,28 +101,34 @@ def load_network(path: Path, sha256: str = "") -> Network:
     return network.eval().requires_grad_(False)
 
 
+def load_aligner(path: Path) -> Aligner:
+    """Load the alignment of a smile network, or one alone, in evaluation mode.
+
+    Raises:
+        ModelError: the file is missing or damaged, or has no alignment.
+    """
+    tensors = read_safetensors(path, _CONTENT, MAX_FILE_BYTES)[1]
+    prefix = "encoder.aligner."
+    own = {
+        name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)
+    } or tensors
+    aligner = Aligner()
+    try:
+        aligner.load_state_dict(
+            {name: each.float() if each.is_floating_point() else each for name, each in own.items()}
+        )
+    except RuntimeError as error:
+        raise ModelError(f"{path} has no alignment: {str(error).splitlines()[0]}") from error
+    return aligner.eval()
+
+
 def read_metadata(path: Path) -> dict[str, str]:
     """Return the metadata of a weights file.
 
     Raises:
         ModelError: the file is missing or is not a safetensors file.
     """
-    return _read(path)[0]
-
-
-def _read(path: Path, sha256: str = "") -> tuple[dict[str, str], dict[str, torch.Tensor]]:
-    """Return metadata and tensors, parsed from the bytes that were hashed."""
-    try:
-        content = read_weights(path, MAX_FILE_BYTES, sha256)
-        tensors = load(content)
-    except FileNotFoundError as error:
-        raise ModelError(f"no smile network at {path}") from error
-    except OSError as error:
-        raise ModelError(f"the smile network {path} cannot be read: {error.strerror or error}") from error
-    except (SafetensorError, ValueError) as error:
-        raise ModelError(f"{path} is not a safetensors file or is damaged: {error}") from error
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return dict(header.get("__metadata__") or {}), tensors
+    return read_safetensors(path, _CONTENT, MAX_FILE_BYTES)[0]
 
 
 def _check_sizes(
@@ -136,7 +146,8 @@ def _check_sizes(
             raise ValueError(f"{name} has shape {found}, expected {expected}")
 
 
-def _to_half(value: torch.Tensor) -> torch.Tensor:
+def to_half(value: torch.Tensor) -> torch.Tensor:
+    """A tensor in half precision if it holds floats."""
     return (value.half() if value.is_floating_point() else value).contiguous()
 
 

@@ -25,6 +25,7 @@ from social_perception.perception.tracking.geometry import (
     MIN_VISIBLE,
     FloatArray,
     overlaps,
+    to_box,
     to_rows,
     visible_fractions,
 )
@@ -91,7 +92,9 @@ class DetectedFaces:
 
     def in_scope(self, row: FloatArray) -> bool:
         """Return whether a face at this box (4,) would have been detected."""
-        return self.scope is None or self.scope.holds(row[0], row[1], row[2])
+        if self.scope is None:
+            return True
+        return self.scope.holds(row[0], row[1], row[2]) and to_box(row) not in self.scope.skipped
 
 
 def apply_detection(
@@ -133,6 +136,7 @@ def _confirm(owners: dict[int, FaceTrack], found: DetectedFaces, back: Lookback)
         return
     for j, face in owners.items():
         face.confirm(found.rows[j], float(found.scores[j]), back.slots)
+        face.found_at_s = back.clock_then_s
     rows = np.stack([face.path[back.slot] for face in owners.values()])
     descriptors, overlapped = compute_descriptors(back.then, rows), occlusion.overlapped(rows)
     for face, descriptor, covered in zip(owners.values(), descriptors, overlapped):
@@ -194,6 +198,7 @@ def _propagate_new(
         else:
             owner.reacquire(descriptor, score)
         owner.set_path(path, back.slots, _velocity(path, back))
+        owner.found_at_s = back.clock_then_s
         visible.append(owner)
     return new
 

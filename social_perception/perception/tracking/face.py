@@ -48,6 +48,7 @@ class FaceTrack:
         misses: misses since its last detection.
         position_valid: whether the predicted position is meaningful; false after a scene change.
         lost_at_s: tracker clock when it was lost.
+        found_at_s: tracker clock of the frame of its last detection.
         path: (CAPACITY, 4) boxes by history slot, NaN where unknown.
         seen: (CAPACITY,) whether it was tracked in those frames.
     """
@@ -62,6 +63,7 @@ class FaceTrack:
     misses: int = 0
     position_valid: bool = True
     lost_at_s: float = 0.0
+    found_at_s: float = 0.0
     path: FloatArray = field(default_factory=lambda: np.full((CAPACITY, 4), np.nan))
     seen: BoolArray = field(default_factory=lambda: np.zeros(CAPACITY, np.bool_))
     _velocity: FloatArray = field(default_factory=lambda: np.zeros(2))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from social_perception.core.config import TrackingConfig
-from social_perception.core.types import Box, Face, Frame, Scope, Track
+from social_perception.core.types import Face, Frame, KnownBoxes, Scope, Track
 from social_perception.perception.tracking import occlusion
 from social_perception.perception.tracking.appearance import compute_descriptors, row_similarities
 from social_perception.perception.tracking.correction import (
@@ -37,6 +37,12 @@ far in the future the tracker clock keeps its resolution.
 """
 
 MAX_LOST_FACES = 64
+
+ESTABLISHED_HITS = 3
+"""Detections after which a face is no longer new."""
+
+MAX_CONFIRMED = 4
+"""Tracked faces that are confirmed in one search, besides urgent ones: what a search costs is limited."""
 
 
 class Tracker:
@@ -69,9 +75,18 @@ class Tracker:
         """
         return tuple(face.to_track() for face in self._faces if self._is_published(face))
 
-    def boxes(self) -> tuple[Box, ...]:
-        """Return the boxes of all tracked faces in the newest frame, also of those without an id."""
-        return tuple(to_box(face.row) for face in self._visible())
+    def known(self) -> KnownBoxes:
+        """Return the boxes of all tracked faces in the newest frame, also of those without an id.
+
+        Due for confirmation are new faces, those that a detection missed, and of the others the
+        ``MAX_CONFIRMED`` whose last detection is oldest.
+        """
+        hits = max(ESTABLISHED_HITS, self.config.confirm_detections)
+        faces = self._visible()
+        established = {id(face): face.hits >= hits and not face.misses for face in faces}
+        faces.sort(key=lambda face: (established[id(face)], face.found_at_s))
+        urgent = len(faces) - sum(established.values())
+        return KnownBoxes(tuple(to_box(face.row) for face in faces), urgent + MAX_CONFIRMED)
 
     def advance(self, frame: Frame) -> None:
         """Track all known faces into the next frame."""

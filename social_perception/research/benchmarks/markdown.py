@@ -44,6 +44,7 @@ def tables(report: Report) -> str:
     parts = [
         ("Scoring", _comparisons(report.scoring or ())),
         ("Detector", _comparisons(report.detector or ())),
+        ("Backends", _comparisons(report.backends or (), "seconds of processor time")),
         ("Peers", _comparisons(report.peers or (), "seconds of processor time")),
         ("Pipeline", _streams(report.pipeline or ())),
         ("Soak", criteria_tables(report.soak or (), _streams)),

@@ -93,7 +93,7 @@ def compare_peers(
         models: model files of peers by suffix.
         effort: rounds and time limits, in processor time.
     """
-    with _one_thread():
+    with one_thread():
         for number in people:
             yield _compare(number, models, effort)
 
@@ -141,7 +141,8 @@ class _Search:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Limit torch and OpenCV to one thread."""
     threads = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

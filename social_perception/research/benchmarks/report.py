@@ -309,6 +309,7 @@ class Report:
     web: tuple[WebRun, ...] | None = None
     overload: tuple[Stream, ...] | None = None
     peers: tuple[Comparison, ...] | None = None
+    backends: tuple[Comparison, ...] | None = None
 
 
 def to_json(report: object) -> str:

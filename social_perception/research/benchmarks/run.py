@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from social_perception.perception.pipeline import make_pipeline
+from social_perception.research.benchmarks import backends
 from social_perception.research.benchmarks.detector import SIZES, Size, compare_detectors
 from social_perception.research.benchmarks.first_box import TRIES, measure_first_box
 from social_perception.research.benchmarks.image_loop import FRAMES
@@ -42,7 +43,7 @@ SOAK_PARTS = 10
 OVERLOAD_PEOPLE = 16
 OVERLOAD_S = 60.0
 OVERLOAD_PARTS = 3
-PARTS = ("scoring", "detector", "pipeline", "growth", "first_box", "web", "peers")
+PARTS = ("scoring", "detector", "backends", "pipeline", "growth", "first_box", "web", "peers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class Plan:
     warm_up_s: float = WARM_UP_S
     tries: int = TRIES
     web: WebRequest = field(default_factory=WebRequest)
+    scenes: tuple[Callable[[], backends.Scene], ...] = backends.SCENES
+    backends_effort: Effort = backends.EFFORT
     peers_people: tuple[int, ...] = PEERS_PEOPLE
     peers_effort: Effort = EFFORT
     effort: Effort = field(default_factory=Effort)
@@ -74,6 +77,8 @@ QUICK_PLAN = Plan(
     warm_up_s=1.0,
     tries=1,
     web=WebRequest(people=2, clients=5, not_reading=1, rounds=1, turn_s=1.5, frames=20, warm_up_s=1.0),
+    scenes=backends.SCENES[:3],
+    backends_effort=QUICK,
     peers_people=(1,),
     peers_effort=QUICK,
     effort=QUICK,
@@ -95,11 +100,13 @@ def run(
     plan = QUICK_PLAN if quick else Plan()
     machine, start_s = this_machine(), time.monotonic()
     devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-    scoring = detector = pipeline = lines = limits = first_box = web = peers = None
+    scoring = detector = compared = pipeline = lines = limits = first_box = web = peers = None
     if "scoring" in parts:
         scoring = tuple(each for device in devices for each in _scoring(plan, device))
     if "detector" in parts:
         detector = tuple(each for device in devices for each in _detector(plan, device))
+    if "backends" in parts:
+        compared = tuple(_backends(plan))
     if "growth" in parts:
         both = [_scaling(plan, device) for device in devices]
         lines = tuple(line for each, _ in both for line in each)
@@ -114,7 +121,8 @@ def run(
         pipeline = tuple(each for device in devices for each in _pipeline(plan, device))
     passed_s = time.monotonic() - start_s
     streams = (scoring, detector, pipeline, None)
-    return Report(VERSION, machine, quick, passed_s, *streams, lines, limits, first_box, web, peers=peers)
+    found = (*streams, lines, limits, first_box, web)
+    return Report(VERSION, machine, quick, passed_s, *found, peers=peers, backends=compared)
 
 
 def soak(seconds: float) -> Report:
@@ -161,6 +169,13 @@ def _scoring(plan: Plan, device: str) -> Iterator[Comparison]:
 def _detector(plan: Plan, device: str) -> Iterator[Comparison]:
     _print_progress(f"detector on {device}")
     for each in compare_detectors(plan.sizes, device, plan.effort):
+        _print_progress(f"  {each.what} done")
+        yield each
+
+
+def _backends(plan: Plan) -> Iterator[Comparison]:
+    _print_progress("pipeline with each backend on cpu")
+    for each in backends.compare_backends(plan.scenes, plan.backends_effort):
         _print_progress(f"  {each.what} done")
         yield each
 

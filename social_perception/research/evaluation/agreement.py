@@ -128,7 +128,7 @@ def train_baseline(sets: Sequence[str], cache: Path) -> HogSvm:
         if rated.empty:
             continue
         rated = rated[~rated["held_out"] & rated["rater1"].notna()]
-        stills = read_stills(name, cache).select(rated.index)
+        stills = read_stills(name, cache, rated.index)
         detected = ~np.isnan(stills.boxes[:, 0])
         crops.append(still_crops(stills)[detected])
         levels.append(rated.loc[stills.table["name"], "rater1"].to_numpy(int)[detected])

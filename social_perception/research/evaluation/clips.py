@@ -1,32 +1,37 @@
-"""Evaluates the smile intensity over the rated clips with the complete pipeline."""
+"""Evaluates the smile intensity over the rated clips: detection, tracking and smiles, frame by frame."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from tqdm import tqdm
 
-from social_perception.core.config import PipelineConfig, SmileConfig
-from social_perception.core.types import FrameAffect, Smile, SmileLevel
-from social_perception.perception.pipeline import make_pipeline
+from social_perception.core.config import PipelineConfig
+from social_perception.core.types import Smile, SmileLevel, TrackedFaces
+from social_perception.perception.pipeline import make_tracking
+from social_perception.perception.smile.scorer import Scorer, SmileEstimator
 from social_perception.research.evaluation.metrics import FloatArray, false_smile_rate, pearson, spearman
 from social_perception.research.tables import read_table
 from social_perception.research.training.stills import data_folder
 from social_perception.sources.video import VideoSource
 
-SMILE_FROM = 2
-"""A clip has a smile if a rater rated one of its frames Medium or above."""
+RATED = {"clips": "clip_levels.csv", "talking": "levels.csv"}
+"""The folders of rated clips, and the table of levels in each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipTimeline:
     """Ratings and predictions of the N rated frames of a clip, and the intensity in all M frames.
 
-    ``stamps_s`` (N,), ``raters`` (N, 2), ``intensity`` (N,) and ``level`` (N,) are for the rated frames,
-    ``all_stamps_s`` (M,) and ``all_intensity`` (M,) for all frames; NaN where unknown.
+    ``stamps_s`` (N,), ``raters`` (N, 2), ``intensity`` (N,), ``level`` (N,) and ``probabilities`` (N, 4)
+    are for the rated frames, ``all_stamps_s`` (M,) and ``all_intensity`` (M,) for all frames; NaN where
+    unknown.
     """
 
     clip: str
@@ -34,35 +39,67 @@ class ClipTimeline:
     raters: FloatArray
     intensity: FloatArray
     level: FloatArray
+    probabilities: FloatArray
     all_stamps_s: FloatArray
     all_intensity: FloatArray
 
-    @property
-    def has_smile(self) -> bool:
-        return bool(np.nanmax(self.raters) >= SMILE_FROM)
+    def has_smile(self, lowest: SmileLevel = SmileLevel.MEDIUM) -> bool:
+        """Tell whether a rater saw this level or a higher one in a frame."""
+        return bool(np.nanmax(self.raters) >= lowest)
+
+    def without_predictions(self) -> ClipTimeline:
+        """Return the ratings alone, as of a clip that a network was trained on."""
+        unknown = np.full(len(self.level), math.nan)
+        return replace(
+            self,
+            intensity=unknown,
+            level=unknown,
+            probabilities=np.full_like(self.probabilities, math.nan),
+            all_intensity=np.full(len(self.all_stamps_s), math.nan),
+        )
 
     @property
     def pearson(self) -> float:
         return pearson(self.intensity, self.raters.mean(axis=1))
 
 
-def clip_timelines(model: str = "") -> list[ClipTimeline]:
-    """Run each rated clip through the pipeline; the largest face is evaluated.
+def clip_timelines(scorers: Sequence[Scorer], folder: str = "clips") -> Iterator[tuple[ClipTimeline, ...]]:
+    """Track the largest face of each rated clip once, and score it with every scorer.
 
     Args:
-        model: file with the weights; empty: the shipped network.
+        scorers: the smile networks; their states are reset.
+        folder: one of :data:`RATED`.
+
+    Yields:
+        For each clip, one timeline per scorer.
 
     Raises:
         SourceError: a clip cannot be read.
     """
-    columns = ["clip", "frame", "stamp_s", "rater1", "rater2"]
-    table = read_table(data_folder() / "clips" / "clip_levels.csv", columns)
-    return [_timeline(clip, rows, model) for clip, rows in table.groupby("clip")]
+    table = _levels(folder)
+    with closing(make_tracking(PipelineConfig(), live=False)) as tracking:
+        for clip, rows in tqdm(table.groupby("clip"), desc=f"rated {folder}", mininterval=5):
+            tracking.restart()
+            with VideoSource(data_folder() / folder / clip) as source:
+                yield _timelines(clip, rows, map(tracking.process, source), scorers)
 
 
-def clip_figures(timelines: list[ClipTimeline]) -> dict[str, object]:
+def rated_clips(folder: str) -> list[str]:
+    """Return the names of the rated clips of a folder.
+
+    Raises:
+        SourceError: the table of their levels cannot be read.
+    """
+    return sorted(set(_levels(folder)["clip"]))
+
+
+def _levels(folder: str) -> pd.DataFrame:
+    return read_table(data_folder() / folder / RATED[folder], ["clip", "stamp_s", "rater1", "rater2"])
+
+
+def clip_figures(timelines: Sequence[ClipTimeline]) -> dict[str, object]:
     """Return correlations per clip, their mean over the clips with a smile, and false smile rates."""
-    smiling = [timeline for timeline in timelines if timeline.has_smile]
+    smiling = [timeline for timeline in timelines if timeline.has_smile()]
     levels = np.concatenate([timeline.level for timeline in timelines])
     raters = np.concatenate([timeline.raters for timeline in timelines])
     intensities = np.concatenate([timeline.intensity for timeline in timelines])
@@ -77,24 +114,51 @@ def clip_figures(timelines: list[ClipTimeline]) -> dict[str, object]:
     }
 
 
-def _timeline(clip: str, rows: pd.DataFrame, model: str) -> ClipTimeline:
-    config = PipelineConfig(smile=SmileConfig(model=model))
-    with VideoSource(data_folder() / "clips" / clip) as source, make_pipeline(config, live=False) as pipeline:
-        frames = itertools.islice(source, int(rows["frame"].max()) + 1)
-        scored = [(frame.stamp_s, *_largest(pipeline.process(frame))) for frame in frames]
-    every = np.array(scored, float).reshape(-1, 3)
-    # Rated frames beyond the last decodable one have no score.
-    rated = np.full((len(rows), 3), math.nan)
-    decoded = rows["frame"].to_numpy() < len(every)
-    rated[decoded] = every[rows["frame"].to_numpy()[decoded]]
+def _timelines(
+    clip: str, rows: pd.DataFrame, frames: Iterable[TrackedFaces], scorers: Sequence[Scorer]
+) -> tuple[ClipTimeline, ...]:
+    estimators = [SmileEstimator(scorer) for scorer in scorers]
+    for each in estimators:
+        each.reset()
+    stamps: list[float] = []
+    smiles: list[list[tuple[float, ...]]] = []
+    for faces in frames:
+        stamps.append(faces.stamp_s)
+        smiles.append([_largest(faces, each.estimate(faces)) for each in estimators])
+    every = np.array(smiles, float).reshape(len(stamps), len(scorers), 6)
+    all_stamps_s, stamps_s = np.array(stamps), rows["stamp_s"].to_numpy(float)
+    rated = every[_frames(rows, all_stamps_s)]
     levels = rows[["rater1", "rater2"]].to_numpy(float)
-    stamps_s = rows["stamp_s"].to_numpy(float)
-    return ClipTimeline(clip, stamps_s, levels, rated[:, 1], rated[:, 2], every[:, 0], every[:, 1])
+    return tuple(
+        ClipTimeline(
+            clip,
+            stamps_s,
+            levels,
+            rated[:, i, 0],
+            rated[:, i, 1],
+            rated[:, i, 2:],
+            all_stamps_s,
+            every[:, i, 0],
+        )
+        for i in range(len(scorers))
+    )
 
 
-def _largest(affect: FrameAffect) -> tuple[float, float]:
-    faces = [face for face in affect.faces if face.track.visible and face[Smile].level != SmileLevel.UNKNOWN]
-    if not faces:
-        return math.nan, math.nan
-    smile = max(faces, key=lambda face: face.track.box.area)[Smile]
-    return smile.intensity, float(smile.level)
+def _frames(rows: pd.DataFrame, stamps_s: FloatArray) -> npt.NDArray[np.intp]:
+    """Return the frame of each rating: the named one, else the nearest in time."""
+    if "frame" in rows:  # clips of varying rate have ratings at the stamps of a constant one
+        return np.minimum(rows["frame"].to_numpy(np.intp), len(stamps_s) - 1)
+    return np.abs(rows["stamp_s"].to_numpy(float)[:, None] - stamps_s).argmin(axis=1)
+
+
+def _largest(faces: TrackedFaces, smiles: Sequence[Smile]) -> tuple[float, ...]:
+    """Return intensity, level and probabilities of the largest face, NaN if there is none."""
+    scored = [
+        (track.box.area, smile)
+        for track, smile in zip(faces.tracks, smiles)
+        if track.visible and smile.level != SmileLevel.UNKNOWN
+    ]
+    if not scored:
+        return (math.nan,) * 6
+    smile = max(scored, key=lambda each: each[0])[1]
+    return smile.intensity, float(smile.level), *smile.probabilities

@@ -113,6 +113,21 @@ def calibration_error(truth: FloatArray, probabilities: FloatArray, bins: int = 
     return float(sum(gaps) / len(truth))
 
 
+def expected_chance_error(probabilities: FloatArray, draws: int = 20) -> float:
+    """Return the mean calibration error of levels that are drawn with the probabilities (N, 4).
+
+    A perfectly calibrated classifier has this error: with few faces, the share of correct ones in a bin
+    differs by chance from its confidence.
+    """
+    rng = np.random.default_rng(0)
+    known = probabilities[~np.isnan(probabilities).any(axis=1)]
+    if not len(known):
+        return math.nan
+    reached = known.cumsum(axis=1)[:, :-1]
+    truths = [(reached < rng.random((len(known), 1))).sum(axis=1) for _ in range(draws)]
+    return float(np.mean([calibration_error(each.astype(float), known) for each in truths]))
+
+
 def pearson(first: FloatArray, second: FloatArray) -> float:
     """Return Pearson's correlation of two series (N,) where both are known."""
     return _correlation(stats.pearsonr, first, second)

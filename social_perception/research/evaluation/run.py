@@ -2,59 +2,71 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from social_perception.core.config import SmileConfig
 from social_perception.core.errors import OutputError
-from social_perception.perception.smile.factory import make_scorer
-from social_perception.perception.smile.weights import shipped_path
-from social_perception.research.evaluation.agreement import HeldOut, held_out, read_training_sets
-from social_perception.research.evaluation.clips import ClipTimeline, clip_figures, clip_timelines
+from social_perception.research.evaluation.agreement import HeldOut, held_out
+from social_perception.research.evaluation.clips import clip_figures
 from social_perception.research.evaluation.plots import write_figures
-from social_perception.research.evaluation.stills import (
-    ferplus_figures,
-    genki_figures,
-    held_out_names,
-    level_figures,
-    score_stills,
+from social_perception.research.evaluation.stills import ferplus_figures, genki_figures, level_figures
+from social_perception.research.evaluation.targets import (
+    Candidate,
+    Predictions,
+    compare,
+    measures,
+    predict,
+    read_candidates,
+    table,
 )
 from social_perception.research.training.labels import SETS_OF_SOURCES
-from social_perception.research.training.stills import read_stills
 
 
 def main(
-    model: str = "", *, cache: Path | str = ".cache", clips: bool = True, output: Path | str | None = None
+    models: Sequence[str] = ("",),
+    *,
+    cache: Path | str = ".cache",
+    clips: bool = True,
+    output: Path | str | None = None,
 ) -> dict[str, object]:
-    """Measure a network on the development data, print the results and return them.
+    """Measure networks on the development data, print the results and return them.
 
     Args:
-        model: file with the weights; empty: the shipped network.
+        models: files with the weights; empty: the shipped network; see :class:`.targets.Candidate`.
         cache: folder for the face boxes.
         clips: whether to evaluate the rated clips, too, which takes minutes.
-        output: folder for ``evaluation.json`` and the plots, created if missing.
+        output: folder for ``evaluation.json``, ``targets.md`` and, of a single network, the plots; created if
+            missing.
 
     Raises:
         ModelError: the weights cannot be read.
+        ConfigurationError: two models have the same name.
         SourceError: the data is missing.
         OutputError: the folder cannot be written to.
     """
     folder = None if output is None else make_folder(Path(output))
-    figures, faces = _still_figures(model, Path(cache))
-    timelines: list[ClipTimeline] = []
-    if clips:
-        timelines = clip_timelines(model)
-        figures["clips"] = clip_figures(timelines)
-    text = json.dumps(_json(figures), indent=2, allow_nan=False)
-    print(text)
-    print(comparison(figures["against_first_rater"]))  # type: ignore[arg-type]
+    candidates = read_candidates(models)
+    predictions = list(predict(candidates, Path(cache), clips))
+    figures: dict[str, object] = {}
+    if len(candidates) == 1:
+        figures, faces = _single_figures(candidates[0], predictions[0], Path(cache))
+    rows = list(compare([list(measures(each)) for each in predictions]))
+    names = [each.name for each in candidates]
+    figures["targets"] = {"models": names, "rows": [asdict(row) for row in rows]}
+    text, targets = json.dumps(_json(figures), indent=2, allow_nan=False), table(names, rows)
+    if len(candidates) == 1:
+        print(text)
+        print(comparison(figures["against_first_rater"]))  # type: ignore[arg-type]
+    print(targets)
     if folder is not None:
         (folder / "evaluation.json").write_text(text + "\n")
-        for path in write_figures(folder, faces, timelines):
-            print(f"written: {path}")
+        (folder / "targets.md").write_text(targets + "\n")
+        if len(candidates) == 1:
+            for path in write_figures(folder, faces, predictions[0].clips.get("clips", ())):
+                print(f"written: {path}")
     return figures
 
 
@@ -92,36 +104,22 @@ def _json(value: object) -> object:
     """Replace NaN by None: JSON has no NaN."""
     if isinstance(value, dict):
         return {name: _json(inner) for name, inner in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_json(inner) for inner in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _still_figures(model: str, cache: Path) -> tuple[dict[str, object], HeldOut]:
-    scorer = make_scorer(SmileConfig(model=model))
-    training_sets = read_training_sets(Path(model).expanduser() if model else shipped_path())
-    rated = {
-        name: score_stills(read_stills(name, cache).select(held_out_names(name)), scorer)
-        for name in SETS_OF_SOURCES.values()
-    }
-    faces = held_out(rated, training_sets, cache)
-    genki = score_stills(read_stills("genki_train", cache), scorer)
+def _single_figures(
+    candidate: Candidate, predicted: Predictions, cache: Path
+) -> tuple[dict[str, object], HeldOut]:
+    rated = dict(zip(SETS_OF_SOURCES.values(), predicted.rated))
+    faces = held_out(rated, candidate.sets, cache)
     figures: dict[str, object] = {
-        "ferplus_test": ferplus_figures(score_stills(read_stills("ferplus_test", cache), scorer)),
-        "genki_held_out": genki_figures(genki, held_out_only=True),
+        "ferplus_test": ferplus_figures(predicted.ferplus),
+        "genki_held_out": genki_figures(predicted.genki, held_out_only=True),
         "levels_held_out": level_figures(rated),
         "against_first_rater": faces.reports(),
     }
-    if "genki_train" not in training_sets:  # else the network was trained on it
-        figures["genki_train"] = genki_figures(genki)
-    return figures, faces
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=main.__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("--model", default="", help="file with the weights; default: the shipped network")
-    parser.add_argument("--cache", default=".cache", help="folder for the face boxes")
-    parser.add_argument("--no-clips", action="store_true", help="skip the rated clips")
-    parser.add_argument("--output", help="folder for the JSON file and the plots")
-    options = parser.parse_args()
-    main(options.model, cache=options.cache, clips=not options.no_clips, output=options.output)
+    if "genki_train" not in candidate.sets:
+        figures["genki_train"] = genki_figures(predicted.genki)
+    return figures | {name: clip_figures(timelines) for name, timelines in predicted.clips.items()}, faces

@@ -21,12 +21,13 @@ BATCH = 128
 class ScoredStills:
     """A data set with the network's predictions, NaN where no face was detected.
 
-    ``intensity`` and ``level`` are (N,), the ``probabilities`` of the levels (N, 4).
+    ``intensity``, ``level`` and ``valid`` (0 or 1) are (N,), the ``probabilities`` of the levels (N, 4).
     """
 
     stills: Stills
     intensity: FloatArray
     level: FloatArray
+    valid: FloatArray
     probabilities: FloatArray
 
 
@@ -36,10 +37,10 @@ def score_stills(stills: Stills, scorer: TrackScorer) -> ScoredStills:
     smiles: list[Smile] = []
     for start in range(0, len(crops), BATCH):
         smiles += scorer.score_still(crops[start : start + BATCH])
-    rows = np.array([(smile.intensity, int(smile.level), *smile.probabilities) for smile in smiles], float)
-    rows = rows.reshape(-1, 6)
+    rows = np.array([(s.intensity, int(s.level), s.valid, *s.probabilities) for s in smiles], float)
+    rows = rows.reshape(-1, 7)
     rows[np.isnan(stills.boxes[:, 0])] = np.nan
-    return ScoredStills(stills, rows[:, 0], rows[:, 1], rows[:, 2:])
+    return ScoredStills(stills, rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3:])
 
 
 def ferplus_figures(scored: ScoredStills) -> dict[str, object]:

@@ -6,6 +6,7 @@ parameters, so that a sequence can change them slowly from frame to frame (see `
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import cv2
@@ -56,7 +57,7 @@ def sample_augmentation(rng: np.random.Generator) -> Augmentation:
         shift_y=normal(0, 0.045),
         # Boxes of the same face differ by about a tenth in size from image to image.
         log_scale=normal(0, 0.10),
-        rotation_deg=normal(0, 9.0),
+        rotation_deg=float(rng.uniform(-45, 45)) if chance() < 0.3 else normal(0, 9.0),
         log_aspect=normal(0, 0.04),
         log_gamma=normal(0, 0.22),
         log_contrast=normal(-0.1, 0.25),
@@ -120,7 +121,74 @@ def occlude(crop: GrayImage, rng: np.random.Generator) -> GrayImage:
     return crop
 
 
-def _warp_crop(image: GrayImage, box: npt.NDArray[np.float32], params: Augmentation) -> GrayImage:
+def cover_mouth(image: GrayImage, box: npt.NDArray[np.float32], rng: np.random.Generator) -> GrayImage:
+    """Return a copy of an image (H, W) whose mouth is covered: by a mask, or by a hand or an object.
+
+    Args:
+        image: uint8, gray.
+        box: (4,) left, top, width, height of the face in px.
+        rng: source of randomness.
+    """
+    if rng.random() < 0.4:  # a mask, from the nose to below the chin
+        upper, lower = rng.uniform(0.5, 0.66), rng.uniform(1.0, 1.2)
+        outline = [
+            (0.05, upper + 0.08),
+            (0.5, upper),
+            (0.95, upper + 0.08),
+            (0.85, 0.9),
+            (0.5, lower),
+            (0.15, 0.9),
+        ]
+    else:
+        x, y = rng.normal(0.5, 0.05), rng.normal(0.79, 0.03)
+        wide, high = rng.uniform(0.24, 0.5), rng.uniform(0.13, 0.3)
+        angles = np.linspace(0, 2 * np.pi, int(rng.integers(4, 12)), endpoint=False) + rng.uniform(0, np.pi)
+        radius = rng.uniform(0.9, 1.25, len(angles))
+        outline = [(x + wide * r * np.cos(a), y + high * r * np.sin(a)) for a, r in zip(angles, radius)]
+    return _cover(image, box, outline, rng)
+
+
+def cover_half(image: GrayImage, box: npt.NDArray[np.float32], rng: np.random.Generator) -> GrayImage:
+    """Return a copy of an image (H, W) whose face is half covered: the left, right or lower half."""
+    if rng.random() < 0.2:
+        middle, tilt = rng.uniform(0.5, 0.76), rng.normal(0, 0.06)
+        outline = [(-0.3, middle - tilt), (1.3, middle + tilt), (1.3, 1.4), (-0.3, 1.4)]
+        return _cover(image, box, outline, rng)
+    return cover_side(image, box, rng.uniform(0.42, 0.7), rng)
+
+
+def cover_side(
+    image: GrayImage, box: npt.NDArray[np.float32], share: float, rng: np.random.Generator
+) -> GrayImage:
+    """Return a copy of an image (H, W) with a share of the face's width covered from the left or right."""
+    tilt = rng.normal(0, 0.08)
+    outline = [(-0.3, -0.3), (share - tilt, -0.3), (share + tilt, 1.3), (-0.3, 1.3)]
+    if rng.random() < 0.5:
+        outline = [(1 - x, y) for x, y in outline]
+    return _cover(image, box, outline, rng)
+
+
+def _cover(
+    image: GrayImage,
+    box: npt.NDArray[np.float32],
+    outline: Sequence[tuple[float, float]],
+    rng: np.random.Generator,
+) -> GrayImage:
+    """Return a copy with a polygon in fractions of the box filled, flat or with a texture."""
+    left, top, width, height = box
+    points = np.array([(left + u * width, top + v * height) for u, v in outline])
+    mask = np.zeros_like(image)
+    cv2.fillPoly(mask, [np.round(points).astype(np.int32)], 255)
+    cover = np.full(image.shape, int(rng.integers(0, 256)), np.float32)
+    if rng.random() < 0.6:  # skin and cloth are not flat: a piece of the image, turned upside down
+        cover = 0.5 * cover + 0.5 * np.roll(image[::-1], int(rng.integers(image.shape[1])), axis=1)
+    return np.where(mask > 0, cover, image).astype(np.uint8)
+
+
+def crop_matrix(box: npt.NDArray[np.float32], params: Augmentation) -> npt.NDArray[np.float64]:
+    """Return the affine matrix (2, 3) from px of the image to px of the crop, as ``cv2.warpAffine`` takes
+    it.
+    """
     side = CROP_MARGIN * max(box[2], box[3])
     center = box[:2] + box[2:] / 2 + side * np.array([params.shift_x, params.shift_y])
     to_crop = SIDE / side * np.exp(params.log_scale)
@@ -130,7 +198,11 @@ def _warp_crop(image: GrayImage, box: npt.NDArray[np.float32], params: Augmentat
     linear = to_crop * np.diag([stretch, 1 / stretch]) @ rotation
     # cv2 has pixel centers at integer coordinates; crop_faces has pixel corners there.
     offset = SIDE / 2 - 0.5 - linear @ (center - 0.5)
-    matrix = np.hstack([linear, offset[:, None]])
+    return np.hstack([linear, offset[:, None]])
+
+
+def _warp_crop(image: GrayImage, box: npt.NDArray[np.float32], params: Augmentation) -> GrayImage:
+    matrix = crop_matrix(box, params)
     return cv2.warpAffine(
         image, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from social_perception.core.config import PipelineConfig
-from social_perception.core.types import CROP_SIZE_PX, Frame, ImageArray
+from social_perception.core.types import CROP_SIZE_PX, Frame, ImageArray, Track
 from social_perception.perception.pipeline import make_tracking
 from social_perception.perception.smile.crop import CROP_MARGIN, crop_faces
 from social_perception.research.tables import read_table
@@ -29,6 +29,7 @@ SAME_FRAME_CORRELATION = 0.98
 """Two downscaled frames with at least this correlation show the same frame."""
 MIN_DEVIATION = 3.0
 """Standard deviation in gray values below which a frame (a black one) identifies no recording."""
+_GEOMETRY = (CROP_MARGIN, CROP_SIZE_PX)
 VIDEO_SUFFIXES = (".mp4", ".mov")
 
 
@@ -98,7 +99,7 @@ def small_frame(frame: Frame) -> npt.NDArray[np.float32] | None:
 
 
 def _small_frames(video: Path, cache: Path) -> npt.NDArray[np.float32]:
-    path = cache / "clips" / f"{_key(video)}_small.npy"
+    path = cache / "clips" / f"{clip_key(video, *_GEOMETRY)}_small.npy"
     if path.is_file():
         return np.load(path)
     with VideoSource(video) as source:
@@ -110,7 +111,7 @@ def _small_frames(video: Path, cache: Path) -> npt.NDArray[np.float32]:
 
 
 def _cached(video: Path, cache: Path) -> tuple[str, ImageArray, npt.NDArray[np.int64]]:
-    path = cache / "clips" / f"{_key(video)}_faces.npz"
+    path = cache / "clips" / f"{clip_key(video, *_GEOMETRY)}_faces.npz"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         crops, track = _track_faces(video)
@@ -123,7 +124,9 @@ def _track_faces(video: Path) -> tuple[ImageArray, npt.NDArray[np.int64]]:
     """Return the crops of a clip, grouped by track, and the track number of each."""
     open_tracks: dict[str, list[ImageArray]] = {}
     finished: list[list[ImageArray]] = []
-    for visible in _visible_crops(video):
+    for frame, tracks in track_clip(video):
+        crops_of_frame = crop_faces(frame.image, [track.box for track in tracks])
+        visible = {each.id: crop for each, crop in zip(tracks, crops_of_frame)}
         # A face that was hidden starts a new track.
         finished += [open_tracks.pop(name) for name in sorted(set(open_tracks) - set(visible))]
         for name, crop in visible.items():
@@ -134,21 +137,30 @@ def _track_faces(video: Path) -> tuple[ImageArray, npt.NDArray[np.int64]]:
     return np.array(crops, np.uint8).reshape(-1, CROP_SIZE_PX, CROP_SIZE_PX, 3), track
 
 
-def _visible_crops(video: Path) -> Iterator[dict[str, ImageArray]]:
+def track_clip(
+    video: Path, sound_rate_hz: int | None = None, progress: bool = True
+) -> Iterator[tuple[Frame, list[Track]]]:
+    """Yield each frame of a clip with its visible tracks.
+
+    Args:
+        video: path of the clip.
+        sound_rate_hz: rate in Hz at which the frames' sound is requested; None: no sound is decoded.
+        progress: whether a progress bar is shown.
+
+    Raises:
+        SourceError: the clip cannot be read.
+    """
     tracking = make_tracking(PipelineConfig(), live=False)
     try:
-        with VideoSource(video) as source:
-            frames = tqdm(source, desc=f"faces of {video.name}", total=source.frame_count, mininterval=5)
-            for frame in frames:
-                tracks = [track for track in tracking.process(frame).tracks if track.visible]
-                crops = crop_faces(frame.image, [track.box for track in tracks])
-                yield {track.id: crop for track, crop in zip(tracks, crops)}
+        with VideoSource(video, sound_rate_hz) as source:
+            title, total = f"faces of {video.name}", source.frame_count
+            for frame in tqdm(source, desc=title, total=total, mininterval=5, disable=not progress):
+                yield frame, [track for track in tracking.process(frame).tracks if track.visible]
     finally:
         tracking.close()
 
 
-def _key(video: Path) -> str:
-    """Return a cache key that changes with the file and the crop geometry."""
-    state = video.stat()
-    facts = f"{video.name} {state.st_size} {CROP_MARGIN} {CROP_SIZE_PX}"
+def clip_key(video: Path, *geometry: float) -> str:
+    """Return a cache key that changes with the file and the geometry of what is cached."""
+    facts = " ".join(map(str, (video.name, video.stat().st_size, *geometry)))
     return f"{video.stem}-{hashlib.sha1(os.fsencode(facts), usedforsecurity=False).hexdigest()[:12]}"

@@ -77,6 +77,23 @@ def read_tiers(path: Path, tier: str = "", subtle: str = "drop") -> tuple[LevelT
     return tuple(_tier(name, rows, levels, origin_s) for name, rows in level_tiers.items())
 
 
+def read_annotations(path: Path) -> tuple[Path, dict[str, list[tuple[float, float, str]]]]:
+    """Return the video of an .eaf file and its annotations by tier, on the clock of the video.
+
+    Each is its start and end in s and its text in lower case.
+
+    Raises:
+        SourceError: the file cannot be read or its video is missing.
+    """
+    eaf = open_eaf(path)
+    origin_s = find_media(path, eaf).origin_ms / 1000
+    tiers = {name: _annotations(path, eaf, name) for name in eaf.get_tier_names()}
+    return find_video(path), {
+        name: [(start + origin_s, end + origin_s, word) for start, end, word in rows]
+        for name, rows in tiers.items()
+    }
+
+
 def find_video(path: Path) -> Path:
     """Return the video of an .eaf file: the linked one, else a file of the same name in the same folder.
 

@@ -74,7 +74,7 @@ def rated_levels(set_name: str) -> pd.DataFrame:
 def make_targets(set_name: str, table: pd.DataFrame) -> Targets:
     """Return the targets of a set's faces; ``table`` holds its labels and the column ``name``."""
     rated = rated_levels(set_name).reindex(table["name"])
-    above = _share_above(rated[["rater1", "rater2"]].to_numpy(float))
+    above = share_above(rated[["rater1", "rater2"]].to_numpy(float))
     held_out = rated["held_out"].eq(True).to_numpy()
     if set_name in FULLY_HELD_OUT_SETS:
         held_out = np.array([is_held_out(name) for name in table["name"]], bool)
@@ -101,7 +101,7 @@ def weak_values(set_name: str, table: pd.DataFrame) -> npt.NDArray[np.int64]:
     return table["smile"].to_numpy(np.int64)
 
 
-def _share_above(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def share_above(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Convert levels (N, raters), NaN where not rated, to the share of raters above 0, 1, 2: (N, 3)."""
     voted = ~np.isnan(levels)
     higher = (levels[:, None, :] > np.arange(3)[None, :, None]).sum(axis=2)

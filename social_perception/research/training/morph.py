@@ -112,15 +112,9 @@ class MorphFace:
     canvas: GrayImage
     mouth: Mouth
 
-    @property
-    def box(self) -> FloatArray:
-        """The face box in the canvas: left, top, width, height in px."""
-        side = SIDE / CROP_MARGIN
-        return np.array([(CANVAS - side) / 2] * 2 + [side] * 2, np.float32)
-
     def render(self, expression: Expression, params: Augmentation, rng: np.random.Generator) -> GrayImage:
         """Return the augmented crop (96, 96) uint8 of the face with an expression."""
-        return render(self.warp(expression), self.box, params, rng)
+        return render(self.warp(expression), canvas_box(), params, rng)
 
     def warp(self, expression: Expression) -> GrayImage:
         """Return the canvas with the expression, (160, 160) uint8; for no movement, the canvas itself."""
@@ -161,6 +155,12 @@ def morph_face(image: GrayImage, box: FloatArray) -> MorphFace:
         image, matrix, (CANVAS, CANVAS), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return MorphFace(canvas, find_mouth(canvas[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]))
+
+
+def canvas_box() -> FloatArray:
+    """Return the face box (4,) in a canvas: left, top, width, height in px."""
+    side = SIDE / CROP_MARGIN
+    return np.array([(CANVAS - side) / 2] * 2 + [side] * 2, np.float32)
 
 
 def find_mouth(crop: GrayImage) -> Mouth:

@@ -30,8 +30,9 @@ from social_perception.research.training.clip_sequences import ClipFaces
 from social_perception.research.training.expression_dynamics import sample_expressions
 from social_perception.research.training.faces import TrainingFaces
 from social_perception.research.training.labels import FloatArray
-from social_perception.research.training.morph import Expression, morph_face
+from social_perception.research.training.morph import Expression, canvas_box, morph_face
 from social_perception.research.training.settings import MemorySettings
+from social_perception.research.training.talking import TalkingFaces
 
 CHUNK = 32
 """Sequences encoded per batch."""
@@ -87,7 +88,7 @@ def _still_sequences(
     count: int,
     rng: np.random.Generator,
 ) -> FeatureSequences:
-    rated, weak = np.flatnonzero(faces.targets.rated), np.flatnonzero(~faces.targets.rated)
+    rated, weak = np.flatnonzero(faces.targets.rated), np.flatnonzero(~faces.targets.rated & ~faces.moving)
     rated_count = round(RATED_SHARE * count)
     selected = np.concatenate([rng.choice(rated, rated_count), rng.choice(weak, count - rated_count)])
     features = [torch.zeros(0, settings.length, network.config.features)]
@@ -196,6 +197,42 @@ def _interpolate_scores(at: npt.NDArray[np.floating], amounts: FloatArray, score
     """Interpolate scores (A, 3) at increasing amounts (A,) to the amounts ``at`` (T,): (T, 3)."""
     columns = [np.interp(at, amounts, column) for column in scores.T]
     return torch.from_numpy(np.stack(columns, axis=1)).float()
+
+
+def talking_sequences(
+    network: SmileNetwork, talking: TalkingFaces, length: int, count: int, seed: int
+) -> FeatureSequences:
+    """Render windows of the rated talking clips as :func:`render_sequence` does, and encode them.
+
+    Windows with a smile are half of them, as far as there are any. The targets are the raters'.
+    """
+    rng = np.random.default_rng((seed, 11))
+    starts = talking.windows(length)
+    smiles = np.array([talking.above[s : s + length, 0].max() > 0 for s in starts], bool)
+    pools = [pool for pool in (starts[smiles], starts[~smiles]) if len(pool)]
+    selected = [int(rng.choice(pools[i % len(pools)])) for i in range(count if pools else 0)]
+    features = [torch.zeros(0, length, network.config.features)]
+    network.eval()
+    with torch.inference_mode():
+        for start in tqdm(selected, desc="talking", mininterval=5):
+            frames = render_frames(talking.canvases[start : start + length], canvas_box(), rng)
+            features.append(_encode(network, frames)[None])
+    above = [torch.from_numpy(talking.above[s : s + length])[None] for s in selected]
+    return FeatureSequences(torch.cat(features).clone(), torch.cat([torch.zeros(0, length, 3), *above]))
+
+
+def render_frames(
+    images: npt.NDArray[np.uint8], box: npt.NDArray[np.float32], rng: np.random.Generator
+) -> npt.NDArray[np.uint8]:
+    """Render the frames (T, H, W) of a face that moves, (T, 96, 96), from one augmentation to another."""
+    first = sample_augmentation(rng)
+    last = first.interpolate(sample_augmentation(rng), rng.uniform(0.0, 0.5))
+    flipped = rng.random() < 0.5
+    steps = max(1, len(images) - 1)
+    frames = np.stack(
+        [render(image, box, first.interpolate(last, t / steps), rng) for t, image in enumerate(images)]
+    )
+    return np.ascontiguousarray(frames[:, :, ::-1]) if flipped else frames
 
 
 def _clip_sequences(

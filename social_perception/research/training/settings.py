@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import yaml
 
-from social_perception.core.config import format_value
 from social_perception.core.errors import ConfigurationError
 from social_perception.core.files import read_limited
+from social_perception.core.settings import format_value
 
 MAX_YAML_BYTES = 2**20
 _LARGEST = 2**53
@@ -35,6 +35,14 @@ class StillSettings:
     """Share of the draws that are faces with rated levels."""
     emotion_weight: float = 0.5
     """Weight of the auxiliary loss on the eight FER+ emotions; its head is dropped afterwards."""
+    moving_share: float = 0.0
+    """Share of the draws that are frames of the talking clips."""
+    acted_share: float = 0.1
+    """Share of the stills whose mouth is moved as by talking; the targets stay."""
+    morphed_share: float = 0.0
+    """Share of the draws with which the face also gets smiles of known amounts."""
+    line_weight: float = 2.0
+    """Weight of the loss that makes the intensity of these smiles linear in their amount."""
     dropout: float = 0.3
     ema_decay: float = 0.998
     """Decay per step of the exponential moving average of the weights."""
@@ -46,6 +54,10 @@ class StillSettings:
 class TeacherSettings:
     """A wider network, trained like the shipped one, whose outputs refine the weak labels (distillation)."""
 
+    outputs: str = ""
+    """Table with the outputs of a trained network for the faces, as ``score`` writes it; empty: one is
+    trained.
+    """
     channels: tuple[int, int, int, int] = (32, 48, 96, 192)
     """Channels of its CNN, see :class:`social_perception.perception.smile.networks.NetworkConfig`."""
     trust: float = 1.0
@@ -54,21 +66,64 @@ class TeacherSettings:
 
 @dataclass(frozen=True, slots=True)
 class MemorySettings:
-    """The stage that trains the GRU on sequences, with the CNN frozen."""
+    """The stage that trains the GRU on sequences, with the CNN frozen; 0 ``epochs`` leave it as it is."""
 
     sequences: int = 3000
     """Sequences of ``length`` frames of one face each, most rendered from a still."""
     morphed_share: float = 0.25
     """Share of the sequences from stills with a part of a smile (or a frown)."""
-    talking_share: float = 0.15
+    talking_share: float = 0.25
     """Share of the sequences from stills in which the face talks; independent of the smiles."""
     clip_share: float = 0.05
-    """Share of all sequences that are windows of real video."""
+    """Share of all sequences that are windows of unrated video."""
+    moving_share: float = 0.1
+    """Share of all chains of sequences that are windows of the rated talking clips. These are few people:
+    with a larger share the memory learns their faces, and delays the smiles of others by a second.
+    """
+    dropout: float = 0.5
+    """Of the features that the memory sees, for the same reason."""
     length: int = 20
     epochs: int = 30
     batch: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class MouthSettings:
+    """The stage that trains the output of a visible mouth, with the CNN frozen."""
+
+    draws: int = 40000
+    """Faces: covered ones, and others."""
+    steps: int = 1500
+    batch: int = 512
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.1
+    dropout: float = 0.3
+    false_alarms: float = 0.003
+    """Share of the faces with a visible mouth whose smile may become invalid; it defines the bias."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlignerSettings:
+    """The training of the alignment on tables of points."""
+
+    name: str = "aligner"
+    seed: int = 1
+    sets: tuple[str, ...] = ("ferplus_train", "muxspace", "genki_train")
+    """The data sets to train on, without their held-out faces."""
+    points: str = ".cache/points"
+    """Folder of the tables of points, ``NAME.csv``."""
+    epochs: int = 24
+    draws: int = 25600
+    """Crops per epoch."""
+    batch: int = 256
+    learning_rate: float = 4e-3
+    weight_decay: float = 0.01
+    threads: int = 1
+    precision: str = "bf16-mixed"
+    devices: str | int = "auto"
+    output: str = "runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +141,21 @@ class TrainSettings:
     precision: str = "bf16-mixed"
     devices: str | int = "auto"
     """Number of GPUs, one process each; ``auto``: all."""
+    aligner: str = ""
+    """File of the smile network or of the alignment whose alignment is used; empty: the shipped network's."""
+    start: str = ""
+    """File of a trained network, or ``shipped``, whose CNN and calibration stay as they are: only its
+    memory and its output of a visible mouth are trained. Empty: a new network.
+    """
+    without_clips: tuple[str, ...] = ("",)
+    """Talking clips that are not trained on."""
     cache: str = ".cache"
     output: str = "runs"
     teacher: TeacherSettings = field(default_factory=TeacherSettings)
     pretrain: StillSettings = field(default_factory=StillSettings)
     finetune: StillSettings = field(default_factory=StillSettings)
     memory: MemorySettings = field(default_factory=MemorySettings)
+    mouth: MouthSettings = field(default_factory=MouthSettings)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -113,6 +177,24 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
+def with_changes(values: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """Replace settings by ``NAME=VALUE``; the values are YAML.
+
+    Raises:
+        ConfigurationError: a change has another form.
+    """
+    changed = dict(values)
+    for change in changes:
+        name, equals, value = change.partition("=")
+        try:
+            changed[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigurationError(f"the value of {name} must be YAML, got {value[:80]!r}") from error
+        if not (name and equals):
+            raise ConfigurationError(f"a setting must be NAME=VALUE, got {change[:80]!r}")
+    return changed
+
+
 def train_settings(values: Mapping[str, Any]) -> TrainSettings:
     """Build the settings of the small network from the content of a YAML file.
 
@@ -124,9 +206,19 @@ def train_settings(values: Mapping[str, Any]) -> TrainSettings:
         "pretrain": from_mapping(StillSettings, values.get("pretrain", {})),
         "finetune": from_mapping(StillSettings, values.get("finetune", {})),
         "memory": from_mapping(MemorySettings, values.get("memory", {})),
+        "mouth": from_mapping(MouthSettings, values.get("mouth", {})),
     }
     given = {name: value for name, value in values.items() if name != "network"}
     return from_mapping(TrainSettings, {**given, **stages})
+
+
+def aligner_settings(values: Mapping[str, Any]) -> AlignerSettings:
+    """Build the settings of the alignment from the content of a YAML file.
+
+    Raises:
+        ConfigurationError: a setting is unknown or of the wrong type.
+    """
+    return from_mapping(AlignerSettings, {name: each for name, each in values.items() if name != "network"})
 
 
 def without_sets(settings: TrainSettings, excluded: Sequence[str]) -> TrainSettings:

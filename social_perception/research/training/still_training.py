@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import lightning
 import numpy as np
@@ -26,6 +27,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
 
 from social_perception.perception.smile.networks import OrdinalHead, SmileNetwork, intensity, to_input
+from social_perception.research.tables import read_table
 from social_perception.research.training.faces import (
     AugmentedFaces,
     RatedShareSampler,
@@ -35,10 +37,15 @@ from social_perception.research.training.faces import (
     still_crops,
 )
 from social_perception.research.training.labels import EMOTIONS, FloatArray
+from social_perception.research.training.schedules import one_cycle
 from social_perception.research.training.settings import StillSettings
 from social_perception.research.training.stills import Stills
 
-Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
+MIN_RISE = 0.35
+"""Least rise of the intensity from no smile to a full one, of a face that does not smile already."""
+MAX_INTENSITY = 0.9
 
 TEACHER_BATCH = 128
 CALIBRATION_STEPS = 100
@@ -56,6 +63,19 @@ def ordinal_loss(logits: Tensor, above: Tensor, weight: Tensor) -> Tensor:
     return (loss * weight).sum(dim=-1).mean()
 
 
+def line_loss(value: Tensor, amounts: Tensor) -> Tensor:
+    """Return how far the intensities (K, A) of morphed smiles are from linear in their amounts (K, A).
+
+    The first two amounts of a face are 0 and 1; they define its line, which should rise by MIN_RISE.
+    """
+    if not len(value):
+        return value.new_zeros(())
+    none, full = value[:, :1], value[:, 1:2]
+    line = none + amounts[:, 2:] * (full - none)
+    rise = functional.relu(torch.clamp(none.detach() + MIN_RISE, max=MAX_INTENSITY) - full)
+    return (value[:, 2:] - line.detach()).square().mean() + rise.square().mean()
+
+
 class StillTraining(lightning.LightningModule):
     """The single-frame loss; the memory is not trained."""
 
@@ -69,14 +89,26 @@ class StillTraining(lightning.LightningModule):
         self._validated: list[tuple[Tensor, Tensor]] = []
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        crops, above, weight, emotion = batch
-        features = self.dropout(self.network.encoder(gray_input(crops)))
+        crops, above, weight, emotion, visible, smiling, amounts = batch
+        morphed = ~amounts[:, 0].isnan()
+        # In one pass: batches of their own could be identified by their batch statistics.
+        maps = self.network.encoder.maps(gray_input(torch.cat([crops, smiling[morphed].flatten(0, 1)])))
+        encoded = self.network.encoder.features(maps)
+        features, smiles = self.dropout(encoded[: len(crops)]), encoded[len(crops) :]
         logits = self.network.head(self.network.score_now(features).float())
-        loss = ordinal_loss(logits, above, weight)
+        loss = ordinal_loss(logits, above, weight * visible[:, None])
+        mouth = self.network.mouth_visible(maps[: len(crops)]).float()[:, 0]
+        visible_loss = functional.binary_cross_entropy_with_logits(mouth, visible)
         # Faces without an emotion have an all-zero target, so their loss is 0.
         log_probabilities = functional.log_softmax(self.emotions(features).float(), dim=-1)
-        total = loss - self.settings.emotion_weight * (emotion * log_probabilities).sum(dim=-1).mean()
+        emotion_loss = -(emotion * log_probabilities).sum(dim=-1).mean()
+        value = intensity(self.network.head(self.network.score_now(smiles).float()))
+        line = line_loss(value.view(int(morphed.sum()), amounts.shape[1]), amounts[morphed])
+        settings = self.settings
+        total = loss + visible_loss + settings.emotion_weight * emotion_loss + settings.line_weight * line
         self.log("train/ordinal_loss", loss, prog_bar=True)
+        self.log("train/visible_loss", visible_loss)
+        self.log("train/line_loss", line, prog_bar=True)
         self.log("train/loss", total)
         return total
 
@@ -95,19 +127,14 @@ class StillTraining(lightning.LightningModule):
         decayed = [p for p in self.parameters() if p.ndim > 1 and p.requires_grad]
         others = [p for p in self.parameters() if p.ndim <= 1 and p.requires_grad]
         groups: list[dict[str, object]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
-        settings = self.settings
-        optimizer = torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, settings.learning_rate, total_steps=self.steps, pct_start=0.15
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(groups, self.settings, self.steps, rise=0.15)
 
 
 def still_loader(faces: TrainingFaces, settings: StillSettings, seed: int) -> DataLoader[tuple[Tensor, ...]]:
     """Return batches of augmented faces."""
-    sampler = RatedShareSampler(faces.targets.rated, settings.rated_share, settings.draws, seed)
+    sampler = RatedShareSampler(faces, settings, seed)
     return DataLoader(
-        AugmentedFaces(faces, seed), settings.batch, sampler=sampler, drop_last=True, num_workers=1,
+        AugmentedFaces(faces, settings, seed), settings.batch, sampler=sampler, drop_last=True, num_workers=1,
         persistent_workers=True, prefetch_factor=8, worker_init_fn=_use_one_thread,
     )  # fmt: skip
 
@@ -139,13 +166,31 @@ def distill_targets(faces: TrainingFaces, teacher: SmileNetwork, trust: float) -
         teacher: a trained and calibrated network.
         trust: weight of its output; a rating has the weight 1.
     """
+    return mix_targets(faces, predict_probabilities(faces, teacher), trust)
+
+
+def mix_targets(faces: TrainingFaces, predicted: FloatArray, trust: float) -> TrainingFaces:
+    """Mix a teacher's P(level > k), (N, 3), into the targets of the faces; NaN leaves a face's targets."""
     targets = faces.targets
-    predicted = predict_probabilities(faces, teacher)
     # Normalized, so that a rated face has the same weight as without a teacher.
     weight = (targets.weight + trust) / (1.0 + trust)
     above = (targets.weight * targets.above + trust * predicted) / (targets.weight + trust)
+    known = ~np.isnan(predicted[:, :1])
+    above, weight = np.where(known, above, targets.above), np.where(known, weight, targets.weight)
     mixed = replace(targets, above=above.astype(np.float32), weight=weight.astype(np.float32))
     return replace(faces, targets=mixed)
+
+
+def read_outputs(path: Path, faces: TrainingFaces) -> FloatArray:
+    """Read P(level > k), (N, 3), of the faces from a table as ``score`` writes it; NaN for faces not in it.
+
+    Raises:
+        SourceError: the table cannot be read.
+    """
+    levels = ["p_neutral", "p_low", "p_medium", "p_high"]
+    table = read_table(path, ["name", *levels]).drop_duplicates("name").set_index("name")[levels]
+    p = table.reindex(list(faces.names)).to_numpy(np.float32)
+    return np.stack([p[:, 1:].sum(axis=1), p[:, 2:].sum(axis=1), p[:, 3]], axis=1)
 
 
 def predict_probabilities(faces: TrainingFaces, network: SmileNetwork) -> FloatArray:

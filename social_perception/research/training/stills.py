@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -63,22 +64,46 @@ def data_folder() -> Path:
     return folder
 
 
-def read_stills(name: str, cache: Path) -> Stills:
+def read_stills(name: str, cache: Path, only: Collection[str] | None = None) -> Stills:
     """Read a data set with its face boxes, which are detected once and then cached.
 
     Args:
         name: file name in data/ without ``.parquet``.
         cache: folder for the boxes, created if missing.
+        only: names of the images to read; None: all of them. Without cached boxes, only theirs are detected,
+            and not cached.
 
     Raises:
         SourceError: the data is missing.
     """
-    table = pd.read_parquet(data_folder() / "data" / f"{name}.parquet")
-    boxes = _cached_boxes(name, table["image"], cache)
-    images = tuple(_decode(data) for data in table["image"])
+    table = _read_table(name)
+    rows = np.arange(len(table)) if only is None else np.flatnonzero(table["name"].isin(list(only)))
+    path = cache / f"boxes_{name}.npy"
+    cached = np.load(path) if path.is_file() else np.empty((0, 4), np.float32)
+    images = tuple(_decode(data) for data in table["image"].iloc[rows])
+    if len(cached) == len(table):
+        boxes = cached[rows]
+    else:
+        boxes = _detect_boxes(name, images)
+        if only is None:
+            cache.mkdir(parents=True, exist_ok=True)
+            np.save(path, boxes)
+    table = table.iloc[rows]
     if name in TIGHT_SETS:
         boxes = fill_missing_boxes(boxes, images)
     return Stills(name, images, boxes, table.drop(columns="image").reset_index(drop=True))
+
+
+def read_images(name: str) -> tuple[tuple[npt.NDArray[np.uint8], ...], pd.DataFrame]:
+    """Return the images of a data set, gray (H, W) or RGB (H, W, 3), and its labels, with the column
+    ``name``.
+    """
+    table = _read_table(name)
+    return tuple(_decode(data) for data in table["image"]), table.drop(columns="image")
+
+
+def _read_table(name: str) -> pd.DataFrame:
+    return pd.read_parquet(data_folder() / "data" / f"{name}.parquet")
 
 
 def fill_missing_boxes(
@@ -95,6 +120,11 @@ def to_rgb(image: npt.NDArray[np.uint8]) -> ImageArray:
     return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
 
 
+def to_gray(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Convert a gray (H, W) or RGB image to (H, W)."""
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+
+
 def _decode(data: bytes) -> npt.NDArray[np.uint8]:
     try:
         image = decode_image(data, "an image of the data set")
@@ -104,31 +134,19 @@ def _decode(data: bytes) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(image[:, :, 0]) if is_gray else image
 
 
-def _cached_boxes(name: str, encoded: pd.Series, cache: Path) -> npt.NDArray[np.float32]:
-    path = cache / f"boxes_{name}.npy"
-    if path.is_file():
-        boxes = np.load(path)
-        if len(boxes) == len(encoded):
-            return boxes
-    boxes = _detect_boxes(name, encoded)
-    cache.mkdir(parents=True, exist_ok=True)
-    np.save(path, boxes)
-    return boxes
-
-
-def _detect_boxes(name: str, encoded: pd.Series) -> npt.NDArray[np.float32]:
+def _detect_boxes(name: str, images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
     """Return the largest face of each image, (N, 4); detected as ``social-perception score`` does."""
     # detect_in_still upsamples the stills; upsampling them twice would only cost time.
     detector = make_detector(DetectionConfig(min_face_px=80))
 
-    def largest(data: bytes) -> tuple[float, float, float, float]:
-        faces = detect_in_still(detector, to_rgb(_decode(data)))
+    def largest(image: npt.NDArray[np.uint8]) -> tuple[float, float, float, float]:
+        faces = detect_in_still(detector, to_rgb(image))
         if not faces:
             return (np.nan,) * 4
         box = max(faces, key=lambda face: face.box.area).box
         return box.left, box.top, box.width, box.height
 
-    largest_boxes = [largest(data) for data in tqdm(encoded, desc=f"faces of {name}", mininterval=5)]
+    largest_boxes = [largest(image) for image in tqdm(images, desc=f"faces of {name}", mininterval=5)]
     boxes = np.array(largest_boxes, np.float32).reshape(-1, 4)
     missing = int(np.isnan(boxes[:, 0]).sum())
     print(

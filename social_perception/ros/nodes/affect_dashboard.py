@@ -2,7 +2,7 @@
 
 The images on the page are those of affect_overlay, which are JPEG already. They are subscribed only if the
 parameter picture enables them, and only while a browser requests them. In anonymous mode, the node
-subscribes to the group only.
+subscribes to the group only, and with group_only to the scene affect only.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from sensor_msgs.msg import CompressedImage
 from social_perception.core.config import WebConfig
 from social_perception.core.errors import ImageError
 from social_perception.core.secret import is_plain
-from social_perception.core.types import FrameAffect, GroupAffect
-from social_perception.ros.convert import faces_of, group_of, seconds
+from social_perception.core.types import FrameAffect, GroupAffect, Scene
+from social_perception.ros.convert import faces_of, group_of, scene_of, seconds
 from social_perception.ros.support.config import DashboardConfig, NodeConfig
 from social_perception.ros.support.messages import FaceAffectArray
 from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
+from social_perception.ros.support.messages import SceneAffect as SceneAffectMessage
 from social_perception.ros.support.qos import NEWEST_RESULT_QOS, image_qos
 from social_perception.ros.support.runner import run
 from social_perception.ros.support.stage import Stage
@@ -43,10 +44,10 @@ class AffectDashboardNode(Stage):
         super().__init__("affect_dashboard", (WebConfig, DashboardConfig), **node_options)
 
     def load(self) -> None:
-        config, self._anonymous = self.parameters[WebConfig], self.parameters[DashboardConfig].anonymous
-        source = self.resolve_topic_name("group_affect" if self._anonymous else "face_affect")
+        config = self.parameters[WebConfig]
+        source = self.resolve_topic_name(self._group_topic or "face_affect")
         silent_after_s = self.parameters[NodeConfig].silent_after_s
-        people = not self._anonymous
+        people = not self._group_topic
         self.dashboard = Dashboard(config, source, silent_after_s=silent_after_s, people=people)
         self.get_logger().info(f"web page: {self.dashboard.public_url}")
         if self.dashboard.has_new_token:
@@ -57,15 +58,21 @@ class AffectDashboardNode(Stage):
         if config.picture:
             self.get_logger().warning("the web page shows the images to every browser that requests them")
 
+    @property
+    def _group_topic(self) -> str:
+        """The topic without people whose values the page shows; empty: it shows people."""
+        config = self.parameters[DashboardConfig]
+        return "scene_affect" if config.group_only else "group_affect" if config.anonymous else ""
+
     def open(self) -> None:
         self._group = None
-        if self._anonymous:
+        if self._group_topic:
             self.subscribe(
-                GroupAffectMessage,
-                "group_affect",
+                SceneAffectMessage if self._group_topic == "scene_affect" else GroupAffectMessage,
+                self._group_topic,
                 NEWEST_RESULT_QOS,
-                noun="group affects",
-                origin="group_affect",
+                noun=self._group_topic.replace("_", " ") + "s",
+                origin=self._group_topic,
                 in_worker=False,
             )
             return
@@ -94,8 +101,10 @@ class AffectDashboardNode(Stage):
         self._epoch += 1
         self._group = None
 
-    def process(self, message: FaceAffectArray | GroupAffectMessage) -> int:
+    def process(self, message: FaceAffectArray | GroupAffectMessage | SceneAffectMessage) -> int:
         assert self.dashboard is not None
+        if isinstance(message, SceneAffectMessage):
+            return self._show_scene(scene_of(message))
         if isinstance(message, GroupAffectMessage):
             return self._show_group(group_of(message))
         faces, stamp_s = faces_of(message), seconds(message.header.stamp)
@@ -123,6 +132,13 @@ class AffectDashboardNode(Stage):
         self.health.published()
         return group.group_size
 
+    def _show_scene(self, scene: Scene) -> int:
+        assert self.dashboard is not None
+        self.dashboard.show(FrameAffect(scene.stamp_s, self._index, 0, 0, epoch=self._epoch, scene=scene))
+        self._index += 1
+        self.health.published()
+        return 0
+
     def _on_group(self, message: GroupAffectMessage) -> None:
         self._group = group_of(message)
         if self._group.stale and self.dashboard is not None:
@@ -144,7 +160,7 @@ class AffectDashboardNode(Stage):
             self._images = None
 
     def _on_image(self, message: CompressedImage) -> None:
-        self._guarded(lambda: self._show_image(message))
+        self.guarded(lambda: self._show_image(message))
 
     def _show_image(self, message: CompressedImage) -> None:
         if self.dashboard is not None:

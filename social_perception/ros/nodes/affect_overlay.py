@@ -20,9 +20,8 @@ from std_msgs.msg import Header
 from social_perception.core.errors import ImageError
 from social_perception.core.types import FaceAffect, FrameAffect, GroupAffect, ImageArray
 from social_perception.ros.convert import blob, faces_of, group_of, nanoseconds, seconds
-from social_perception.ros.support.camera_input import subscribe_images
 from social_perception.ros.support.config import ImageInputConfig, NodeConfig, OverlayConfig
-from social_perception.ros.support.images import decode, encode
+from social_perception.ros.support.images import decode, encode, subscribe_images
 from social_perception.ros.support.matching import Match, StampMatcher
 from social_perception.ros.support.messages import FaceAffectArray
 from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage

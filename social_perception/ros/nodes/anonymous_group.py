@@ -21,9 +21,9 @@ from social_perception.core.config import (
     PipelineConfig,
     SmileConfig,
     TrackingConfig,
-    merge_settings,
 )
 from social_perception.core.errors import ConfigurationError
+from social_perception.core.settings import merge_settings
 from social_perception.core.types import GroupAffect
 from social_perception.perception.group.anonymity import without_people
 from social_perception.ros.support.camera_input import CameraInput

@@ -11,12 +11,14 @@ from social_perception.core.config import DynamicsConfig, GroupConfig, PipelineC
 from social_perception.core.types import FrameAffect
 from social_perception.perception.group.dynamics import DynamicsEstimator
 from social_perception.ros.convert import frame_affect_of
+from social_perception.ros.support.config import SoundConfig
 from social_perception.ros.support.group_publisher import GroupPublisher
 from social_perception.ros.support.intra_process import Stamped
 from social_perception.ros.support.messages import MESSAGES, FaceAffectArray
 from social_perception.ros.support.messages import GroupDynamics as GroupDynamicsMessage
 from social_perception.ros.support.qos import RESULT_QOS
 from social_perception.ros.support.runner import run
+from social_perception.ros.support.sound_input import SoundEventsInput, sound_events_of
 from social_perception.ros.support.step_node import StepNode
 
 if TYPE_CHECKING:
@@ -44,7 +46,8 @@ class GroupAffectNode(StepNode["GroupAggregation"]):
     def __init__(
         self, make: Callable[[PipelineConfig], GroupAggregation] = _make_aggregation, **node_options: Any
     ) -> None:
-        super().__init__("group_affect", (GroupConfig, DynamicsConfig), make, **node_options)
+        self._sound: SoundEventsInput | None = None
+        super().__init__("group_affect", (GroupConfig, DynamicsConfig, SoundConfig), make, **node_options)
 
     def load(self) -> None:
         super().load()
@@ -66,9 +69,15 @@ class GroupAffectNode(StepNode["GroupAggregation"]):
             in_worker=False,
             intra_process=self.intra_process,
         )
+        self._sound = sound_events_of(self)
         self._group.start()
         dynamics = self.parameters[DynamicsConfig]
         self.every(1.0 / dynamics.dynamics_rate_hz, self._publish_dynamics, steady=False)
+
+    def close(self) -> None:
+        super().close()
+        if self._sound is not None:
+            self._sound.close()
 
     def reconfigure(self) -> None:
         super().reconfigure()
@@ -84,6 +93,11 @@ class GroupAffectNode(StepNode["GroupAggregation"]):
 
     def process(self, message: FaceAffectArray | Stamped[FrameAffect]) -> int:
         affect = message.value if isinstance(message, Stamped) else frame_affect_of(message)
+        if self._sound is not None:
+            events = self._sound.until(affect.stamp_s)
+            # Within one process, the face affects come with those of their time.
+            if affect.sound_events is None:
+                affect = dataclasses.replace(affect, sound_events=events)
         with self._dynamics_lock:
             self._dynamics.add(affect.faces, affect.stamp_s, affect.epoch)
         return self._group.add(message.header, affect)

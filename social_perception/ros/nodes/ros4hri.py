@@ -1,20 +1,24 @@
 """Node ros4hri: publishes faces and smiles as ROS4HRI (REP-155) messages, on topics per face.
 
 Topics below ``/humans/faces``: ``tracked``, and for each face ``<id>/roi``, ``<id>/expression``,
-``<id>/facs`` and, if enabled, ``<id>/cropped``. docs/ros4hri.md explains the values.
+``<id>/facs`` and, if enabled, ``<id>/cropped``. Below ``/humans/voices``, where there is sound: ``tracked``,
+and ``<id>/is_speaking`` for the voice of each face, which has the face's id. docs/ros4hri.md explains the
+values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from builtin_interfaces.msg import Time
 from rclpy.node import Node
 from sensor_msgs.msg import Image
-from std_msgs.msg import Header
+from std_msgs.msg import Bool, Header
 
-from social_perception.core.types import FaceAffect, ImageArray, Smile
+from social_perception.core.types import FaceAffect, ImageArray, Smile, Voice
+from social_perception.perception.hearing.speakers import SPEAKS_FROM
 from social_perception.perception.smile.crop import CROP_MARGIN
 from social_perception.ros.convert import crops_of, faces_of, nanoseconds
 from social_perception.ros.support.config import HumansConfig, NodeConfig, Ros4HriConfig
@@ -24,10 +28,12 @@ from social_perception.ros.support.ros4hri_messages import (
     Expression,
     FacialActionUnits,
     IdsList,
+    IdsMatch,
     NormalizedRegionOfInterest2D,
     action_units_message,
     cropped_message,
     expression_message,
+    match_message,
     require_hri_msgs,
     roi_message,
 )
@@ -85,6 +91,43 @@ class FaceTopics:
                 self._node.destroy_publisher(publisher)
 
 
+class VoiceTopics:
+    """The topics of the faces' voices, while it is known whether they speak.
+
+    Args:
+        node: owner of the publishers.
+        base: prefix of the topics' names.
+        matches: publishes which face a voice belongs to.
+    """
+
+    def __init__(self, node: Node, base: str, matches: Any) -> None:
+        self._node, self._base, self._matches = node, base, matches
+        self._tracked = node.create_publisher(IdsList, f"{base}/tracked", RESULT_QOS)
+        self._speaking: dict[str, Any] = {}
+
+    def publish(self, header: Header, faces: Mapping[str, FaceAffect]) -> None:
+        """Publish the voices of the faces of an image; nothing while there never was sound."""
+        voices = {name: face[Voice].speaking for name, face in faces.items()}
+        voices = {name: speaking for name, speaking in voices.items() if not math.isnan(speaking)}
+        if not voices and not self._speaking:
+            return
+        for name in self._speaking.keys() - voices.keys():
+            self._node.destroy_publisher(self._speaking.pop(name))
+        for name in voices.keys() - self._speaking.keys():
+            self._speaking[name] = self._node.create_publisher(
+                Bool, f"{self._base}/{name}/is_speaking", RESULT_QOS
+            )
+            self._matches.publish(match_message(name))
+        for name, speaking in voices.items():
+            self._speaking[name].publish(Bool(data=speaking >= SPEAKS_FROM))
+        self._tracked.publish(IdsList(header=header, ids=list(voices)))
+
+    def close(self) -> None:
+        """Remove the topics."""
+        for publisher in (self._tracked, *self._speaking.values()):
+            self._node.destroy_publisher(publisher)
+
+
 class Ros4HriNode(Stage):
     """Publishes faces and expressions as ROS4HRI messages.
 
@@ -98,12 +141,17 @@ class Ros4HriNode(Stage):
         require_hri_msgs()
         self._topics: dict[str, FaceTopics] = {}
         self._tracked: Any = None
+        self._matches: Any = None
+        self._voices: VoiceTopics | None = None
         self._header: Header | None = None
         super().__init__("ros4hri", (HumansConfig, Ros4HriConfig), **node_options)
 
     def load(self) -> None:
         self._config = self.parameters[Ros4HriConfig]
-        self._base = f"{self.parameters[HumansConfig].humans}/faces"
+        humans = self.parameters[HumansConfig].humans
+        self._base = f"{humans}/faces"
+        self._matches = self.create_publisher(IdsMatch, f"{humans}/candidate_matches", RESULT_QOS)
+        self._voices = VoiceTopics(self, f"{humans}/voices", self._matches)
         if self._config.publish_faces:
             self._tracked = self.create_lifecycle_publisher(IdsList, f"{self._base}/tracked", RESULT_QOS)
             if self._config.publish_cropped:
@@ -131,6 +179,10 @@ class Ros4HriNode(Stage):
         if self._tracked is not None:
             self.destroy_lifecycle_publisher(self._tracked)
             self._tracked = None
+        if self._voices is not None:
+            self._voices.close()
+            self.destroy_publisher(self._matches)
+            self._voices = None
 
     def restart(self) -> None:
         self._remove_all()
@@ -145,6 +197,8 @@ class Ros4HriNode(Stage):
         for name, face in faces.items():
             self._topics[name].publish(message.header, face, message.image_width, message.image_height)
         self._publish_tracked(message.header, list(faces))
+        if self._voices is not None:
+            self._voices.publish(message.header, faces)
         self.note_published(message.header.stamp)
         return len(faces)
 
@@ -165,6 +219,8 @@ class Ros4HriNode(Stage):
             self._topics.popitem()[1].close()
         if last is not None and self.context.ok():
             self._publish_tracked(_just_after(last), [])
+            if self._voices is not None:
+                self._voices.publish(_just_after(last), {})
 
     def _publish_tracked(self, header: Header, ids: Sequence[str]) -> None:
         if self._tracked is not None:

@@ -214,7 +214,7 @@ class Ros4HriFacesNode(Stage):
             self._confident = self._confident or message.c > 0.0
             self._publish_ready()
 
-        self._guarded(work)
+        self.guarded(work)
 
     def _on_cropped(self, face_id: str, message: Image) -> None:
         def work() -> None:
@@ -222,13 +222,13 @@ class Ros4HriFacesNode(Stage):
             self._groups.add_image(message.header, stamp_ns, face_id, message, time.monotonic())
             self._publish_ready()
 
-        self._guarded(work)
+        self.guarded(work)
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         self._images[nanoseconds(message.header.stamp)] = message
         while len(self._images) > self.parameters[Ros4HriFacesConfig].kept_images:
             del self._images[min(self._images)]
-        self._guarded(self._publish_ready)
+        self.guarded(self._publish_ready)
 
     def _on_camera_info(self, info: CameraInfo) -> None:
         if info.width > 0 and info.height > 0:
@@ -238,7 +238,7 @@ class Ros4HriFacesNode(Stage):
         return not self._from_image or stamp_ns in self._images
 
     def _tick(self) -> None:
-        self._guarded(self._publish_ready)
+        self.guarded(self._publish_ready)
         now_s = time.monotonic()
         if self._image_input is not None and now_s - self._image_check_s > _IMAGE_CHECK_S:
             self._image_check_s = now_s
@@ -251,7 +251,7 @@ class Ros4HriFacesNode(Stage):
     def _publish_ready(self) -> None:
         for group in self._groups.take(time.monotonic()):
             publish = self._publish_from_image if self._from_image else self._publish_from_cropped
-            self._guarded(functools.partial(publish, group))
+            self.guarded(functools.partial(publish, group))
 
     def _publish_from_image(self, group: HriGroup) -> None:
         message = self._images.get(group.stamp_ns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,12 @@ from social_perception.core.config import PipelineConfig, SmileConfig
 from social_perception.core.errors import SocialPerceptionError
 from social_perception.ros.convert import tracked_faces_of
 from social_perception.ros.support.clocks import StampWatch
-from social_perception.ros.support.config import TrackersConfig
+from social_perception.ros.support.config import SoundConfig, TrackersConfig
 from social_perception.ros.support.intra_process import Stamped
 from social_perception.ros.support.messages import MESSAGES, FaceAffectArray
 from social_perception.ros.support.resources import DeviceInfo
 from social_perception.ros.support.runner import run
+from social_perception.ros.support.sound_input import SoundEventsInput, sound_events_of
 from social_perception.ros.support.step_node import StepNode, device_of_smiles
 from social_perception.ros.support.tracker_inputs import (
     CameraFaces,
@@ -50,7 +52,9 @@ class SmileIntensityNode(StepNode["FaceEstimation"]):
     def __init__(
         self, make: Callable[[PipelineConfig], FaceEstimation] = _make_estimation, **node_options: Any
     ) -> None:
-        super().__init__("smile_intensity", (SmileConfig, TrackersConfig), make, **node_options)
+        self._sound: SoundEventsInput | None = None
+        kinds = (SmileConfig, TrackersConfig, SoundConfig)
+        super().__init__("smile_intensity", kinds, make, **node_options)
 
     def load(self) -> None:
         super().load()
@@ -69,6 +73,12 @@ class SmileIntensityNode(StepNode["FaceEstimation"]):
         self.input = TrackerInputs(
             self, tuple(self._outputs), self._take, self.health.received, self.intra_process
         )
+        self._sound = sound_events_of(self)
+
+    def close(self) -> None:
+        super().close()
+        if self._sound is not None:
+            self._sound.close()
 
     def restart(self) -> None:
         super().restart()
@@ -82,7 +92,7 @@ class SmileIntensityNode(StepNode["FaceEstimation"]):
         self._batches.put_at(tracker, message)
 
     def _work(self, batch: dict[str, Tracked]) -> None:
-        self._guarded(lambda: self._estimate(batch))
+        self.guarded(lambda: self._estimate(batch))
 
     def _estimate(self, batch: dict[str, Tracked]) -> None:
         self.apply_parameters()
@@ -92,6 +102,8 @@ class SmileIntensityNode(StepNode["FaceEstimation"]):
         # As a rule there is one tracker, in the node's own namespace, whose faces are passed on as they are.
         is_alone = tuple(self._outputs) == ("",)
         faces = cameras[0].faces if is_alone else as_batch(cameras)
+        if self._sound is not None:
+            faces = dataclasses.replace(faces, sound_events=self._sound.until(faces.stamp_s))
         estimated = self.step.process(faces)
         self.health.scored(sum(track.visible for track in faces.tracks))
         for camera, affect in [(cameras[0], estimated)] if is_alone else by_camera(estimated, cameras):

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import argparse
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from rclpy.node import Node
 
 from social_perception.ros.nodes.affect_markers import AffectMarkersNode
 from social_perception.ros.nodes.affect_overlay import AffectOverlayNode
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode
 from social_perception.ros.nodes.group_affect import GroupAffectNode
 from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
+from social_perception.ros.nodes.sound_events import SoundEventsNode
 from social_perception.ros.support.intra_process import IntraProcess
 from social_perception.ros.support.rclpy_errors import own_arguments
 from social_perception.ros.support.runner import NodeFactory, run
@@ -23,36 +26,39 @@ from social_perception.ros.support.runner import NodeFactory, run
 VIEWS: dict[str, NodeFactory] = {"markers": AffectMarkersNode, "overlay": AffectOverlayNode}
 """For people who watch; by the options' names."""
 
-_ENABLED = {"markers": "true", "overlay": "false"}
+_NAMES = {"markers": "affect_markers", "overlay": "affect_overlay", "sound": "sound_events"}
+_ENABLED = {"markers": "true", "overlay": "false", "sound": "false"}
 
 
-def pipeline() -> tuple[NodeFactory, ...]:
+def pipeline(*, sound: bool = False) -> tuple[NodeFactory, ...]:
     """The nodes of the pipeline, which hand each other their results as they are.
 
     Subscribers come first, so that no result is lost.
     """
     intra_process = IntraProcess()
-    nodes = (GroupAffectNode, SmileIntensityNode, FaceTrackerNode)
+    nodes: tuple[Callable[..., Node], ...] = (GroupAffectNode, SmileIntensityNode, FaceTrackerNode)
+    if sound:
+        nodes += (SoundEventsNode,)
     return tuple(functools.partial(node, intra_process=intra_process) for node in nodes)
 
 
 def main(args: Sequence[str] | None = None) -> int:
     enabled = _enabled(own_arguments(args))
-    return run([*enabled, *pipeline()], args)
+    views = [node for name, node in VIEWS.items() if name in enabled]
+    return run([*views, *pipeline(sound="sound" in enabled)], args)
 
 
-def _enabled(args: Sequence[str]) -> list[NodeFactory]:
+def _enabled(args: Sequence[str]) -> set[str]:
     parser = argparse.ArgumentParser(prog="social_perception_all", description=__doc__)
-    for name in VIEWS:
+    for name, node in _NAMES.items():
         parser.add_argument(
             f"--{name}",
             type=str.lower,
             choices=("true", "false"),
             default=_ENABLED[name],
-            help=f"whether affect_{name} runs, too (default: %(default)s)",
+            help=f"whether {node} runs, too (default: %(default)s)",
         )
-    given = vars(parser.parse_args(args))
-    return [node for name, node in VIEWS.items() if given[name] == "true"]
+    return {name for name, value in vars(parser.parse_args(args)).items() if value == "true"}
 
 
 if __name__ == "__main__":

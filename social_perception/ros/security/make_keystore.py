@@ -28,7 +28,7 @@ from social_perception.ros.security.policies import (
     policies_folder,
     resolve_names,
 )
-from social_perception.ros.support.camera_topics import CAMERA, topics_for
+from social_perception.ros.support.camera_topics import CAMERA, audio_info_of, topics_for
 from social_perception.ros.support.runner import exit_status
 
 
@@ -41,6 +41,8 @@ def _names(options: argparse.Namespace) -> Names:
         "camera_info": options.camera_info_topic or topics_for(image)["camera_info"],
         "depth": options.depth_topic or topics_for(image)["depth"],
     }
+    if options.audio_topic:
+        topics |= {"audio": options.audio_topic, "audio_info": audio_info_of(options.audio_topic)}
     topics |= _renamed("--remap", options.remap)
     nodes = {CONSUMER: options.consumer, **_renamed("--node", options.node)}
     names = Names(
@@ -102,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         ("image-topic", CAMERA, "as for group_smile.launch.py (default: %(default)s)"),
         ("camera-info-topic", "", "by default camera_info beside the images"),
         ("depth-topic", "", "by default that of a RealSense"),
+        ("audio-topic", "", "as for group_smile.launch.py; empty: the microphone"),
         ("namespace", "", "namespace of the nodes and their topics"),
         ("humans", "/humans", "base of the topics of ROS4HRI (default: %(default)s)"),
         ("consumer", "consumer", "name of the planner's node, which only subscribes (default: %(default)s)"),

@@ -11,8 +11,9 @@ from rclpy.exceptions import InvalidNamespaceException, InvalidTopicNameExceptio
 from rclpy.validate_namespace import validate_namespace
 from rclpy.validate_topic_name import validate_topic_name
 
-from social_perception.core.config import AnonymityConfig, WebConfig, settings_of
+from social_perception.core.config import AnonymityConfig, WebConfig
 from social_perception.core.files import read_limited
+from social_perception.core.settings import settings_of
 
 _MAX_YAML_BYTES = 1_000_000
 
@@ -109,6 +110,7 @@ def _parameter_file(value: str) -> str:
 _PIXELS = _whole(1, 100_000)
 
 _RULES: dict[str, Rule] = {
+    "audio_topic": lambda value: _topic(value) if value else value,
     "camera_name": _namespace,
     "camera_namespace": _namespace,
     "color_profile": _color_profile,

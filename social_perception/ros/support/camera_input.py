@@ -10,36 +10,13 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from social_perception.core.types import Frame, TrackedFaces
 from social_perception.ros.convert import in_image, seconds
-from social_perception.ros.support.config import DepthConfig, ImageInputConfig
+from social_perception.ros.support.config import DepthConfig
 from social_perception.ros.support.depth_input import DepthInput
-from social_perception.ros.support.images import decode
-from social_perception.ros.support.qos import image_qos
+from social_perception.ros.support.images import decode, subscribe_images
 from social_perception.ros.support.stage import Stage
 
 if TYPE_CHECKING:
     from social_perception.perception.pipeline import FaceTracking
-
-
-def subscribe_images(node: Stage, depth: int = 1) -> None:
-    """Make the camera's images the input of a node, which works on them in a thread.
-
-    Args:
-        node: has the settings of ImageInputConfig.
-        depth: images that the middleware keeps for the node; 1: the newest.
-    """
-    config = node.parameters[ImageInputConfig]
-    compressed = config.image_transport == "compressed"
-    kind, topic = (CompressedImage, "image/compressed") if compressed else (Image, "image")
-    node.subscribe(
-        kind,
-        topic,
-        image_qos(reliable=config.reliability == "reliable", depth=depth),
-        reliable_qos=image_qos(reliable=True, depth=depth) if config.reliability == "auto" else None,
-        noun="images",
-        origin="the camera",
-        parameter="reliability",
-        in_worker=True,
-    )
 
 
 class CameraInput:

@@ -1,4 +1,4 @@
-"""Names of a camera's topics, derived from the topic of its images as drivers name them."""
+"""Names of topics that drivers derive from the topic of their images, or of their sound."""
 
 from __future__ import annotations
 
@@ -21,6 +21,16 @@ def aligned_depth_of(image_topic: str) -> str:
     if not image_topic.endswith(_COLOR):
         return "depth"
     return image_topic.removesuffix(_COLOR) + _ALIGNED_DEPTH
+
+
+def audio_of(audio_topic: str) -> str:
+    """The topic of the sound; without one, as for the microphone, ``audio`` in the node's namespace."""
+    return audio_topic or "audio"
+
+
+def audio_info_of(audio_topic: str) -> str:
+    """The topic ``audio_info`` in the namespace of the sound."""
+    return "/".join([*audio_topic.split("/")[:-1], "audio_info"])
 
 
 def topics_for(image_topic: str) -> dict[str, str]:

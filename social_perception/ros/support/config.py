@@ -1,12 +1,13 @@
-"""Settings of the nodes only, declared as in :mod:`social_perception.core.config`."""
+"""Settings of the nodes only, declared as in :mod:`social_perception.core.settings`."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from social_perception.core.config import Checked, setting
+from social_perception.core.config import MICROPHONE
 from social_perception.core.errors import ConfigurationError
+from social_perception.core.settings import Checked, setting
 from social_perception.ros.support.load import Limits
 from social_perception.views.traces import DEFAULT_SPAN_S
 
@@ -61,6 +62,35 @@ class ImageInputConfig(Checked):
         "raw: sensor_msgs/Image on image; compressed: sensor_msgs/CompressedImage on image/compressed",
         choices=("raw", "compressed"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SoundConfig(Checked):
+    """Whether a node uses the sound."""
+
+    sound: bool = setting(
+        False, "whether the node subscribes to sound_events, so that who speaks and laughs is estimated"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SceneSoundConfig(Checked):
+    """Whether scene_affect uses sound."""
+
+    sound: bool = setting(False, "whether sound is used beside the images")
+
+
+@dataclass(frozen=True, slots=True)
+class SoundInputConfig(Checked):
+    """Where sound_events and scene_affect get their sound from."""
+
+    audio_source: str = setting(
+        "microphone",
+        "source of the sound: the microphone of this machine, or the topic audio with audio_common_msgs "
+        "AudioData or AudioDataStamped",
+        choices=("microphone", "topic"),
+    )
+    microphone: str = setting("", MICROPHONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +175,14 @@ class DashboardConfig(Checked):
     anonymous: bool = setting(
         False, "whether the page shows the group only; the node then subscribes to group_affect alone"
     )
+    group_only: bool = setting(
+        False, "whether the page shows the scene affect only; the node then subscribes to scene_affect alone"
+    )
+
+    def __post_init__(self) -> None:
+        Checked.__post_init__(self)
+        if self.anonymous and self.group_only:
+            raise ConfigurationError("anonymous must be false if group_only is true")
 
 
 @dataclass(frozen=True, slots=True)

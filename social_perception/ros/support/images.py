@@ -1,4 +1,4 @@
-"""Conversion between image messages and RGB arrays.
+"""The subscription of a camera's images, and the conversion between image messages and RGB arrays.
 
 Raw pixels are decoded by :mod:`social_perception.sources.raw_images`, as for bags; encodings that it does not
 support are left to cv_bridge, if it is installed.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -17,10 +17,37 @@ from std_msgs.msg import Header
 
 from social_perception.core.types import ImageArray
 from social_perception.ros.convert import blob
+from social_perception.ros.support.config import ImageInputConfig
+from social_perception.ros.support.qos import image_qos
 from social_perception.sources.images import decode_image
 from social_perception.sources.raw_images import decode_raw, is_known
 
+if TYPE_CHECKING:
+    from social_perception.ros.support.stage import Stage
+
 COMPRESSED_FORMATS = ("JPEG", "PNG")
+
+
+def subscribe_images(node: Stage, depth: int = 1) -> None:
+    """Make the camera's images the input of a node, which works on them in a thread.
+
+    Args:
+        node: has the settings of ImageInputConfig.
+        depth: images that the middleware keeps for the node; 1: the newest.
+    """
+    config = node.parameters[ImageInputConfig]
+    compressed = config.image_transport == "compressed"
+    kind, topic = (CompressedImage, "image/compressed") if compressed else (Image, "image")
+    node.subscribe(
+        kind,
+        topic,
+        image_qos(reliable=config.reliability == "reliable", depth=depth),
+        reliable_qos=image_qos(reliable=True, depth=depth) if config.reliability == "auto" else None,
+        noun="images",
+        origin="the camera",
+        parameter="reliability",
+        in_worker=True,
+    )
 
 
 def decode(message: Image | CompressedImage) -> ImageArray:

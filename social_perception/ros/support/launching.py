@@ -14,13 +14,19 @@ from launch.launch_context import LaunchContext
 from launch.launch_description import LaunchDescription
 from launch.logging import get_logger
 from launch.substitution import Substitution
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
+from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-from social_perception.core.config import DEVICES, AnonymityConfig, SmileConfig
+from social_perception.core.config import DEVICES, MICROPHONE, AnonymityConfig, SmileConfig
 from social_perception.core.errors import INVALID_CONFIGURATION
 from social_perception.ros.support.argument_rules import check_value
-from social_perception.ros.support.camera_topics import aligned_depth_of, camera_info_of
+from social_perception.ros.support.camera_topics import (
+    aligned_depth_of,
+    audio_info_of,
+    audio_of,
+    camera_info_of,
+)
 
 RESPAWN_DELAY_S = 2.0
 """Time to release a camera or GPU, and to keep the log readable if a program ends immediately."""
@@ -80,6 +86,8 @@ def checked(*entities: Any) -> LaunchDescription:
                 _warn_if_misspelt(name, arguments)
         _require_different([name for name in given if name in arguments and name.endswith("_topic")], given)
         refuse_people(context)
+        if given.get("audio_topic") and given.get("sound") != "true":
+            _warn_once("launch argument audio_topic has no effect without sound:=true")
         if given.get("rviz") == "true":
             _require("rviz2", "rviz:=true")
 
@@ -175,8 +183,15 @@ def arguments_of_nodes() -> list[DeclareLaunchArgument]:
 
 
 def anonymity_arguments() -> list[DeclareLaunchArgument]:
-    """The launch arguments ``anonymous`` and ``min_group_size``."""
+    """The launch arguments ``group_only``, ``anonymous`` and ``min_group_size``."""
     return [
+        DeclareLaunchArgument(
+            "group_only",
+            default_value="false",
+            choices=["true", "false"],
+            description="start scene_affect instead of all others: the affect of the scene as a whole, "
+            "without any processing of single people",
+        ),
         DeclareLaunchArgument(
             "anonymous",
             default_value="false",
@@ -193,35 +208,42 @@ def anonymity_arguments() -> list[DeclareLaunchArgument]:
     ]
 
 
-_ABOUT_PEOPLE = {
+_VIEWS = {
     "overlay": ("true", "shows single people"),
     "markers": ("true", "shows single people"),
     "rviz": ("true", "shows single people"),
-    "composed": ("false", "publishes single people between processes"),
     "lockstep": ("true", "waits for the topic face_affect"),
 }
+_EXCLUDED = {
+    "group_only": {"anonymous": ("true", "finds and follows single people"), **_VIEWS},
+    "anonymous": {
+        **_VIEWS,
+        "composed": ("false", "publishes single people between processes"),
+        "sound": ("true", "publishes the speech and laughter of single people"),
+    },
+}
+"""What an argument excludes, and why."""
 
 
 def refuse_people(context: Any) -> None:
-    """End the launch if it is anonymous and an argument requests single people.
+    """End the launch if it is anonymous, or of the group only, and an argument requests single people.
 
     Raises:
         NotLaunched: with the name of the argument.
     """
     arguments = context.launch_configurations
-    if arguments.get("anonymous") != "true":
-        return
-    for name, (value, why) in _ABOUT_PEOPLE.items():
-        if arguments.get(name) == value:
-            raise NotLaunched(f"anonymous:=true excludes {name}:={value}, which {why}: remove one of them")
+    for mode, excluded in _EXCLUDED.items():
+        for name, (value, why) in excluded.items():
+            if arguments.get(mode) == "true" and arguments.get(name) == value:
+                raise NotLaunched(f"{mode}:=true excludes {name}:={value}, which {why}: remove one of them")
 
 
 class DerivedTopic(Substitution):
-    """A topic derived from that of the images, which a launch argument sets.
+    """A topic derived from that of the images, or of the sound, which a launch argument sets.
 
     Args:
-        argument: name of the launch argument with the topic of the images.
-        find: returns the topic for that of the images.
+        argument: name of the launch argument with that topic.
+        find: returns the derived topic.
     """
 
     def __init__(self, argument: str, find: Callable[[str], str]) -> None:
@@ -235,6 +257,36 @@ class DerivedTopic(Substitution):
         return self._find(self._images.perform(context))
 
 
+def sound_arguments() -> list[DeclareLaunchArgument]:
+    """The launch arguments ``sound``, ``audio_topic`` and ``microphone``."""
+    return [
+        DeclareLaunchArgument(
+            "sound",
+            default_value="false",
+            choices=["true", "false"],
+            description="start sound_events: who speaks and who laughs is estimated from sound",
+        ),
+        DeclareLaunchArgument(
+            "audio_topic",
+            default_value="",
+            description="topic of the sound (audio_common_msgs AudioData or AudioDataStamped); empty: the "
+            "microphone of this machine",
+        ),
+        DeclareLaunchArgument("microphone", default_value="", description=MICROPHONE),
+    ]
+
+
+def sound_parameters() -> dict[str, Any]:
+    """The parameters of the nodes that these arguments set."""
+    return {
+        "sound": ParameterValue(LaunchConfiguration("sound"), value_type=bool),
+        "audio_source": PythonExpression(
+            ["'topic' if '", LaunchConfiguration("audio_topic"), "' else 'microphone'"]
+        ),
+        "microphone": ParameterValue(LaunchConfiguration("microphone"), value_type=str),
+    }
+
+
 def camera_info_topic(argument: str) -> Substitution:
     """The topic camera_info for the images whose topic a launch argument sets."""
     return DerivedTopic(argument, camera_info_of)
@@ -243,3 +295,11 @@ def camera_info_topic(argument: str) -> Substitution:
 def aligned_depth_topic(argument: str) -> Substitution:
     """The topic of aligned depth images for the images whose topic a launch argument sets."""
     return DerivedTopic(argument, aligned_depth_of)
+
+
+def audio_topics(argument: str) -> list[tuple[str, Substitution]]:
+    """The remappings of the sound's topics, for the one that a launch argument sets."""
+    return [
+        ("audio", DerivedTopic(argument, audio_of)),
+        ("audio_info", DerivedTopic(argument, audio_info_of)),
+    ]

@@ -14,6 +14,8 @@ try:
         FaceAffectArray,
         GroupAffect,
         GroupDynamics,
+        SceneAffect,
+        SoundEvent,
         TrackedFace,
         TrackedFaceArray,
     )
@@ -29,6 +31,8 @@ __all__ = [
     "FaceAffectArray",
     "GroupAffect",
     "GroupDynamics",
+    "SceneAffect",
+    "SoundEvent",
     "TrackedFace",
     "TrackedFaceArray",
 ]

@@ -13,7 +13,8 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from social_perception.core.config import (
+from social_perception.core.errors import ConfigurationError
+from social_perception.core.settings import (
     Checked,
     Setting,
     from_mapping,
@@ -21,7 +22,6 @@ from social_perception.core.config import (
     select_values,
     settings_of,
 )
-from social_perception.core.errors import ConfigurationError
 
 Config = TypeVar("Config")
 

@@ -15,11 +15,17 @@ from social_perception.ros.support.ros4hri_values import Expression as CoreExpre
 from social_perception.ros.support.ros4hri_values import NormalizedRoi, action_units_of
 
 try:
-    from hri_msgs.msg import Expression, FacialActionUnits, IdsList, NormalizedRegionOfInterest2D
+    from hri_msgs.msg import (
+        Expression,
+        FacialActionUnits,
+        IdsList,
+        IdsMatch,
+        NormalizedRegionOfInterest2D,
+    )
 except ImportError:
-    Expression = FacialActionUnits = IdsList = NormalizedRegionOfInterest2D = None
+    Expression = FacialActionUnits = IdsList = IdsMatch = NormalizedRegionOfInterest2D = None
 
-__all__ = ["Expression", "FacialActionUnits", "IdsList", "NormalizedRegionOfInterest2D"]
+__all__ = ["Expression", "FacialActionUnits", "IdsList", "IdsMatch", "NormalizedRegionOfInterest2D"]
 
 _UNITS = 99
 
@@ -35,6 +41,12 @@ def require_hri_msgs() -> None:
             "the messages of ROS4HRI are not installed: apt install ros-$ROS_DISTRO-hri-msgs, or build "
             "hri_msgs in your workspace and source it"
         )
+
+
+def match_message(name: str) -> IdsMatch:
+    """That a face and a voice of one name are of one person."""
+    kinds = {"id1_type": IdsMatch.FACE, "id2_type": IdsMatch.VOICE}
+    return IdsMatch(id1=name, id2=name, confidence=1.0, **kinds)
 
 
 def expression_message(header: Header, smile: Smile) -> Expression | None:

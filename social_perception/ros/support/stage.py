@@ -130,7 +130,7 @@ class Stage(LifecycleNode):
 
         def callback(message: Any) -> None:
             self.health.received()
-            self._guarded(lambda: take(message))
+            self.guarded(lambda: take(message))
 
         self.input = TopicInput(self, kind, topic, qos, callback, on_replaced=self.health.received, **about)
 
@@ -143,7 +143,7 @@ class Stage(LifecycleNode):
         """Subscribe something beside the input, until the node is deactivated; its failures are reported."""
 
         def take(message: Any) -> None:
-            self._guarded(lambda: callback(message))
+            self.guarded(lambda: callback(message))
 
         self._others.append(self.create_subscription(kind, topic, take, qos))
 
@@ -153,7 +153,7 @@ class Stage(LifecycleNode):
         A steady timer runs on while a simulation clock stands still.
         """
         clock = Clock(clock_type=ClockType.STEADY_TIME) if steady else None
-        timer = self.create_timer(period_s, lambda: self._guarded(work), clock=clock)
+        timer = self.create_timer(period_s, lambda: self.guarded(work), clock=clock)
         self._timers_of_ours.append(timer)
 
     def unsubscribe(self) -> None:
@@ -175,7 +175,7 @@ class Stage(LifecycleNode):
 
     def note_published(self, stamp: Time) -> None:
         """Report the latency of a result, from this header stamp of its image until now."""
-        self.health.published(self._now_s() - seconds(stamp))
+        self.health.published(self.now_s() - seconds(stamp))
 
     def fail(self, text: str) -> None:
         """Report a failure that concerns one message."""
@@ -302,9 +302,10 @@ class Stage(LifecycleNode):
             self._note_time(message.header.stamp)
             self.health.processed(self.process(message))
 
-        self._guarded(work)
+        self.guarded(work)
 
-    def _guarded(self, work: Callable[[], None]) -> None:
+    def guarded(self, work: Callable[[], None]) -> None:
+        """Do some work on one message; its failure is reported."""
         try:
             with converted_errors():
                 work()
@@ -323,7 +324,7 @@ class Stage(LifecycleNode):
             MessageError: the message does not follow those before it, and is dropped.
         """
         stamps = self._stamps if stamps is None else stamps
-        jump_s = stamps.note(seconds(stamp), self._now_s(), time.monotonic())
+        jump_s = stamps.note(seconds(stamp), self.now_s(), time.monotonic())
         if stamps.stray:
             raise MessageError(stamps.stray)
         if jump_s:
@@ -340,7 +341,8 @@ class Stage(LifecycleNode):
             self._offset_reported = True
             self.get_logger().warning(stamps.problem)
 
-    def _now_s(self) -> float:
+    def now_s(self) -> float:
+        """The time in s by the node's clock."""
         return float(self.get_clock().now().nanoseconds) * 1e-9
 
     def _status(self) -> NodeStatus:

@@ -78,7 +78,11 @@ def by_camera(
         faces = each.faces
         own = tuple(FaceAffect(track, face.signals) for track, face in zip(faces.tracks, estimated))
         size = (faces.width, faces.height)
-        yield each, FrameAffect(faces.stamp_s, faces.index, *size, faces=own, epoch=faces.epoch)
+        events = affect.sound_events
+        yield (
+            each,
+            FrameAffect(faces.stamp_s, faces.index, *size, faces=own, epoch=faces.epoch, sound_events=events),
+        )
 
 
 class TrackerInputs:

@@ -48,6 +48,7 @@ from social_perception.ros.tools.benchmark_watch import DiagnosticsMonitor, Queu
 
 _DRAIN_S = 1.0
 _ENDING_S = 30.0
+_LAST_RESULTS_S = 5.0
 _DIAGNOSTICS_S = 0.25
 """Period of the reports: two equal ones show that the nodes are idle before and after the measurement."""
 _FRAME_ID = "camera"
@@ -151,6 +152,10 @@ class StreamSender:
                 print(f"{now_s - start_s:.0f} s: {self._record.progress()}, {memory_mb:.0f} MB", flush=True)
         return now_s - start_s, *monitors
 
+    def send_one(self, *, counted: bool) -> None:
+        """Send one image to idle nodes: only a next message shows that messages before it were lost."""
+        self._send(counted=counted)
+
     def _send(self, *, counted: bool) -> int:
         if self._nodes.poll() is not None:
             raise SocialPerceptionError("the nodes ended early")
@@ -179,12 +184,12 @@ def play(request: StreamRequest) -> Stream:
         monitor = StabilityMonitor(node, record, nodes, request) if request.parts else None
         sender.warm_up(request.warm_up_s)
         if monitor is not None:
-            monitor.begin()
+            monitor.begin(sender)
         seconds, pipeline, own = sender.play(request.seconds)
         usages = pipeline.usage(), own.usage()
         if monitor is None:
             time.sleep(_DRAIN_S)  # the last images are still in transit
-        stability = None if monitor is None else monitor.stability(seconds, pipeline)
+        stability = None if monitor is None else monitor.stability(sender, seconds, pipeline)
     figures = record.figures(TOPICS, request, seconds, *usages)
     return replace(figures, stability=stability, interrupted=stopping.is_set())
 
@@ -205,22 +210,27 @@ class StabilityMonitor:
         self._before: tuple[Step, ...] = ()
         self._lost_before = 0
 
-    def begin(self) -> None:
+    def begin(self, sender: StreamSender) -> None:
         """Wait until the nodes are idle, and start counting."""
-        self._before = self._diagnostics.wait_until_idle()
+        self._before = self._settle(sender, counted=False)
         self._lost_before = self._node.results.lost
         self._record.clear()
         self._queues.begin()
         self._diagnostics.begin()
 
-    def stability(self, seconds: float, usage: UsageMonitor) -> Stability:
+    def stability(self, sender: StreamSender, seconds: float, usage: UsageMonitor) -> Stability:
         """Return what happened in this time; waits until the last images are processed or dropped."""
         still_behind = self._diagnostics.end()
         trends, depths = self._queues.end()
-        after, record = self._diagnostics.wait_until_idle(), self._record
+        after, record = self._settle(sender, counted=True), self._record
+        steps = tuple(now.since(then) for now, then in zip(after, self._before))
+        # The last results may still be on their way here; those that do not come are reported.
+        deadline_s = time.monotonic() + _LAST_RESULTS_S
+        while record.answered < steps[-1].processed and time.monotonic() < deadline_s:
+            time.sleep(0.05)
         flow = Flow(
             record.sent_before(time.time_ns()),
-            tuple(now.since(then) for now, then in zip(after, self._before)),
+            steps,
             self._node.results.lost - self._lost_before,
             record.answered,
             self._diagnostics.warned_after_s,
@@ -230,6 +240,12 @@ class StabilityMonitor:
         return record.stability(
             self._request, seconds, trends=(*usage.trends(), *trends), depths=depths, flow=flow
         )
+
+    def _settle(self, sender: StreamSender, *, counted: bool) -> tuple[Step, ...]:
+        """Return the counts of the idle nodes, with the last messages that were lost."""
+        self._diagnostics.wait_until_idle()
+        sender.send_one(counted=counted)
+        return self._diagnostics.wait_until_idle()
 
 
 @contextmanager

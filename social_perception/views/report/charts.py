@@ -181,13 +181,14 @@ def steps(values: IntArray, clock: Clock, axis: Axis, highest: int) -> str:
     return f"M{x[0]} {SIZE}{drawn}H{int(axis.units(np.array([clock.end_s]))[0])}V{SIZE}Z"
 
 
-def bars(parts: tuple[Stretch, ...], axis: Axis) -> str:
-    """The path of full-height bars over stretches of time, each at least one unit wide."""
+def bars(parts: Sequence[Stretch], axis: Axis, top: int = 0, bottom: int = SIZE) -> str:
+    """The path of bars over stretches of time, each at least one unit wide, of full height by default."""
     if not parts:
         return ""
     starts = axis.units(np.array([part.start_s for part in parts]))
     ends = np.maximum(axis.units(np.array([part.end_s for part in parts])), starts + 1)
-    return "".join(f"M{start} 0H{end}V{SIZE}H{start}Z" for start, end in zip(starts.tolist(), ends.tolist()))
+    edges = zip(starts.tolist(), ends.tolist())
+    return "".join(f"M{start} {top}H{end}V{bottom}H{start}Z" for start, end in edges)
 
 
 def presence(places: IntArray, clock: Clock, axis: Axis, columns: int) -> str:

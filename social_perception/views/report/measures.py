@@ -211,6 +211,57 @@ def _smiles(timeline: Timeline, settings: ReportConfig) -> BoolArray:
     return np.asarray(known & (timeline.levels >= settings.smiling_level))
 
 
+_VOICE_FROM, _VOICE_PAUSE_S, _SHORTEST_VOICE_S = 0.5, 0.3, 0.2
+
+
+def voices(timeline: Timeline, clock: Clock, column: str) -> tuple[Stretch, ...] | None:
+    """The stretches in which a face, or the room, speaks or laughs: from 0.5 on; None: it is never known.
+
+    Pauses up to 0.3 s do not end one, and those shorter than 0.2 s are dropped.
+    """
+    values = timeline.values.get(column)
+    if values is None or np.isnan(values).all():
+        return None
+    places = clock.places(timeline)
+    starts_s, ends_s = clock.starts_s[places], clock.ends_s[places]
+    return stretches(values >= _VOICE_FROM, starts_s, ends_s, _VOICE_PAUSE_S, _SHORTEST_VOICE_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Laugh:
+    """A moment of laughter: the people in view who laugh in it, in the order of their first laughter."""
+
+    start_s: float
+    end_s: float
+    names: tuple[str, ...]
+
+    @property
+    def length_s(self) -> float:
+        return self.end_s - self.start_s
+
+
+def laughs(faces: Sequence[Timeline], group: Timeline | None, clock: Clock) -> tuple[Laugh, ...] | None:
+    """The moments of laughter in the room; None: it is never known."""
+    found = None if group is None else voices(group, clock, "laughter")
+    if found is None:
+        return None
+    own = [(face.name, voices(face, clock, "laughing") or ()) for face in faces]
+    return tuple(Laugh(each.start_s, each.end_s, _who_is_in(own, each.start_s, each.end_s)) for each in found)
+
+
+def _who_is_in(
+    own: Sequence[tuple[str, tuple[Stretch, ...]]], start_s: float, end_s: float
+) -> tuple[str, ...]:
+    first_s = {
+        name: min(
+            (each.start_s for each in parts if each.start_s < end_s and each.end_s > start_s), default=None
+        )
+        for name, parts in own
+    }
+    known = {name: time_s for name, time_s in first_s.items() if time_s is not None}
+    return tuple(sorted(known, key=lambda name: known[name]))
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A moment of shared smiling.

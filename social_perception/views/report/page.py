@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,9 +23,11 @@ from social_perception.views.report.measures import (
     Person,
     Stretch,
     Summary,
+    laughs,
     person,
     shared_moments,
     summary,
+    voices,
 )
 from social_perception.views.report.thumbnails import Thumbnail
 from social_perception.views.text import number, percent, signed
@@ -38,6 +40,8 @@ _MAX_OPEN = 30
 """More people, or moments, than this are folded until they are opened."""
 
 _MAX_NAMES = 6
+_SPEECH_BARS, _LAUGHTER_BARS = (900, 1000), (760, 860)
+"""Their upper and lower edge in a person's chart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +62,32 @@ class _Tick:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A person with the paths of their chart."""
+    """A person with the paths of their chart; speech and laughter are bars at its lower edge."""
 
     figures: Person
     curve: charts.Curve
     presence: str
+    speech: str
+    laughter: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """When there was speech, or laughter, in the room: the path of its bars, and the share of time."""
+
+    label: str
+    path: str
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
 class _GroupChart:
-    """Paths of the group's chart."""
+    """Paths of the group's chart; a lane for each kind of voice that is known."""
 
     curve: charts.Curve
     sizes: str
     moments: str
+    lanes: tuple[_Lane, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +148,7 @@ def render(
     chart = _group_chart(group, clock, axis, moments)
     images = {thumbnail.frame: thumbnail.data_uri for thumbnail in thumbnails}
     return (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             title=Path(video).name,
@@ -142,16 +158,24 @@ def render(
             thinned=any(curve.high for curve in (chart.curve, *(row.curve for row in rows))),
             cards=[_Card(moment, images.get(moment.peak_frame, "")) for moment in moments],
             moments=moments,
+            laughs=laughs(seen, group, clock),
             has_images=bool(images),
-            ticks=_ticks(axis),
+            ticks=ticks_of(axis),
             axis=axis,
             levels=_levels(),
-            further=[figure.title for figure in rows[0].figures.further] if rows else [],
+            further=_estimated(rows),
             smiling=LEVELS[settings.smiling_level].label,
             settings=settings,
             max_open=_MAX_OPEN,
         )
     )
+
+
+def _estimated(rows: Sequence[_Row]) -> list[tuple[int, str]]:
+    """Place and title of each further value that is known of anybody."""
+    columns = zip(*(row.figures.further for row in rows))
+    known = (any(figure.mean == figure.mean for figure in figures) for figures in columns)
+    return [(place, rows[0].figures.further[place].title) for place, is_known in enumerate(known) if is_known]
 
 
 def _row(face: Timeline, clock: Clock, axis: charts.Axis, columns: int, settings: ReportConfig) -> _Row:
@@ -160,6 +184,8 @@ def _row(face: Timeline, clock: Clock, axis: charts.Axis, columns: int, settings
         figures=person(face, clock, settings),
         curve=charts.curve(places, face.intensities, clock, axis, columns),
         presence=charts.presence(places, clock, axis, columns),
+        speech=charts.bars(voices(face, clock, "speaking") or (), axis, *_SPEECH_BARS),
+        laughter=charts.bars(voices(face, clock, "laughing") or (), axis, *_LAUGHTER_BARS),
     )
 
 
@@ -176,10 +202,19 @@ def _group_chart(
         curve=charts.curve(places, group.intensities, clock, axis, charts.MAX_COLUMNS),
         sizes=charts.steps(sizes, clock, axis, int(sizes.max())),
         moments=charts.bars(spans, axis),
+        lanes=tuple(_lanes(group, clock, axis)),
     )
 
 
-def _ticks(axis: charts.Axis) -> list[_Tick]:
+def _lanes(group: Timeline, clock: Clock, axis: charts.Axis) -> Iterator[_Lane]:
+    for column in ("speech", "laughter"):
+        found = voices(group, clock, column)
+        if found is not None:
+            share = sum(each.length_s for each in found) / max(1e-9, axis.end_s - axis.start_s)
+            yield _Lane(column.capitalize(), charts.bars(found, axis), share)
+
+
+def ticks_of(axis: charts.Axis) -> list[_Tick]:
     span_s = axis.end_s - axis.start_s
     if span_s <= 0:
         return []
@@ -203,7 +238,7 @@ def _levels() -> list[_Level]:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ImportError as error:

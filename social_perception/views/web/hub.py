@@ -169,7 +169,8 @@ class Hub:
         """Why there are no new frames, or an empty string; before the first state there is no reason."""
         if newest.stale or newest.affect is None:
             return newest.stale
-        if newest.affect.group is not None and newest.affect.group.stale:
+        group, scene = newest.affect.group, newest.affect.scene
+        if (group is not None and group.stale) or (scene is not None and scene.stale):
             return f"no new images from {self._source_name}"
         silence_s = now_s - newest.shown_s
         if silence_s <= self._silent_after_s:

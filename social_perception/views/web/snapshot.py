@@ -10,8 +10,8 @@ import math
 from collections import deque
 from typing import Any
 
-from social_perception.core.signals import Subject, fields_of, signals_of
-from social_perception.core.types import FaceAffect, FrameAffect, GroupAffect, Smile
+from social_perception.core.signals import Field, Subject, fields_of, signals_of
+from social_perception.core.types import FaceAffect, FrameAffect, GroupAffect, Scene, Smile
 
 LENGTH_S = 60.0
 RATE_HZ = 5.0
@@ -41,6 +41,8 @@ def state_text(affect: FrameAffect | None, fps: float, message: str) -> str:
         "faces": [_face(face, affect) for face in faces] if affect is not None else [],
         "group": None if group is None else _group(group),
     }
+    if affect is not None and affect.scene is not None:
+        state["scene"] = _scene(affect.scene)
     return compact(state)
 
 
@@ -77,20 +79,45 @@ def _group(group: GroupAffect) -> dict[str, Any]:
     return _values(Subject.GROUP, group)
 
 
+def _scene(scene: Scene) -> dict[str, Any]:
+    """The values of the scene's signals; those of a tuple by their table columns."""
+    found: dict[str, Any] = {}
+    for one, each in fields_of(Subject.SCENE):
+        shown = each.json(getattr(scene[one.kind], each.name))
+        found |= dict(zip(each.columns, shown)) if each.type is tuple else {each.key: shown}
+    return found
+
+
 def _values(subject: Subject, signals: FaceAffect | GroupAffect) -> dict[str, Any]:
-    return {key: each for one in signals_of(subject) for key, each in one.json(signals[one.kind]).items()}
+    """The values of the estimated signals; those of smiles are always there."""
+    estimated = {Smile, GroupAffect, *signals.signals}
+    known = (one for one in signals_of(subject) if one.kind in estimated)
+    return {key: each for one in known for key, each in one.json(signals[one.kind]).items()}
 
 
 def fields_shown() -> dict[str, list[dict[str, str]]]:
     """How the page shows the single values of its state besides those of smiles, for each subject."""
-    return {
+    scene = []
+    for _, each in fields_of(Subject.SCENE):
+        if each.type is tuple:
+            names = {column: column.removeprefix("p_") for column in each.columns}
+            scene += [
+                {"key": key, "label": name, "unit": "", "display": ".0%"} for key, name in names.items()
+            ]
+        else:
+            scene.append(_shown(each))
+    return {"scene": scene} | {
         subject.value: [
-            {"key": each.key, "label": each.label, "unit": each.unit, "display": each.display}
+            _shown(each)
             for one, each in fields_of(subject)
             if each.key and each.type is not tuple and one.kind not in (Smile, GroupAffect)
         ]
         for subject in (Subject.FACE, Subject.GROUP)
     }
+
+
+def _shown(field: Field) -> dict[str, str]:
+    return {"key": field.key, "label": field.label, "unit": field.unit, "display": field.display}
 
 
 def _number(value: float, digits: int = _DIGITS) -> float | None:

@@ -13,7 +13,15 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point
 from PIL import Image as PillowImage
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
-from social_perception.msg import FaceAffect, FaceAffectArray, GroupAffect, TrackedFace, TrackedFaceArray
+from social_perception.msg import (
+    FaceAffect,
+    FaceAffectArray,
+    GroupAffect,
+    SceneAffect,
+    SoundEvent,
+    TrackedFace,
+    TrackedFaceArray,
+)
 from std_msgs.msg import Header
 
 WIDTH, HEIGHT = 64, 48
@@ -227,6 +235,34 @@ def odd_groups() -> Iterator[Named]:
     yield "stale", group(stale=True)
     for name, stamp in STAMPS.items():
         yield name, group(header=Header(stamp=stamp, frame_id="camera"))
+
+
+def sound_event(**change: Any) -> SoundEvent:
+    return SoundEvent(**{"header": header(), "speech": 0.5, "laughter": 0.5, "level": -20.0, **change})
+
+
+def bad_sound_events() -> Iterator[Named]:
+    for name in ("speech", "laughter"):
+        for value in (math.inf, -0.5, 2.0):
+            yield f"{name} {value}", sound_event(**{name: value})
+    yield "speech NaN", sound_event(speech=math.nan)
+    for value in (math.nan, -math.inf, 200.0):
+        yield f"level {value}", sound_event(level=value)
+
+
+def odd_sound_events() -> Iterator[Named]:
+    yield "laughter unknown", sound_event(laughter=math.nan)
+    for name, stamp in STAMPS.items():
+        yield name, sound_event(header=Header(stamp=stamp))
+
+
+def bad_scenes() -> Iterator[Named]:
+    def scene(**change: Any) -> SceneAffect:
+        return SceneAffect(**{"header": header(), "probabilities": [0.2, 0.3, 0.5], "valence": 0.3, **change})
+
+    for value in (math.inf, -0.5, 2.0):
+        yield f"a probability of {value}", scene(probabilities=[value, 0.3, 0.5])
+        yield f"valence {10 * value}", scene(valence=10 * value)
 
 
 def camera_info(**change: Any) -> CameraInfo:

@@ -12,7 +12,7 @@ import math
 import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from social_perception.msg import FaceAffectArray, GroupAffect, TrackedFaceArray
+from social_perception.msg import FaceAffectArray, GroupAffect, SceneAffect, SoundEvent, TrackedFaceArray
 from visualization_msgs.msg import MarkerArray
 
 from social_perception.core.types import Box, Track
@@ -37,12 +37,15 @@ BAD = {
     FaceAffectArray: messages.bad_face_affects,
     GroupAffect: messages.bad_groups,
     CameraInfo: messages.bad_camera_infos,
+    SoundEvent: messages.bad_sound_events,
+    SceneAffect: messages.bad_scenes,
 }
 ODD = {
     Image: messages.odd_images,
     TrackedFaceArray: messages.odd_tracked_faces,
     FaceAffectArray: messages.odd_face_affects,
     GroupAffect: messages.odd_groups,
+    SoundEvent: messages.odd_sound_events,
 }
 PATIENT = {"silent_after_s": 1000.0, "diagnostics_period_s": 60.0}
 
@@ -76,8 +79,10 @@ def start_tracker(ros, monkeypatch, **parameters):
 NODES = {
     "face_tracker": start_tracker,
     "face_tracker of compressed images": lambda ros, _: start_tracker(ros, _, image_transport="compressed"),
-    "smile_intensity": lambda ros, _: ros.start(SmileIntensityNode, {**PATIENT, "device": "cpu"}),
-    "group_affect": lambda ros, _: ros.start(GroupAffectNode, PATIENT),
+    "smile_intensity": lambda ros, _: ros.start(
+        SmileIntensityNode, {**PATIENT, "device": "cpu", "sound": True}
+    ),
+    "group_affect": lambda ros, _: ros.start(GroupAffectNode, {**PATIENT, "sound": True}),
     "affect_overlay": start_overlay,
     "affect_overlay of compressed images": lambda ros, _: start_overlay(ros, _, image_transport="compressed"),
     "affect_markers": start_markers,
@@ -88,13 +93,13 @@ NODES = {
 INPUTS = {
     "face_tracker": {"image", "depth", "camera_info"},
     "face_tracker of compressed images": {"image/compressed", "depth", "camera_info"},
-    "smile_intensity": {"tracked_faces"},
-    "group_affect": {"face_affect"},
+    "smile_intensity": {"tracked_faces", "sound_events"},
+    "group_affect": {"face_affect", "sound_events"},
     "affect_overlay": {"image", "face_affect", "group_affect"},
     "affect_overlay of compressed images": {"image/compressed", "face_affect", "group_affect"},
     "affect_markers": {"face_affect", "group_affect", "camera_info"},
     "affect_dashboard": {"face_affect", "group_affect", "affect_overlay/compressed"},
-    "greeter": {"face_affect", "group_affect"},
+    "greeter": {"face_affect", "group_affect", "scene_affect"},
 }
 
 

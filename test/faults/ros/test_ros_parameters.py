@@ -14,6 +14,7 @@ from social_perception.ros.nodes.affect_overlay import AffectOverlayNode
 from social_perception.ros.nodes.face_tracker import FaceTrackerNode
 from social_perception.ros.nodes.group_affect import GroupAffectNode
 from social_perception.ros.nodes.smile_intensity import SmileIntensityNode
+from social_perception.ros.nodes.sound_events import SoundEventsNode
 
 pytestmark = [pytest.mark.ros]
 
@@ -24,6 +25,7 @@ KINDS = [
     FaceTrackerNode,
     GroupAffectNode,
     SmileIntensityNode,
+    SoundEventsNode,
 ]
 
 VALUES = {

@@ -19,9 +19,10 @@ from social_perception.cli.corpus import outcome_of_earlier
 from social_perception.cli.manifest import MANIFEST, Manifest, Origin, read_manifest, write_manifest
 from social_perception.cli.options import pipeline_settings
 from social_perception.cli.result_folder import FIGURES, Job
-from social_perception.core import config
+from social_perception.core import config, settings
 from social_perception.research.tables import read_table
 from social_perception.research.training.reference_settings import ReferenceSettings, reference_settings
+from social_perception.research.training.scene_datasets import read_vgaf
 from social_perception.research.training.settings import TrainSettings, read_yaml, train_settings
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="fuzz_configs_")
@@ -34,7 +35,7 @@ KINDS = [
     if isinstance(kind, type)
     and dataclasses.is_dataclass(kind)
     and kind.__name__.endswith("Config")
-    and config.settings_of(kind)
+    and settings.settings_of(kind)
 ]
 _SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.binary(max_size=4)
@@ -48,7 +49,7 @@ VALUES = _SINGLE | st.lists(_SINGLE, max_size=3) | st.dictionaries(st.text(max_s
 def mappings(draw: Any) -> tuple[Any, dict[str, Any]]:
     """A kind of configuration and some values for it."""
     kind = draw(st.sampled_from(KINDS))
-    names = [item.name for item in config.settings_of(kind)]
+    names = [item.name for item in settings.settings_of(kind)]
     return kind, draw(st.dictionaries(st.sampled_from(names) | st.text(max_size=5), VALUES, max_size=3))
 
 
@@ -57,8 +58,8 @@ def mappings(draw: Any) -> tuple[Any, dict[str, Any]]:
 @may_refuse
 def check_settings(pair: tuple[Any, dict[str, Any]]) -> None:
     kind, values = pair
-    made = config.from_mapping(kind, values)
-    for item in config.settings_of(kind):
+    made = settings.from_mapping(kind, values)
+    for item in settings.settings_of(kind):
         item.check(getattr(made, item.name))
     hash(made)
 
@@ -210,8 +211,24 @@ def _table(data: bytes) -> None:
         promise("name" in table, f"the columns {list(table)}")
 
 
+def _vgaf(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "Train").mkdir()
+        (folder / "Train" / "1_1.mp4").touch()
+        (folder / "Train_labels.txt").write_bytes(data)
+        groups = read_vgaf(folder, "train")
+    promise(bool(groups) and all(group.label in range(3) for group in groups), f"{groups}")
+    promise({group.path.parent.name for group in groups} == {"Train"}, "a file elsewhere")
+
+
 TARGETS = {
     "label_table": Target("a table with the column name, or SourceError", _table, _tables),
+    "vgaf_labels": Target(
+        "videos of the folder with a class, or SourceError",
+        _vgaf,
+        lambda: [b"Vid_name Label\n1_1 1\n1_2 3\n", b"Vid_name Label\n../Train/1_1 2\n"],
+    ),
     "settings": of_property("a configuration in its ranges, or ConfigurationError", check_settings),
     "command_line": Target("options, or exit status 2 (0: help)", _command_line, _command_lines),
     "training_yaml": Target(

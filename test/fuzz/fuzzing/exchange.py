@@ -20,7 +20,7 @@ from fuzzing.people import faces
 from fuzzing.target import PROPERTY, may_refuse, of_property, promise
 from social_perception.core.config import GroupConfig
 from social_perception.core.signals import Signals
-from social_perception.core.types import FaceAffect, FrameAffect, Smile, Track, TrackedFaces
+from social_perception.core.types import FaceAffect, FrameAffect, SceneAffect, Smile, Track, TrackedFaces
 from social_perception.perception.group.aggregator import GroupAggregator
 from social_perception.ros.convert import (
     crops_of,
@@ -28,11 +28,13 @@ from social_perception.ros.convert import (
     group_of,
     in_image,
     nanoseconds,
+    scene_of,
     seconds,
     tracks_of,
 )
 from social_perception.ros.support.messages import MESSAGES
 from social_perception.ros.support.messages import GroupAffect as GroupAffectMessage
+from social_perception.ros.support.messages import SceneAffect as SceneAffectMessage
 
 WIDTH, HEIGHT = 200, 150
 _TIMES = st.builds(Time, sec=st.integers(-(2**31) + 2, 2**31 - 2), nanosec=st.integers(0, 10**9 - 1))
@@ -135,9 +137,31 @@ def check_group_messages(tracked: Any, affects: Any, group: Any, which: str) -> 
     )
 
 
+@PROPERTY
+@given(
+    st.builds(
+        SceneAffectMessage,
+        probabilities=st.lists(_FLOATS, min_size=3, max_size=3),
+        valence=_FLOATS,
+        with_sound=st.booleans(),
+        stale=st.booleans(),
+    )
+)
+@may_refuse
+def check_scene_messages(message: SceneAffectMessage) -> None:
+    scene = scene_of(message)
+    affect = scene[SceneAffect]
+    promise(not abs(affect.valence) > 1.001, f"a valence of {affect.valence}")
+    promise(not any(each < -0.001 or each > 1.001 for each in affect.probabilities), f"{affect}")
+    back = MESSAGES.scene_affect(Header(), scene)
+    promise(same(back.valence, affect.valence), f"{affect} becomes {back}")
+    promise(back.stale == scene.stale, "another state comes back")
+
+
 TARGETS = {
     "face_messages": of_property("values survive a message, to a pixel and a float32", check_face_messages),
     "group_messages": of_property(
         "what no message may say is a MessageError, the rest has its range", check_group_messages
     ),
+    "scene_messages": of_property("a scene survives a message, or is a MessageError", check_scene_messages),
 }

@@ -15,6 +15,13 @@ MODULES = {
     "camera_info": "pictures",
     "detector_weights": "weights",
     "smile_weights": "weights",
+    "social_mae_weights": "weights",
+    "laughter_weights": "weights",
+    "scene_weights": "weights",
+    "vgaf_labels": "configs",
+    "shard_file": "shards",
+    "shard_index": "shards",
+    "impressions": "shards",
     "tcp_messages": "streams",
     "tcp_source": "streams",
     "tcp_address": "streams",
@@ -29,6 +36,9 @@ MODULES = {
     "bag_foreign": "bags",
     "bag_packed": "bags",
     "video_file": "videos",
+    "sound_file": "sounds",
+    "audio_messages": "sounds",
+    "live_sound": "sounds",
     "web_request": "webpage",
     "web_wish": "webpage",
     "settings": "configs",
@@ -42,12 +52,13 @@ MODULES = {
     "web_state": "people",
     "face_messages": "exchange",
     "group_messages": "exchange",
+    "scene_messages": "exchange",
 }
 """Target to module; those with ROS messages among them need the package to be built."""
 
 PROPERTIES = frozenset({
     "camera_info", "tcp_address", "elan_writer", "settings", "tracker", "scorer", "group", "dynamics",
-    "web_state", "face_messages", "group_messages",
+    "web_state", "face_messages", "group_messages", "scene_messages", "live_sound",
 })  # fmt: skip
 """Those that are tests of hypothesis; the others take bytes."""
 

@@ -1,4 +1,4 @@
-"""Files of weights: dlib's detector and the smile networks."""
+"""Files of weights: dlib's detector, the smile networks, the Social-MAE and the scene network."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ import torch
 
 from fuzzing.target import Target, promise
 from social_perception.perception.detection.mmod_file import MmodModel, read_mmod
+from social_perception.perception.hearing.own_laughter import OwnLaughterDetector
+from social_perception.perception.scene.network import SceneNetwork
+from social_perception.perception.scene.weights import load_scene_network, save_scene_network
 from social_perception.perception.smile.networks import NetworkConfig, SmileNetwork
 from social_perception.perception.smile.reference_network import ReferenceConfig, ReferenceNetwork
 from social_perception.perception.smile.weights import load_network, save_network
+from social_perception.research.social_mae import checkpoints
+from social_perception.research.social_mae.network import Classifier, NetworkSizes
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="fuzz_weights_")
 _FILE = Path(_FOLDER.name) / "weights"
@@ -145,8 +150,73 @@ def _smile(data: bytes) -> None:
     network = load_network(_FILE)
     with torch.inference_mode():
         logits = network.still(torch.zeros(1, 3, 96, 96))
-    promise(logits.shape == (1, 3), f"logits of shape {tuple(logits.shape)}")
+    promise(logits.shape in ((1, 3), (1, 4)), f"logits of shape {tuple(logits.shape)}")
     promise(bool(torch.isfinite(logits).all()), "logits that are not finite")
+
+
+TINY = NetworkSizes(
+    frames=2, side=8, steps=8, bins=8, video_patch=8, sound_patch=8, width=2, heads=1, blocks=1,
+    decoder_width=2, decoder_heads=1, decoder_blocks=1,
+)  # fmt: skip
+
+
+def social_mae_seeds() -> list[bytes]:
+    """Our safetensors (s), and pickles of tensors as the public code writes them (p)."""
+    network = Classifier(TINY, 2)
+    checkpoints.save_weights(network, _FILE, {"seed": 1})
+    seeds = [b"s" + _FILE.read_bytes()]
+    kernel = torch.zeros(2, 3, 8, 8)
+    for state in (
+        {"state_dict": dict(network.state_dict())},
+        {"module.patch_embed_v.proj.weight": kernel, "module.pos_embed_v": torch.zeros(1, 1, 2)},
+        {"patch_embed_v.proj.weight": kernel[..., None], "blocks_u.0.norm1_a.bias": torch.zeros(2)},
+    ):
+        torch.save(state, _FILE)
+        seeds.append(b"p" + _FILE.read_bytes())
+    return seeds
+
+
+def _social_mae(data: bytes) -> None:
+    path = _FILE.with_suffix(".safetensors" if data[:1] == b"s" else ".pth")
+    path.write_bytes(data[1:])
+    network = Classifier(TINY, 2)
+    loaded = checkpoints.load_weights(network, path)
+    promise(bool(loaded.names), "nothing was loaded")
+    values = network.state_dict().values()
+    promise(all(bool(value.isfinite().all()) for value in values), "weights that are not finite")
+    if path.suffix == ".safetensors":
+        sizes = checkpoints.read_sizes(path)
+        promise(max(map(math.prod, sizes.grids.values())) <= 1 << 14, f"{sizes}")
+
+
+def laughter_seeds() -> list[bytes]:
+    """A fine-tuned network with a class of laughter."""
+    checkpoints.save_weights(Classifier(TINY, 2), _FILE, {"seed": 1}, ["laughter", "other"])
+    return [_FILE.read_bytes()]
+
+
+def _laughter(data: bytes) -> None:
+    _FILE.write_bytes(data)
+    logits = OwnLaughterDetector(_FILE).logits(np.zeros(1600, np.float32))
+    promise(logits.shape == (1,), f"{logits.shape}")
+
+
+_SCENE = SceneNetwork()
+"""Its numbers of a file are zeros; only the header is mutated."""
+
+
+def scene_seeds() -> list[bytes]:
+    """Headers; the numbers, of which there are many, stay."""
+    save_scene_network(_SCENE, _FILE, {"seed": 1})
+    return [_header(_FILE.read_bytes())]
+
+
+def _scene(data: bytes) -> None:
+    sizes = (each.numel() * (2 if each.is_floating_point() else 8) for each in _SCENE.state_dict().values())
+    numbers = bytes(sum(sizes))
+    _FILE.write_bytes(struct.pack("<Q", len(data)) + data + numbers)
+    values = load_scene_network(_FILE).state_dict().values()
+    promise(all(bool(value.isfinite().all()) for value in values), "weights that are not finite")
 
 
 TARGETS = {
@@ -155,6 +225,23 @@ TARGETS = {
         _detector,
         lambda: [detector_file(), detector_file(3)],
         memory_mb=128,
+    ),
+    "social_mae_weights": Target(
+        "a network with finite weights, at least some of them of the file, or ModelError",
+        _social_mae,
+        social_mae_seeds,
+        max_bytes=32768,
+        memory_mb=384,
+    ),
+    "laughter_weights": Target(
+        "a network with one logit per tenth of a second, or ModelError",
+        _laughter,
+        laughter_seeds,
+        max_bytes=32768,
+        memory_mb=384,
+    ),
+    "scene_weights": Target(
+        "a network with finite weights, or ModelError", _scene, scene_seeds, max_bytes=32768, memory_mb=384
     ),
     "smile_weights": Target(
         "a network that answers with finite numbers, or ModelError; its sizes are those of the file",

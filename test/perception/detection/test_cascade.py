@@ -10,13 +10,13 @@ import pytest
 
 from social_perception.core.config import DetectionConfig
 from social_perception.core.errors import DetectionError, ImageError
-from social_perception.core.types import Box
+from social_perception.core.types import Box, KnownBoxes
 from social_perception.perception.detection import cascade
 from social_perception.perception.detection.factory import make_detector
 from social_perception.research.benchmarks.first_box import Scene, wall
 from social_perception.sources.sample import SampleSource
 
-CPU = DetectionConfig(device="cpu")
+CPU = DetectionConfig(device="cpu", runtime="torch")
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +27,10 @@ def detector():
 def people(count=8):
     source = SampleSource(count)
     return next(source).image, [face.box for face in source.truth(0)]
+
+
+def known(*boxes, due=None):
+    return KnownBoxes(boxes, len(boxes) if due is None else due)
 
 
 def rolled(degrees, face_px):
@@ -55,12 +59,12 @@ def test_the_first_part_confirms_the_known_faces_and_finds_the_new_ones(detector
     image, truth = people()
     first, *others = detector.parts(1280, 720)
     nothing = Box(600, 10, 60, 60)
-    faces = detector.detect_part(image, first, [*truth[:4], nothing])
+    faces = detector.detect_part(image, first, known(*truth[:4], nothing))
     assert all(holds(faces, box) for box in truth)
     assert not holds(faces, nothing, 0.2), "a tracked face that is none is not confirmed"
     assert first.scope.holds(640, 360, 50)
     for part in others:
-        new = detector.detect_part(image, part, truth[:4])
+        new = detector.detect_part(image, part, known(*truth[:4]))
         assert [holds(new, box) for box in truth] == [box not in truth[:4] for box in truth]
         assert not part.scope.holds(640, 360, 50), "a known face is not missed where it is not searched"
 
@@ -69,8 +73,15 @@ def test_a_known_face_is_confirmed_where_nothing_is_proposed(detector, monkeypat
     image, truth = people(3)
     monkeypatch.setattr(cascade, "propose", lambda *_: ())
     first, second, _ = detector.parts(1280, 720)
-    assert len(detector.detect_part(image, first, truth)) == 3
-    assert detector.detect_part(image, second, truth) == ()
+    assert len(detector.detect_part(image, first, known(*truth))) == 3
+    assert detector.detect_part(image, second, known(*truth)) == ()
+
+
+def test_only_known_faces_that_are_due_are_confirmed(detector):
+    image, truth = people(3)
+    first = detector.parts(1280, 720)[0]
+    found = detector.detect_part(image, first, known(*truth, due=2))
+    assert [holds(found, box) for box in truth] == [True, True, False]
 
 
 @pytest.mark.parametrize("degrees", [-45, 45])
@@ -79,6 +90,28 @@ def test_small_faces_that_roll_are_found_in_the_rotated_image(detector, degrees)
     found = [holds(detector.detect_part(image, part), face) for part in detector.parts(1280, 720)]
     assert any(found[1:])
     assert holds(detector.detect(image), face)
+
+
+@pytest.mark.parametrize(("has_face", "searches"), [(True, 1), (False, 3)])
+def test_a_small_still_is_rotated_only_if_nothing_is_found(has_face, searches, monkeypatch):
+    image = Scene.with_face(60, (640, 360)).image if has_face else wall()
+    detector, proposed = make_detector(CPU), []
+    propose = detector._propose
+    monkeypatch.setattr(detector, "_propose", lambda each: proposed.append(each) or propose(each))
+    assert bool(detector.detect(np.ascontiguousarray(image[240:480, 520:760]))) == has_face
+    assert len(proposed) == searches
+
+
+@pytest.mark.parametrize(("is_face", "crops"), [(True, 3), (False, 1)])
+def test_an_unlikely_place_costs_one_crop_unless_it_is_similar_to_a_face(
+    is_face, crops, detector, monkeypatch
+):
+    scene = Scene.with_face(50, (500, 300))
+    box = scene.face if is_face else Box(900, 400, 50, 50)
+    counts, scores = [], detector._mmod._score_crops
+    monkeypatch.setattr(detector._mmod, "_score_crops", lambda each: counts.append(len(each)) or scores(each))
+    faces = detector._mmod.detect_at(scene.image, [cascade._unlikely(box)])
+    assert (len(faces) == 1, sum(counts)) == (is_face, crops)
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (641, 479), (200, 900)])

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from social_perception.core.errors import DetectionError
-from social_perception.core.types import Box, Face, Frame
+from social_perception.core.types import NOBODY, Box, Face, Frame, KnownBoxes
 from social_perception.perception.detection.schedule import (
     MAX_SLOWDOWN,
     NICENESS,
@@ -25,8 +25,9 @@ from social_perception.perception.detection.schedule import (
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 
 
-def frame(index):
-    return factories.frame(index, IMAGE)
+def frame(index, level=None):
+    """A frame whose brightness changes from one to the next, or has a given level."""
+    return factories.frame(index, np.full((4, 4, 3), 37 * index % 251 if level is None else level, np.uint8))
 
 
 class GatedDetector:
@@ -55,7 +56,9 @@ class PartwiseDetector:
         self.searched = []
 
     def parts(self, width, height):
-        return tuple(SimpleNamespace(number=number, scope=number) for number in range(self.count))
+        return tuple(
+            SimpleNamespace(number=number, scope=number, due_only=False) for number in range(self.count)
+        )
 
     def detect(self, image):
         self.searched.append("all")
@@ -83,6 +86,30 @@ def test_inline_searches_every_nth_frame(interval, expected):
     schedule = InlineDetection(detector, interval)
     searched = [
         found.frame_index for index in range(expected[-1] + 1) for found in schedule.update(frame(index))
+    ]
+    assert searched == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "known", "levels", "expected"),
+    [
+        (0, NOBODY, [80] * 45, [0, 40]),
+        (0, NOBODY, [80, 81, 82] * 15, [0, 40]),  # noise
+        (0, NOBODY, [80] * 25 + [90] * 20, [0, 30]),
+        (0, NOBODY, range(0, 225, 5), [0, 10, 20, 30, 40]),
+        (0, KnownBoxes((Box(1, 1, 2, 2),)), [80] * 45, [0, 10, 20, 30, 40]),
+        (2, NOBODY, [80] * 45, [0, 0, 20, 40]),
+    ],
+)
+def test_an_empty_room_is_searched_less_often_until_something_moves(count, known, levels, expected):
+    detector = PartwiseDetector(count) if count else GatedDetector()
+    if not count:
+        detector.gate.set()
+    schedule = InlineDetection(detector, 10)
+    searched = [
+        found.frame_index
+        for index, level in enumerate(levels)
+        for found in schedule.update(frame(index, level), known)
     ]
     assert searched == expected
 

@@ -65,8 +65,8 @@ def test_an_image_without_faces_has_no_proposals(shape):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda tensors: tensors.pop("stem.bias"), "has no weights of YuNet: Missing"),
-        (lambda tensors: tensors.update({"stem.bias": torch.zeros(3)}), "has no weights of YuNet: size"),
+        (lambda tensors: tensors.pop("stem.bias"), "is not a network of YuNet: Missing"),
+        (lambda tensors: tensors.update({"stem.bias": torch.zeros(3)}), "is not a network of YuNet: size"),
         (lambda tensors: tensors["stem.bias"].fill_(float("nan")), "has weights that are not finite"),
     ],
 )
@@ -81,5 +81,5 @@ def test_other_weights_are_refused(tmp_path, change, reason):
 @pytest.mark.parametrize("content", [b"", b"text", b"\xff" * 100])
 def test_a_file_that_is_no_safetensors_is_refused(tmp_path, content):
     (tmp_path / "file").write_bytes(content)
-    with pytest.raises(ModelError, match="is not a file of weights"):
+    with pytest.raises(ModelError, match="is not a safetensors file or is damaged"):
         load_yunet(tmp_path / "file")

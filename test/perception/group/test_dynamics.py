@@ -10,6 +10,7 @@ from factories import face
 from scipy.ndimage import gaussian_filter1d
 
 from social_perception.core.config import DynamicsConfig
+from social_perception.core.types import Voice
 from social_perception.perception.group import dynamics
 from social_perception.perception.group.dynamics import (
     DynamicsEstimator,
@@ -285,3 +286,36 @@ def test_the_memory_is_the_windows():
     estimator = DynamicsEstimator(DynamicsConfig(dynamics_window_s=5.0))
     feed(estimator, STAMPS_S, {"a": smiling(1, STAMPS_S)})
     assert estimator._history.people.shape == (pytest.approx(5.0 * RATE_HZ, abs=2), 1)
+
+
+def laugh(estimator, laughing, stamps_s):
+    """Feed frames in which each of ``laughing`` laughs in the given times (start, end)."""
+    for stamp_s in stamps_s:
+        loud = {name: 0.9 * any(a <= stamp_s < b for a, b in times) for name, times in laughing.items()}
+        faces = [face(name, 0.5, further=[Voice(0.0, each)]) for name, each in loud.items()]
+        estimator.add(faces, float(stamp_s))
+    return estimator.estimate()
+
+
+def test_who_joins_in_a_laughter_is_known_with_the_lag():
+    estimator = DynamicsEstimator(DynamicsConfig(dynamics_window_s=10.0))
+    laughing = {
+        "ann": [(2.0, 3.0), (20.05, 21.0)],
+        "bob": [(20.5, 21.5), (22.5, 23.0)],
+        "cid": [(20.0, 20.1), (21.0, 21.2)],  # too short
+        "dan": [(23.0, 25.0)],
+    }
+    found = laugh(estimator, laughing, np.arange(0.0, 5.0, 0.05))
+    assert (found.laughing_ids, found.laughing_lags_s) == (("ann",), (0.0,))
+    assert laugh(estimator, {}, np.arange(5.0, 14.0, 0.05)).laughing_ids == (), "older than the window"
+    before = estimator.snapshot()
+    found = laugh(estimator, laughing, np.arange(14.0, 26.0, 0.05))
+    assert found.laughing_ids == ("ann", "bob", "dan")
+    assert found.laughing_lags_s == pytest.approx((0.0, 0.45, 2.95), abs=1e-6)
+    assert before.estimate().laughing_ids == ()
+    found = laugh(estimator, {"cid": [(28.0, 30.0)]}, np.arange(26.0, 30.0, 0.05))
+    assert found.laughing_ids == ("cid",), "after a pause another laughter begins"
+
+
+def test_without_sound_nobody_laughs():
+    assert run(STAMPS_S[:100], {"a": smiling(1, STAMPS_S)}).laughing_ids == ()

@@ -16,7 +16,13 @@ from social_perception.core.errors import ConfigurationError
 from social_perception.core.types import Box, ImageArray, Track
 from social_perception.perception.smile.crop import crop_faces
 from social_perception.perception.smile.factory import make_scorer
-from social_perception.perception.smile.networks import Convolution, Residual, SmileNetwork, to_input
+from social_perception.perception.smile.networks import (
+    Convolution,
+    Residual,
+    SmileNetwork,
+    standardize,
+    to_input,
+)
 from social_perception.perception.smile.precision import (
     INPUT_MAX,
     BFloat16Layers,
@@ -49,7 +55,7 @@ def faces() -> ImageArray:
 
 
 def scorer_in(precision: str, model: str = "") -> StreamingScorer:
-    return make_scorer(SmileConfig(model=model, device="cpu", precision=precision))
+    return make_scorer(SmileConfig(model=model, device="cpu", precision=precision, runtime="torch"))
 
 
 def streamed(scorer: StreamingScorer, faces: ImageArray) -> np.ndarray:
@@ -147,7 +153,7 @@ def test_auto_is_bfloat16_where_that_is_known_to_pay(
 
 def test_the_expected_maxima_hold_for_faces(faces: ImageArray) -> None:
     encoder = load_network(shipped_path()).encoder
-    x = encoder.normalize(to_input(torch.from_numpy(faces)))
+    x = standardize(encoder.aligner(encoder.gray(to_input(torch.from_numpy(faces)))))
     assert x.abs().max() < INPUT_MAX
     blocks = [block for block in encoder.layers if isinstance(block, (Convolution, Residual))]
     for block, maxima in zip(blocks, expected_maxima(encoder.layers), strict=True):
@@ -171,7 +177,7 @@ def test_scoring_leaves_the_number_of_threads_as_it_was(faces: ImageArray) -> No
     before = torch.get_num_threads()
     seen = []
     scorer = scorer_in("float32")
-    scorer._network.encoder.register_forward_hook(lambda *unused: seen.append(torch.get_num_threads()))
+    scorer._network.encoder.layers.register_forward_hook(lambda *unused: seen.append(torch.get_num_threads()))
     try:
         torch.set_num_threads(2)
         scorer.score([Track("a", FACE, 1.0)], faces[:1], 0.0)

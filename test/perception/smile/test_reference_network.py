@@ -14,7 +14,7 @@ from torch import nn
 from social_perception.core.config import SmileConfig
 from social_perception.core.errors import ConfigurationError, ModelError
 from social_perception.perception.smile.factory import make_scorer
-from social_perception.perception.smile.networks import intensity, level_probabilities
+from social_perception.perception.smile.networks import level_probabilities
 from social_perception.perception.smile.reference_network import (
     ReferenceConfig,
     ReferenceNetwork,
@@ -73,9 +73,6 @@ def test_the_answers_are_those_of_the_softmax() -> None:
     levels = torch.tensor([[0.3, -1.0, 2.0, 0.1], [90.0, 0.0, -90.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     probabilities = levels.softmax(dim=-1)
     torch.testing.assert_close(level_probabilities(above_logits(levels)), probabilities)
-    torch.testing.assert_close(
-        intensity(above_logits(levels)), (probabilities * torch.arange(4.0)).sum(dim=-1) / 3
-    )
 
 
 def test_saved_weights_score_faces(network: ReferenceNetwork, tmp_path: Path) -> None:

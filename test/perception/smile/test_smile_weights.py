@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from social_perception.core.errors import ModelError
 from social_perception.perception.smile.networks import NetworkConfig, SmileNetwork
 from social_perception.perception.smile.weights import (
+    VERSION,
     fuse_batch_norm,
     load_network,
     read_metadata,
@@ -71,13 +72,13 @@ def test_truncated_file_is_refused(saved: tuple[SmileNetwork, Path], kept: int) 
     ("metadata", "rule"),
     [
         ({}, "unknown"),
-        ({"architecture": "other.Network", "version": "1"}, "other.Network"),
+        ({"architecture": "other.Network", "version": str(VERSION)}, "other.Network"),
         ({"architecture": "social_perception.smile.SmileNetwork", "version": "99"}, "version 99"),
-        ({"architecture": "social_perception.smile.SmileNetwork", "version": "1"}, "do not fit"),
+        ({"architecture": "social_perception.smile.SmileNetwork", "version": str(VERSION)}, "do not fit"),
         (
             {
                 "architecture": "social_perception.smile.SmileNetwork",
-                "version": "1",
+                "version": str(VERSION),
                 "config": '{"channels": [4, 4, 8, 8], "features": 16, "hidden": 13}',
             },
             "do not fit",
@@ -97,7 +98,7 @@ def test_weights_of_another_kind_are_refused(tmp_path: Path, metadata: dict[str,
 def test_sizes_that_the_tensors_do_not_have_take_no_memory(tmp_path: Path, sizes: dict[str, object]) -> None:
     path = tmp_path / "boasting.safetensors"
     config = {**dataclasses.asdict(SMALL), **sizes}
-    metadata = {"architecture": "social_perception.smile.SmileNetwork", "version": "1"}
+    metadata = {"architecture": "social_perception.smile.SmileNetwork", "version": str(VERSION)}
     save_file(SmileNetwork(SMALL).state_dict(), path, {**metadata, "config": json.dumps(config)})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ModelError, match="do not fit"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import count, pairwise
 from types import SimpleNamespace
 
@@ -71,6 +72,37 @@ def test_a_face_is_listed_when_enough_detections_agree(one, needed):
         if index % 10 == 0:
             tracker.correct(index, faces_of(one, index))
         assert len(tracker.tracks()) == int(index >= 10 * (needed - 1))
+
+
+def test_few_known_faces_are_due_the_longest_unconfirmed_first(theatre):
+    stage = theatre.Stage(
+        [
+            theatre.painted(str(number), number, 120, theatre.straight(120 * number, 300))
+            for number in range(10)
+        ]
+    )
+    tracker = Tracker(TrackingConfig(), numbered())
+    everywhere = Scope(Box(-1280, -720, 3840, 2160), 0.0, 500.0)
+    for index in range(3):
+        step(tracker, stage, index)
+        assert (tracker.known().due >= 10) == (index > 0), "new faces are always due"
+        tracker.correct(index, faces_of(stage, index))
+    confirmed = []
+    for index in range(3, 7):
+        step(tracker, stage, index)
+        known = tracker.known()
+        due = known.boxes[: known.due]
+        confirmed += [int(box.center[0] // 120) for box in due]
+        skipped = frozenset(known.boxes[known.due :])
+        tracker.correct(index, [Face(box, 1.0) for box in due], replace(everywhere, skipped=skipped))
+        assert [track.visible for track in tracker.tracks()] == [True] * 10
+    assert confirmed == [*range(10), *range(6)], "in turns"
+    step(tracker, stage, 7)
+    first = tracker.known().boxes[0]
+    tracker.correct(7, (), replace(everywhere, skipped=frozenset(tracker.known().boxes[1:])))
+    step(tracker, stage, 8)
+    assert tracker.known().boxes[0].iou(first) > 0.8, "a face that was missed is due at once"
+    assert tracker.known().due == 5
 
 
 @pytest.mark.parametrize(

@@ -334,8 +334,8 @@ def test_only_long_streams_are_checked(monkeypatch):
 
 
 def overloaded():
-    """Ten times the rate that a developer machine processes, for a short time."""
-    return StreamRequest(2, 3.0, "cpu", frames=10, warm_up_s=0.5, rate_hz=120.0, parts=3)
+    """More than twice the rate that two cores process, for a short time."""
+    return StreamRequest(8, 3.0, "cpu", frames=10, warm_up_s=0.5, rate_hz=120.0, parts=3)
 
 
 def check_flow(found, mode):
@@ -351,7 +351,7 @@ def check_flow(found, mode):
     assert found.stability.in_flight <= 6
     assert found.per_second == pytest.approx(found.answered / found.seconds)
     assert found.dropped_share == pytest.approx(1 - found.answered / found.sent)
-    assert (found.faces, found.ids) == (2, 2)
+    assert (found.faces, found.ids) == (8, 8)
     assert 0 < found.to_faces.median_ms <= found.to_faces.p95_ms <= found.to_faces.p99_ms
     assert found.pipeline.cores > 0
     assert found.pipeline.memory_start_mb > 50
@@ -400,12 +400,16 @@ def test_the_memory_monitor_computes_trends():
 
 
 def test_measuring_memory_creates_no_garbage():
+    def garbage():
+        gc.collect()
+        lines = [to_line(MemoryInUse(memory_in_use().blocks, 1.5)) for _ in range(50)]
+        assert from_json(MemoryInUse, lines[0], "here").heap_mb == 1.5
+        return gc.collect()
+
     memory_in_use()
-    gc.collect()
     gc.disable()
     try:
-        lines = [to_line(MemoryInUse(memory_in_use().blocks, 1.5)) for _ in range(50)]
-        assert gc.collect() < 50
+        # Threads of other tests in this process may end, and leave garbage, meanwhile.
+        assert min(garbage() for _ in range(5)) < 50
     finally:
         gc.enable()
-    assert from_json(MemoryInUse, lines[0], "here").heap_mb == 1.5

@@ -12,6 +12,7 @@ from social_perception.research.evaluation.metrics import (
     accuracy,
     calibration_error,
     confusion,
+    expected_chance_error,
     icc,
     kappa,
     macro_f1,
@@ -89,3 +90,11 @@ def test_gaps_of_different_bins_do_not_cancel() -> None:
     probabilities = np.array([[0.95, 0.05, 0, 0]] * 10 + [[0.55, 0.45, 0, 0]] * 10)
     truth = np.array([0.0] * 5 + [1.0] * 5 + [0.0] * 10)
     assert calibration_error(truth, probabilities) == pytest.approx(0.45)
+
+
+def test_few_faces_have_a_calibration_error_by_chance() -> None:
+    unsure = np.array([[0.3, 0.7, 0.0, 0.0]])
+    errors = [expected_chance_error(np.repeat(unsure, count, axis=0)) for count in (10, 100, 10_000)]
+    # The mean distance of a share of successes from its expectation, sqrt(2 p (1 - p) / (pi n)).
+    assert errors == pytest.approx([0.366 / np.sqrt(n) for n in (10, 100, 10_000)], rel=0.4)
+    assert expected_chance_error(np.eye(4)) == 0.0

@@ -11,7 +11,7 @@ import pytest
 
 from social_perception.cli.main import main
 from social_perception.core.errors import SourceError
-from social_perception.core.types import Box, Face
+from social_perception.core.types import NOBODY, Box, Face
 from social_perception.research.evaluation import detection_recall
 from social_perception.research.evaluation.detection_recall import (
     DetectionRecall,
@@ -45,7 +45,7 @@ class FakePartwiseDetector(FakeDetector):
         assert (width, height) == (300, 200)
         return tuple(SimpleNamespace(face=face) for face in self.faces)
 
-    def detect_part(self, image, part, known=()):
+    def detect_part(self, image, part, known=NOBODY):
         return (part.face,)
 
 

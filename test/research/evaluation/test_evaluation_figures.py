@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from social_perception.research.evaluation import run
 from social_perception.research.evaluation.agreement import HeldOut, HogSvm, Prediction, hog_features
 from social_perception.research.evaluation.clips import ClipTimeline
 from social_perception.research.evaluation.plots import write_figures
+from social_perception.research.evaluation.targets import Candidate, Measure
 
 PLOTS = {
     "confusion_recall.png", "confusion_precision.png", "precision_recall.png", "calibration.png",
@@ -64,8 +66,9 @@ def timeline() -> ClipTimeline:
     levels[3, 1] = math.nan
     every = np.arange(60) / 30
     return ClipTimeline(
-        "talk.mp4", stamps_s, levels, levels[:, 0] / 3, levels[:, 0], every, np.sin(every) ** 2
-    )
+        "talk.mp4", stamps_s, levels, levels[:, 0] / 3, levels[:, 0], np.eye(4)[np.arange(8) % 4], every,
+        np.sin(every) ** 2,
+    )  # fmt: skip
 
 
 def test_a_judge_is_reported_against_the_first_rater(faces: HeldOut) -> None:
@@ -90,27 +93,54 @@ def test_plots_are_written(faces: HeldOut, tmp_path: Path) -> None:
     assert "timelines.png" not in {path.name for path in write_figures(tmp_path / "stills", faces, [])}
 
 
-def test_the_command_writes_json_and_plots(faces: HeldOut, tmp_path: Path, monkeypatch, capsys) -> None:
+def stub_data(monkeypatch, faces: HeldOut, values: dict[str, float]) -> None:
+    """Replace what reads the data: each network has one measure of a known value."""
+    monkeypatch.setattr(
+        run,
+        "predict",
+        lambda candidates, cache, clips: [SimpleNamespace(name=each.name) for each in candidates],
+    )
+    monkeypatch.setattr(
+        run, "read_candidates", lambda models: [Candidate(each, (), (), ()) for each in models]
+    )
+    measure = lambda of: [Measure("smiles shown", ">= 0.9", 3, lambda rows: values[of.name])]  # noqa: E731
+    monkeypatch.setattr(run, "measures", measure)
+
+
+def test_a_single_network_is_written_with_plots(faces: HeldOut, tmp_path: Path, monkeypatch, capsys) -> None:
     figures = {"genki_train": {"auc": 0.9}, "against_first_rater": faces.reports()}
-    monkeypatch.setattr(run, "_still_figures", lambda model, cache: (figures, faces))
-    monkeypatch.setattr(run, "clip_timelines", lambda model: [timeline()])
-    run.main(output=tmp_path / "new" / "folder")
+    predicted = SimpleNamespace(clips={"clips": (timeline(),)}, name="a")
+    stub_data(monkeypatch, faces, {"a": 0.95})
+    monkeypatch.setattr(run, "predict", lambda candidates, cache, clips: [predicted])
+    monkeypatch.setattr(run, "_single_figures", lambda candidate, of, cache: (dict(figures), faces))
     folder = tmp_path / "new" / "folder"
-    assert {path.name for path in folder.iterdir()} == PLOTS | {"evaluation.json"}
+    run.main(["a"], output=folder)
+    assert {path.name for path in folder.iterdir()} == PLOTS | {"evaluation.json", "targets.md"}
     result = json.loads((folder / "evaluation.json").read_text())
     assert result["genki_train"] == {"auc": 0.9}
     assert result["against_first_rater"]["second_rater"]["expected_calibration_error"] is None
     assert result["against_first_rater"]["hog_svm"]["precision"][1] is None
-    assert result["clips"]["frames"] == 8
-    table = capsys.readouterr().out
-    assert "hog_svm" in table
-    assert "kappa_quadratic" in table
+    assert result["targets"]["rows"][0]["values"][0]["value"] == 0.95
+    printed = capsys.readouterr().out
+    assert "hog_svm" in printed
+    assert "| smiles shown | >= 0.9 | 0.950 (0.950 to 0.950) reached |" in printed
+
+
+def test_several_networks_are_written_as_one_table(faces: HeldOut, tmp_path: Path, monkeypatch) -> None:
+    stub_data(monkeypatch, faces, {"a": 0.95, "b": 0.5})
+    monkeypatch.setattr(run, "_single_figures", lambda *args: pytest.fail("measured"))
+    run.main(["a", "b"], output=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"evaluation.json", "targets.md"}
+    assert (tmp_path / "targets.md").read_text().splitlines()[-1] == (
+        "| smiles shown | >= 0.9 | 0.950 (0.950 to 0.950) reached | 0.500 (0.500 to 0.500) missed "
+        "| -0.450 (-0.450 to -0.450) |"
+    )
 
 
 def test_a_folder_that_cannot_be_made_is_named_before_anything_is_measured(
     tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(run, "_still_figures", lambda *args: pytest.fail("measured"))
+    monkeypatch.setattr(run, "predict", lambda *args: pytest.fail("measured"))
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot make the folder"):
         run.main(output=tmp_path / "file")

@@ -8,8 +8,11 @@ import torch
 
 from social_perception.core.types import Box
 from social_perception.perception.smile.crop import crop_faces
+from social_perception.research.training import faces as training_faces
 from social_perception.research.training.augmentation import (
     Augmentation,
+    cover_half,
+    cover_mouth,
     occlude,
     render,
     sample_augmentation,
@@ -17,6 +20,7 @@ from social_perception.research.training.augmentation import (
 from social_perception.research.training.faces import AugmentedFaces, RatedShareSampler, TrainingFaces
 from social_perception.research.training.labels import Targets
 from social_perception.research.training.sequences import render_sequence
+from social_perception.research.training.settings import StillSettings
 
 BOX = np.array([14.0, 10.0, 60.0, 60.0], np.float32)
 
@@ -35,7 +39,8 @@ def faces(image: np.ndarray) -> TrainingFaces:
     targets = Targets(
         above, np.ones_like(above), np.zeros((count, 8), np.float32), rated, np.zeros(count, bool)
     )
-    return TrainingFaces((image,) * count, np.tile(BOX, (count, 1)), targets)
+    moving = np.arange(count) >= 9
+    return TrainingFaces((image,) * count, np.tile(BOX, (count, 1)), targets, moving, ("face",) * count)
 
 
 @pytest.mark.parametrize("box", [(14, 10, 60, 60), (-8, -5, 70, 64), (40.5, 30.25, 33, 40)])
@@ -63,12 +68,45 @@ def test_each_parameter_has_its_effect(image: np.ndarray) -> None:
 
 
 def test_the_same_draw_gives_the_same_picture(faces: TrainingFaces) -> None:
-    augmented = AugmentedFaces(faces, seed=5)
+    augmented = AugmentedFaces(faces, StillSettings(morphed_share=1.0), seed=5)
     first, again, other = (augmented[draw][0] for draw in ((3, 7), (3, 7), (3, 8)))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert first.shape == (96, 96)
     assert first.dtype == torch.uint8
+
+
+def test_faces_smile_by_increasing_amounts(faces: TrainingFaces) -> None:
+    *_, smiling, amounts = AugmentedFaces(faces, StillSettings(morphed_share=1.0), seed=5)[0, 0]
+    assert amounts[:2].tolist() == [0.0, 1.0]
+    assert smiling.shape == (len(amounts), 96, 96)
+    assert not torch.equal(smiling[0], smiling[1])
+    *_, amounts = AugmentedFaces(faces, StillSettings(morphed_share=0.0), seed=5)[0, 0]
+    assert amounts.isnan().all()
+
+
+def test_a_covered_mouth_is_marked_and_changes_the_mouth_alone(
+    faces: TrainingFaces, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(training_faces, "COVERED_SHARE", share)
+        *_, visible, _, _ = AugmentedFaces(faces, StillSettings(), seed=5)[0, 0]
+        assert visible == 1.0 - share
+    covered = cover_mouth(image, BOX, np.random.default_rng(0))
+    changed = np.argwhere(covered != image) - (BOX[1], BOX[0])
+    assert (covered != image)[int(10 + 0.79 * 60), int(14 + 0.5 * 60)]
+    assert changed[:, 0].min() > 0.4 * 60
+
+
+def test_half_a_face_is_covered(image: np.ndarray) -> None:
+    left, top, width, height = BOX.astype(int)
+    shares = []
+    for seed in range(40):
+        covered = cover_half(image, BOX, np.random.default_rng(seed)) != image
+        shares.append(covered[top : top + height, left : left + width].mean())
+    assert min(shares) > 0.15
+    assert max(shares) < 0.85
+    assert np.median(shares) == pytest.approx(0.55, abs=0.15)
 
 
 def test_occlusion_leaves_the_mouth_in_view() -> None:
@@ -83,14 +121,22 @@ def test_occlusion_leaves_the_mouth_in_view() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_rated_faces_have_their_share(faces: TrainingFaces, share: float) -> None:
-    sampler = RatedShareSampler(faces.targets.rated, share, draws=80, seed=1)
+    sampler = RatedShareSampler(faces, StillSettings(rated_share=share, draws=80), seed=1)
     drawn = np.array([index for index, _ in sampler])
     assert len(drawn) == len(sampler) == 80
     assert (drawn < 4).mean() == pytest.approx(share)
+    assert not (drawn >= 9).any()
+
+
+def test_frames_of_clips_have_their_share(faces: TrainingFaces) -> None:
+    sampler = RatedShareSampler(faces, StillSettings(rated_share=0.5, moving_share=0.25, draws=80), seed=1)
+    drawn = np.array([index for index, _ in sampler])
+    assert (drawn < 4).mean() == 0.5
+    assert (drawn >= 9).mean() == 0.25
 
 
 def test_epochs_differ_and_runs_repeat(faces: TrainingFaces) -> None:
-    sampler = RatedShareSampler(faces.targets.rated, 0.25, draws=80, seed=1)
+    sampler = RatedShareSampler(faces, StillSettings(rated_share=0.25, draws=80), seed=1)
     first, again = list(sampler), list(sampler)
     sampler.set_epoch(1)
     assert first == again != list(sampler)

@@ -11,8 +11,7 @@ from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
 
 from social_perception.core.errors import ModelError
 from social_perception.research.training.checkpoints import read_checkpoint, resume_checkpoint
-from social_perception.research.training.run import _trainer
-from social_perception.research.training.settings import TrainSettings
+from social_perception.research.training.trainers import make_trainer
 
 
 class Tiny(lightning.LightningModule):
@@ -32,8 +31,7 @@ class Tiny(lightning.LightningModule):
 
 def fit(folder: Path, epochs: int, resume: str) -> lightning.Trainer:
     callbacks = EMAWeightAveraging(decay=0.9, use_buffers=True), EarlyStopping("valid/auc", patience=99)
-    settings = TrainSettings(devices=1, precision="32-true")
-    trainer = _trainer(settings, epochs, folder, *callbacks)
+    trainer = make_trainer(folder, epochs, "32-true", *callbacks)
     data = torch.utils.data.DataLoader(torch.rand(4, 2), batch_size=2)
     trainer.fit(Tiny(), data, data, ckpt_path=resume_checkpoint(folder, resume), weights_only=True)
     return trainer

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,12 @@ import torch
 from social_perception.perception.smile.networks import NetworkConfig, SmileNetwork
 from social_perception.research.training.faces import TrainingFaces
 from social_perception.research.training.labels import EMOTIONS, Targets
-from social_perception.research.training.still_training import distill_targets, predict_probabilities
+from social_perception.research.training.still_training import (
+    distill_targets,
+    mix_targets,
+    predict_probabilities,
+    read_outputs,
+)
 
 
 @pytest.fixture
@@ -24,13 +32,16 @@ def faces() -> TrainingFaces:
         np.array([False, False]),
     )
     images = tuple(rng.integers(0, 255, (2, 60, 60), np.uint8))
-    return TrainingFaces(images, np.full((2, 4), [6, 6, 48, 48], np.float32), targets)
+    boxes = np.full((2, 4), [6, 6, 48, 48], np.float32)
+    return TrainingFaces(images, boxes, targets, np.zeros(2, bool), ("a.png", "b.png"))
 
 
 @pytest.fixture
 def teacher() -> SmileNetwork:
     torch.manual_seed(0)
-    return SmileNetwork(NetworkConfig(channels=(8, 8, 8, 8)))
+    network = SmileNetwork(NetworkConfig(channels=(8, 8, 8, 8)))
+    network.encoder.aligner = torch.nn.Identity()
+    return network
 
 
 def test_the_teachers_output_is_weighted(faces: TrainingFaces, teacher: SmileNetwork) -> None:
@@ -45,9 +56,19 @@ def test_the_teachers_output_is_weighted(faces: TrainingFaces, teacher: SmileNet
 
 
 def test_scores_are_averaged_with_the_mirror_image(faces: TrainingFaces, teacher: SmileNetwork) -> None:
-    boxes = faces.boxes  # centered, so that mirroring changes nothing else
-    mirrored = TrainingFaces(tuple(i[:, ::-1].copy() for i in faces.images), boxes, faces.targets)
+    # The boxes are centered, so that mirroring changes nothing else.
+    mirrored = replace(faces, images=tuple(i[:, ::-1].copy() for i in faces.images))
     predicted = predict_probabilities(faces, teacher)
     assert predicted.shape == (2, 3)
     assert (np.diff(predicted, axis=1) <= 0).all()
     assert predict_probabilities(mirrored, teacher) == pytest.approx(predicted, abs=1e-5)
+
+
+def test_outputs_of_a_table_replace_a_teacher(faces: TrainingFaces, tmp_path: Path) -> None:
+    table = tmp_path / "scores.csv"
+    table.write_text("name,p_neutral,p_low,p_medium,p_high\na.png,0.1,0.2,0.3,0.4\n")
+    outputs = read_outputs(table, faces)
+    assert outputs[0] == pytest.approx([0.9, 0.7, 0.4])
+    targets = mix_targets(faces, outputs, trust=1.0).targets
+    assert targets.above[0] == pytest.approx([0.95, 0.85, 0.7])
+    assert (targets.above[1] == faces.targets.above[1]).all()  # it is not in the table

@@ -39,6 +39,7 @@ def image() -> np.ndarray:
 def network() -> SmileNetwork:
     torch.manual_seed(0)
     network = SmileNetwork(NetworkConfig((4, 4, 8, 8), 16, 12)).eval()
+    network.encoder.aligner = torch.nn.Identity()
     torch.nn.init.constant_(network.score_now.weight, 1.0)  # so that the score follows the image
     return network
 
@@ -49,7 +50,8 @@ def faces(image: np.ndarray) -> TrainingFaces:
     rated = np.arange(12) < 4
     above = np.where(rated[:, None], 1.0, 0.3).repeat(3, axis=1).astype(np.float32)
     targets = Targets(above, np.ones_like(above), np.zeros((12, 8), np.float32), rated, np.zeros(12, bool))
-    return TrainingFaces((image,) * 12, np.tile(BOX, (12, 1)), targets)
+    boxes = np.tile(BOX, (12, 1))
+    return TrainingFaces((image,) * 12, boxes, targets, np.zeros(12, bool), ("face",) * 12)
 
 
 @pytest.fixture

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from social_perception.core.errors import ConfigurationError
-from social_perception.perception.smile.networks import NetworkConfig
+from social_perception.perception.smile.networks import NetworkConfig, SmileNetwork
+from social_perception.perception.smile.reference_network import ReferenceConfig, ReferenceNetwork
+from social_perception.perception.smile.weights import save_network
+from social_perception.research.training.run import starting_network
 from social_perception.research.training.settings import TrainSettings, read_settings, without_sets
 
 CONFIG = Path(__file__).resolve().parents[3] / "config" / "train_small.yaml"
@@ -64,3 +67,11 @@ def test_a_set_can_be_excluded(without: tuple[str, ...], sets: tuple[str, ...]) 
 def test_invalid_exclusions_are_reported(without: tuple[str, ...], rule: str) -> None:
     with pytest.raises(ConfigurationError, match=rule):
         without_sets(TrainSettings(sets=("a", "b")), without)
+
+
+def test_a_run_starts_from_a_small_network_only(tmp_path: Path) -> None:
+    assert isinstance(starting_network("shipped"), SmileNetwork)
+    other = tmp_path / "reference.safetensors"
+    save_network(ReferenceNetwork(ReferenceConfig((4, 4, 8, 8, 8), 32, 12)), other, {})
+    with pytest.raises(ConfigurationError, match="start must be a file of the small network"):
+        starting_network(str(other))

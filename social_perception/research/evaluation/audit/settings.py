@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from social_perception.core.config import Checked, setting
+from social_perception.core.settings import Checked, setting
 
 
 @dataclass(frozen=True, slots=True)

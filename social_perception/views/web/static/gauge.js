@@ -49,24 +49,25 @@ export class Gauge {
     this.last = 0;
   }
 
-  /** Makes an entry for each further value of the group, hidden until the value is known. */
+  /** Makes an entry for each further value of the group and the scene, hidden until the value is known. */
   setFields(fields) {
     for (const { element } of this.further) element.remove();
-    this.further = fields.map(({ label }) => {
+    this.further = fields.map(({ key, label }) => {
       const [name, value] = [html("dt"), html("dd")];
       setText(name, label);
       setText(value, UNKNOWN);
-      return { element: html("div", { class: "group-further", hidden: "" }, name, value), value };
+      return { element: html("div", { class: "group-further", hidden: "" }, name, value), value, key };
     });
     byName("group-figures").append(...this.further.map(({ element }) => element));
   }
 
-  /** Shows the group of a state; null: nothing is known. */
-  update(group, stale) {
+  /** Shows the group of a state, or the values of its scene; null: nothing is known. */
+  update(group, stale, scene = null) {
     const live = group !== null && !stale && !group.stale;
     const intensity = live ? group.intensity : null;
     const level = live && intensity !== null ? group.level : null;
     this.#figures(live ? group : null, intensity, level);
+    this.#further([...((live && group.further) || []), ...((!stale && scene) || [])]);
     this.element.classList.toggle("unknown", intensity === null);
     setAttribute(this.element, "aria-valuenow", (intensity ?? 0).toFixed(2));
     const trend = intensity === null || group.trend === null ? "" : `, ${trendText(group.trend)}`;
@@ -88,11 +89,14 @@ export class Gauge {
     setText(byName("group-smiling"), percent(group?.valid ? known(group.smiling) : null));
     setText(byName("group-spread"), group?.valid && group.dispersion !== null ? twoDigits(group.dispersion) : NOT_KNOWN);
     setText(byName("group-synchrony"), signed(known(group?.synchrony ?? null)));
-    this.further.forEach(({ element, value }, number) => {
-      const { text, unit } = group?.further[number] ?? { text: UNKNOWN, unit: "" };
+  }
+
+  #further(values) {
+    for (const { element, value, key } of this.further) {
+      const { text, unit } = values.find((each) => each.key === key) ?? { text: UNKNOWN, unit: "" };
       if (text !== UNKNOWN) element.hidden = false;
       setText(value, text === UNKNOWN ? text : `${text} ${unit}`.trim());
-    });
+    }
   }
 
   #arrow(trend) {

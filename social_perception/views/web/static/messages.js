@@ -11,7 +11,7 @@ const textOr = (value, other) => (typeof value === "string" ? value : other);
 const isLevel = (value) => Number.isInteger(value) && value >= 0 && value <= 3;
 
 /** The values of signals that the page has no special view for, by whom they describe. */
-export const NO_SIGNALS = { face: [], group: [] };
+export const NO_SIGNALS = { face: [], group: [], scene: [] };
 
 /**
  * The message in a text frame, or null for an invalid one.
@@ -19,7 +19,7 @@ export const NO_SIGNALS = { face: [], group: [] };
  * A state's faces have an id, x, y, size (shares of the image) and intensity (0..1 or null); an invalid
  * face is dropped, and so is the second of two with one id.
  *
- * @param signals those of the connection's hello: which further values a face and the group have
+ * @param signals those of the connection's hello: which further values a face, the group and the scene have
  */
 export function parseMessage(text, signals = NO_SIGNALS) {
   let message;
@@ -50,7 +50,11 @@ function hello(message) {
     source: textOr(message.source, ""),
     imageAllowed: message.picture_allowed === true,
     people: message.people !== false,
-    signals: { face: fields(message.signals?.face), group: fields(message.signals?.group) },
+    signals: {
+      face: fields(message.signals?.face),
+      group: fields(message.signals?.group),
+      scene: fields(message.signals?.scene),
+    },
     history: samples.map(sample).filter(Boolean),
   };
 }
@@ -68,13 +72,14 @@ function fields(entries) {
   }));
 }
 
-/** The further values of a face or the group as text, in the order of their declarations. */
+/** The further values of a face, the group or the scene that were estimated, as text, in the order of their declarations. */
 function further(entry, declared) {
-  return declared.map(({ key, label, unit, display }) => {
-    const value = Object.hasOwn(entry, key) ? entry[key] : null;
+  const estimated = declared.filter(({ key }) => Object.hasOwn(entry, key));
+  return estimated.map(({ key, label, unit, display }) => {
+    const value = entry[key];
     const valid = value === null || typeof value === "boolean" || isNumber(value);
     if (!valid) ignored(`${key} is no finite number, boolean or null`, JSON.stringify(value));
-    return { label, unit, text: valueText(valid ? value : null, display) };
+    return { key, label, unit, text: valueText(valid ? value : null, display) };
   });
 }
 
@@ -100,7 +105,17 @@ function state(message, signals) {
     message: textOr(message.message, ""),
     faces: [...faces.values()],
     group: group(message.group, signals.group),
+    scene: scene(message.scene, signals.scene),
   };
+}
+
+/** From this probability on, a face is marked as speaking or laughing. */
+const VOICE_FROM = 0.5;
+
+/** What a face does by its voice: "laughs", "speaks", or "". */
+function voice(entry) {
+  if (isNumber(entry.laughing) && entry.laughing >= VOICE_FROM) return "laughs";
+  return isNumber(entry.speaking) && entry.speaking >= VOICE_FROM ? "speaks" : "";
 }
 
 function face(entry, declared) {
@@ -118,6 +133,7 @@ function face(entry, declared) {
     intensity: valid ? shareOrNull(entry.intensity) : null,
     level: valid ? entry.level : null,
     visible: entry.visible !== false,
+    voice: voice(entry),
     further: further(entry, declared),
   };
 }
@@ -136,4 +152,9 @@ function group(entry, declared) {
     stale: entry.stale === true,
     further: further(entry, declared),
   };
+}
+
+/** The values of a scene, which has no people and no group; null: people are processed. */
+function scene(entry, declared) {
+  return entry === null || typeof entry !== "object" ? null : further(entry, declared);
 }

@@ -63,7 +63,7 @@ function handleHello(hello) {
   // On a page without single people the style sheet hides everything that would show them.
   document.documentElement.dataset.people = hello.people ? "shown" : "none";
   signals = hello.signals;
-  gauge.setFields(signals.group);
+  gauge.setFields([...signals.group, ...signals.scene]);
   history.reset(hello.history);
   controls.allowImage(hello.imageAllowed);
   image.request();
@@ -84,7 +84,8 @@ function handleState(message) {
 
 function showState() {
   stage.update(state.faces, state.aspect);
-  gauge.update(state.group, state.stale);
+  if (state.scene !== null) document.documentElement.dataset.scene = "shown";
+  gauge.update(state.group, state.stale, state.scene);
   speech.update(state.faces, state.group);
   showLink(link);
 }

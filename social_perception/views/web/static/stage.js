@@ -45,6 +45,7 @@ class Person {
     this.leaving = false;
     this.element.dataset.level = levelName(face.level);
     this.element.dataset.visible = String(face.visible);
+    this.element.dataset.voice = face.visible ? face.voice : "";
     setText(this.value, twoDigits(face.intensity));
     this.bar.style.setProperty("width", `${100 * (face.intensity ?? 0)}%`);
     this.further.hidden = face.further.length === 0;
