@@ -342,8 +342,7 @@ def check_flow(found, mode):
     assert not found.reason, found.reason
     flow = found.stability.flow
     assert (found.mode, flow.sent, flow.answered) == (mode, found.sent, found.answered)
-    assert found.sent > 200
-    assert flow.answered > 10
+    assert flow.sent > flow.answered > 2
     assert flow.unaccounted == flow.failed == flow.not_received == 0
     assert flow.sent == flow.answered + flow.dropped + flow.lost
     assert found.stability.disordered == found.stability.reused == 0
