@@ -141,8 +141,12 @@ def train_small(settings: TrainSettings, resume: str) -> Path:
     if talking is not None:
         faces = with_talking(faces, talking)
     network = starting_network(settings.start) if settings.start else _new_network(aligner)
-    if not settings.start:
-        faces = _with_teacher(faces, aligner, settings, folder / "teacher", resume)
+    on_stills = not settings.start or settings.finetune.epochs > 0
+    if on_stills:
+        if settings.start:
+            faces = distill_targets(faces, network, settings.teacher.trust)
+        else:
+            faces = _with_teacher(faces, aligner, settings, folder / "teacher", resume)
         lightning.seed_everything(settings.seed, verbose=False)  # the same state with and without a teacher
         _train_on_stills(network, faces, settings, folder, resume)
     if settings.memory.epochs:
@@ -150,7 +154,7 @@ def train_small(settings: TrainSettings, resume: str) -> Path:
         _run_stage(network, folder / "memory", settings, resume, memory)
     if settings.mouth.draws:
         train_mouth(network, faces, settings.mouth, settings.seed)
-    if not settings.start:
+    if on_stills:
         calibrate(network, faces)
     path = folder / f"smile_{settings.name}.safetensors"
     clips = [] if talking is None else sorted(set(map(str, talking.clip)))
@@ -160,7 +164,7 @@ def train_small(settings: TrainSettings, resume: str) -> Path:
 
 
 def starting_network(file: str) -> SmileNetwork:
-    """Load the network that a run starts from.
+    """Load the network that a run starts from, to be trained except for its alignment.
 
     Raises:
         ModelError: the file is missing or damaged.
@@ -169,6 +173,8 @@ def starting_network(file: str) -> SmileNetwork:
     network = load_network(shipped_path() if file == SHIPPED else Path(file).expanduser())
     if not isinstance(network, SmileNetwork):
         raise ConfigurationError(f"start must be a file of the small network, got {file}")
+    network.requires_grad_(True)
+    network.encoder.aligner.requires_grad_(False)
     return network
 
 
@@ -197,8 +203,11 @@ def _new_network(aligner: Aligner, config: NetworkConfig | None = None) -> Smile
 def _train_on_stills(
     network: SmileNetwork, faces: TrainingFaces, settings: TrainSettings, folder: Path, resume: str
 ) -> None:
-    """Pre-train and fine-tune the network in place."""
-    for name, stage in (("pretrain", settings.pretrain), ("finetune", settings.finetune)):
+    """Pre-train the network, unless it is a trained one, and fine-tune it, in place."""
+    stages = {"pretrain": settings.pretrain, "finetune": settings.finetune}
+    if settings.start:
+        del stages["pretrain"]
+    for name, stage in stages.items():
         _run_stage(network, folder / name, settings, resume, partial(train_still, network, faces, stage))
 
 
@@ -227,7 +236,7 @@ def train_still(
 ) -> None:
     """Train one stage on single images; the network is changed in place."""
     loader = still_loader(faces, stage, settings.seed)
-    module = StillTraining(network, stage, steps=stage.epochs * len(loader))
+    module = StillTraining(network.train(), stage, steps=stage.epochs * len(loader))
     module.to(memory_format=torch.channels_last)
     trainer = make_trainer(
         folder,

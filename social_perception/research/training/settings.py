@@ -144,8 +144,9 @@ class TrainSettings:
     aligner: str = ""
     """File of the smile network or of the alignment whose alignment is used; empty: the shipped network's."""
     start: str = ""
-    """File of a trained network, or ``shipped``, whose CNN and calibration stay as they are: only its
-    memory and its output of a visible mouth are trained. Empty: a new network.
+    """File of a trained network, or ``shipped``, that is trained further, from the fine-tuning on, with
+    itself as the teacher; with 0 epochs of fine-tuning its CNN and calibration stay as they are. Empty: a new
+    network.
     """
     without_clips: tuple[str, ...] = ("",)
     """Talking clips that are not trained on."""
