@@ -11,16 +11,17 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from social_perception.core.errors import INVALID_CONFIGURATION, PERMANENT, SocialPerceptionError
 from social_perception.ros.support.config import NodeConfig
+from social_perception.ros.support.executor import NodeExecutor, PartExecutor
 from social_perception.ros.support.rclpy_errors import converted_argument_errors, converted_errors
 from social_perception.ros.support.reporting import LibraryLog
 from social_perception.ros.support.resources import keep_freed_memory
@@ -74,7 +75,7 @@ def interruptible() -> Iterator[None]:
 def running(
     factories: Sequence[Callable[[], AnyNode]], args: Sequence[str] | None = None
 ) -> Iterator[Running[AnyNode]]:
-    """Construct the nodes, start them and spin them in a thread.
+    """Construct the nodes, start them and spin them in threads.
 
     Yields:
         The nodes, in the order of the factories.
@@ -86,10 +87,13 @@ def running(
     # rclpy's own handlers would shut the context down while the nodes are still working.
     with converted_argument_errors():
         rclpy.init(args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO)
-    executor = SingleThreadedExecutor()
+    executor = NodeExecutor()
     ended = threading.Event()
     errors: list[Exception] = []
-    thread = threading.Thread(target=_spin, args=(executor, ended, errors), name="executor", daemon=True)
+    threads = [
+        threading.Thread(target=_spin, args=(each, ended, errors), name=name, daemon=True)
+        for name, each in {"executor": executor.frequent, "services": executor}.items()
+    ]
     nodes: list[AnyNode] = []
     try:
         for factory in factories:
@@ -98,12 +102,14 @@ def running(
             executor.add_node(nodes[-1])
         with LibraryLog(nodes[0]):
             _autostart(nodes)
-            thread.start()
+            for thread in threads:
+                thread.start()
             yield Running(tuple(nodes), ended, errors)
     finally:
         executor.shutdown(timeout_sec=5.0)
-        if thread.is_alive():
-            thread.join(timeout=5.0)
+        for thread in threads:
+            if thread.is_alive():
+                thread.join(timeout=5.0)
         # The process ends: searching torch's objects for garbage when each node is destroyed would take
         # longer than the five seconds that launch allows.
         gc.freeze()
@@ -154,7 +160,7 @@ def exit_status(work: Callable[[], None]) -> int:
     return INVALID_CONFIGURATION if isinstance(cause, PERMANENT) else 1
 
 
-def _spin(executor: SingleThreadedExecutor, ended: threading.Event, errors: list[Exception]) -> None:
+def _spin(executor: PartExecutor, ended: threading.Event, errors: list[Exception]) -> None:
     """Spin until the end; an exception in a callback does not stop the nodes."""
     try:
         while _spin_once_more(executor, errors):
@@ -163,7 +169,7 @@ def _spin(executor: SingleThreadedExecutor, ended: threading.Event, errors: list
         ended.set()
 
 
-def _spin_once_more(executor: SingleThreadedExecutor, errors: list[Exception]) -> bool:
+def _spin_once_more(executor: PartExecutor, errors: list[Exception]) -> bool:
     """Spin until the end or an exception; return whether the nodes can continue."""
     try:
         executor.spin()
@@ -171,23 +177,15 @@ def _spin_once_more(executor: SingleThreadedExecutor, errors: list[Exception]) -
         return False
     except Exception as error:
         _log(executor, traceback.format_exc())
-        if _can_continue(executor):
+        if executor.can_continue():
             return True
         errors.append(error)
     return False
 
 
-def _log(executor: SingleThreadedExecutor, text: str) -> None:
+def _log(executor: PartExecutor, text: str) -> None:
     for node in executor.get_nodes()[:1]:
         node.get_logger().error(f"a callback failed:\n{text}", throttle_duration_sec=_THROTTLE_S)
-
-
-def _can_continue(executor: SingleThreadedExecutor) -> bool:
-    """Whether no callback is locked; rclpy leaves it locked for ever if taking its message fails."""
-    entities: list[Any] = [
-        each for node in executor.get_nodes() for each in (*node.subscriptions, *node.services, *node.timers)
-    ]
-    return all(executor.can_execute(each) for each in entities)
 
 
 def _autostart(nodes: Sequence[Node]) -> None:
