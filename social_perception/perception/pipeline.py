@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from social_perception.core.clock import FrameClock
 from social_perception.core.config import PipelineConfig
@@ -28,9 +29,11 @@ from social_perception.perception.estimators import (
     make_group_estimators,
 )
 from social_perception.perception.group.aggregator import GroupAggregator
-from social_perception.perception.hearing.listener import Listener
 from social_perception.perception.smile.crop import crop_faces
 from social_perception.perception.tracking.tracker import Tracker
+
+if TYPE_CHECKING:
+    from social_perception.perception.hearing.listener import Listener
 
 
 class FaceTracking:
@@ -277,6 +280,11 @@ def make_pipeline(config: PipelineConfig, *, live: bool) -> Pipeline:
         ModelError: weights are missing or damaged.
         MissingDependencyError: the package of the chosen detector, or of the hearing, is not installed.
     """
-    listener = Listener(config.laughter) if config.hearing.sound else None
+    listener: Listener | None = None
+    if config.hearing.sound:
+        # Imported here: FFmpeg needs time to load and memory.
+        from social_perception.perception.hearing.listener import Listener
+
+        listener = Listener(config.laughter)
     estimation = make_estimation(config, listener)
     return Pipeline(make_tracking(config, live=live), estimation, make_aggregation(config))

@@ -22,6 +22,9 @@ FACE = Box(176.0, 68.0, 96.0, 96.0)
 BUST = (28, 2, 366, 332)
 """The part of the portrait that is shown (left, top, right, bottom); it has no lettering."""
 
+CHANGED = (180, 109, 268, 180)
+"""The part that a smile changes, in the same order."""
+
 FloatArray = npt.NDArray[np.float32]
 
 _ENLARGEMENT = 2
@@ -60,7 +63,8 @@ def smiling_busts(
     part = portrait[top:bottom, left:right]
     size = (part.shape[1] * _ENLARGEMENT, part.shape[0] * _ENLARGEMENT)
     large = cv2.resize(part, size, interpolation=cv2.INTER_CUBIC)
-    return tuple(_with_smile(large, float(intensity), opening) for intensity in np.atleast_1d(intensities))
+    smooth = cv2.GaussianBlur(large, (0, 0), 5.0 * _ENLARGEMENT)
+    return tuple(_with_smile(large, smooth, float(each), opening) for each in np.atleast_1d(intensities))
 
 
 def bust_alpha() -> FloatArray:
@@ -74,16 +78,19 @@ def bust_alpha() -> FloatArray:
     return np.asarray(cv2.GaussianBlur(mask, (0, 0), 3.0), np.float32)
 
 
-def _with_smile(large: ImageArray, intensity: float, opening: float) -> ImageArray:
-    height, width = large.shape[:2]
-    grid_y, grid_x = np.mgrid[0:height, 0:width].astype(np.float32)
+def _with_smile(large: ImageArray, smooth: ImageArray, intensity: float, opening: float) -> ImageArray:
+    left, right = ((side - BUST[0]) * _ENLARGEMENT for side in CHANGED[::2])
+    top, bottom = ((side - BUST[1]) * _ENLARGEMENT for side in CHANGED[1::2])
+    grid_y, grid_x = np.mgrid[top:bottom, left:right].astype(np.float32)
     x = grid_x / _ENLARGEMENT + BUST[0]
     y = grid_y / _ENLARGEMENT + BUST[1]
     source_x, source_y = _smile_map(x, y, intensity, opening)
     map_x = ((source_x - BUST[0]) * _ENLARGEMENT).astype(np.float32)
     map_y = ((source_y - BUST[1]) * _ENLARGEMENT).astype(np.float32)
-    softened = _soften_folds(large, x, y, 1.0 - intensity)
-    return np.asarray(cv2.remap(softened, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
+    bust, part = large.copy(), (slice(top, bottom), slice(left, right))
+    bust[part] = _soften_folds(large[part], smooth[part], x, y, 1.0 - intensity)
+    bust[part] = cv2.remap(bust, map_x, map_y, cv2.INTER_CUBIC)
+    return bust
 
 
 def _smile_map(
@@ -115,9 +122,10 @@ def _falloff(distance: FloatArray) -> FloatArray:
     return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
 
 
-def _soften_folds(large: ImageArray, x: FloatArray, y: FloatArray, amount: float) -> ImageArray:
+def _soften_folds(
+    large: ImageArray, smooth: ImageArray, x: FloatArray, y: FloatArray, amount: float
+) -> ImageArray:
     """Weaken the folds that a smile draws from the nose to beside the mouth."""
-    smooth = cv2.GaussianBlur(large, (0, 0), 5.0 * _ENLARGEMENT)
     weight = np.zeros(x.shape, np.float32)
     for fold_x in (198.0, 250.0):
         weight = np.maximum(weight, _falloff(np.hypot((x - fold_x) / 9.0, (y - 134.0) / 15.0)))

@@ -77,3 +77,9 @@ def test_an_import_that_is_missing_or_interrupted_has_no_traceback(
     )
     assert run.returncode == status
     assert run.stderr.splitlines() == reported
+
+
+def test_nodes_without_sound_load_no_ffmpeg() -> None:
+    modules = "social_perception.ros.nodes.social_perception_all, social_perception.perception.pipeline"
+    code = f"import sys, {modules}\nsys.exit('av' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from social_perception.core.errors import ConfigurationError
-from social_perception.sources.portrait import load_portrait, smiling_busts
+from social_perception.sources.portrait import BUST, CHANGED, _smile_map, load_portrait, smiling_busts
 from social_perception.sources.sample import HEIGHT_PX, MAX_PEOPLE, WIDTH_PX, SampleSource
 from social_perception.sources.sample_sound import CYCLE_S, SampleVoices
 
@@ -79,6 +79,18 @@ def test_only_the_mouth_changes_with_the_smile():
     assert rows.max() / 2 + 2 < 182
     assert columns.min() / 2 + 28 > 180
     assert columns.max() / 2 + 28 < 268
+
+
+@pytest.mark.parametrize(
+    ("intensity", "opening"), [(0.0, 0.0), (0.0, 1.0), (0.5, 0.5), (1.0, 0.0), (1.0, 1.0)]
+)
+def test_what_a_smile_changes_is_all_drawn(intensity, opening):
+    y, x = np.mgrid[BUST[1] : BUST[3] : 0.5, BUST[0] : BUST[2] : 0.5].astype(np.float32)
+    source_x, source_y = _smile_map(x, y, intensity, opening)
+    changed = (source_x != x) | (source_y != y)
+    assert changed.any()
+    left, top, right, bottom = CHANGED
+    assert not (changed & ~((left <= x) & (x < right) & (top <= y) & (y < bottom))).any()
 
 
 def test_teeth_show_only_in_a_smile():

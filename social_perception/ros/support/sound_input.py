@@ -19,12 +19,11 @@ from social_perception.ros.support.intra_process import IntraProcess, Stamped
 from social_perception.ros.support.messages import SoundEvent as SoundEventMessage
 from social_perception.ros.support.qos import RESULT_QOS
 from social_perception.ros.support.topic_input import TopicInput
-from social_perception.sources.bag_sound import AudioCoding, AudioDecoder
-from social_perception.sources.live_sound import LiveTrack, samples_of
 
 if TYPE_CHECKING:
     from social_perception.ros.support.stage import Stage
     from social_perception.ros.support.step_node import StepNode
+    from social_perception.sources.bag_sound import AudioCoding, AudioDecoder
     from social_perception.sources.microphone import Microphone
 
 try:
@@ -75,6 +74,9 @@ class AudioTopic:
         take: Callable[[Sound], None],
         received: Callable[[], None] = lambda: None,
     ) -> None:
+        # Imported here: FFmpeg needs time to load and memory.
+        from social_perception.sources.live_sound import LiveTrack
+
         self._node, self._take, self._received = node, take, received
         self._coding: AudioCoding | None = None
         self._decoder: AudioDecoder | None = None
@@ -111,6 +113,8 @@ class AudioTopic:
                 self._kind, self._is_between = kind, True
 
     def _note_info(self, message: Any) -> None:
+        from social_perception.sources.bag_sound import AudioCoding
+
         coding = AudioCoding.of_info(message)
         if coding != self._coding:
             self._coding, self._decoder = coding, None
@@ -120,6 +124,9 @@ class AudioTopic:
         self._node.guarded(lambda: self._decode(message))
 
     def _decode(self, message: Any) -> None:
+        from social_perception.sources.bag_sound import AudioCoding, AudioDecoder
+        from social_perception.sources.live_sound import samples_of
+
         audio = getattr(message, "audio", message)
         data = np.asarray(audio.data, np.uint8).tobytes()
         self._decoder = self._decoder or AudioDecoder(self._coding or AudioCoding.of_data(data))
