@@ -38,7 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     other.add_argument(
         "--sound",
         action="store_true",
-        help="measure speech, laughter, who speaks and who laughs from sound instead",
+        help="measure speech, laughter, who speaks and who laughs from sound instead, and smiles while "
+        "talking, without sound and with it",
     )
     other.add_argument(
         "--scene",
@@ -92,7 +93,9 @@ def _evaluation(options: argparse.Namespace) -> Callable[[], object]:
     if options.sound:
         from social_perception.research.evaluation import hearing
 
-        return hearing.main
+        if len(options.model) > 1:
+            raise ConfigurationError("--sound measures one model")
+        return partial(hearing.main, options.model[0])
     if options.scene:
         from social_perception.research.evaluation import scenes
 

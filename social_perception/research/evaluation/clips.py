@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -20,6 +20,9 @@ from social_perception.research.evaluation.metrics import FloatArray, false_smil
 from social_perception.research.tables import read_table
 from social_perception.research.training.stills import data_folder
 from social_perception.sources.video import VideoSource
+
+Estimate = Callable[[TrackedFaces], Sequence[Smile]]
+"""Gives one smile per track."""
 
 RATED = {"clips": "clip_levels.csv", "talking": "levels.csv"}
 """The folders of rated clips, and the table of levels in each."""
@@ -76,12 +79,33 @@ def clip_timelines(scorers: Sequence[Scorer], folder: str = "clips") -> Iterator
     Raises:
         SourceError: a clip cannot be read.
     """
+    for clip, rows, frames in tracked_clips(folder):
+        for scorer in scorers:
+            scorer.reset()
+        yield timelines(clip, rows, frames, [SmileEstimator(scorer).estimate for scorer in scorers])
+
+
+def tracked_clips(
+    folder: str, sound_rate_hz: int | None = None
+) -> Iterator[tuple[str, pd.DataFrame, Iterator[TrackedFaces]]]:
+    """Track the faces of each rated clip.
+
+    Args:
+        folder: one of :data:`RATED`.
+        sound_rate_hz: rate of the frames' sound; None: without sound.
+
+    Yields:
+        The name of each clip, the rows of its ratings, and its frames, to be read before the next clip.
+
+    Raises:
+        SourceError: a clip cannot be read.
+    """
     table = _levels(folder)
     with closing(make_tracking(PipelineConfig(), live=False)) as tracking:
         for clip, rows in tqdm(table.groupby("clip"), desc=f"rated {folder}", mininterval=5):
             tracking.restart()
-            with VideoSource(data_folder() / folder / clip) as source:
-                yield _timelines(clip, rows, map(tracking.process, source), scorers)
+            with VideoSource(data_folder() / folder / clip, sound_rate_hz) as source:
+                yield clip, rows, map(tracking.process, source)
 
 
 def rated_clips(folder: str) -> list[str]:
@@ -114,18 +138,23 @@ def clip_figures(timelines: Sequence[ClipTimeline]) -> dict[str, object]:
     }
 
 
-def _timelines(
-    clip: str, rows: pd.DataFrame, frames: Iterable[TrackedFaces], scorers: Sequence[Scorer]
+def timelines(
+    clip: str, rows: pd.DataFrame, frames: Iterable[TrackedFaces], estimates: Sequence[Estimate]
 ) -> tuple[ClipTimeline, ...]:
-    estimators = [SmileEstimator(scorer) for scorer in scorers]
-    for each in estimators:
-        each.reset()
+    """The timelines of a clip, one for each way of estimating its smiles.
+
+    Args:
+        clip: name.
+        rows: its ratings.
+        frames: all of its frames, in order.
+        estimates: called with each frame.
+    """
     stamps: list[float] = []
     smiles: list[list[tuple[float, ...]]] = []
     for faces in frames:
         stamps.append(faces.stamp_s)
-        smiles.append([_largest(faces, each.estimate(faces)) for each in estimators])
-    every = np.array(smiles, float).reshape(len(stamps), len(scorers), 6)
+        smiles.append([_largest(faces, each(faces)) for each in estimates])
+    every = np.array(smiles, float).reshape(len(stamps), len(estimates), 6)
     all_stamps_s, stamps_s = np.array(stamps), rows["stamp_s"].to_numpy(float)
     rated = every[_frames(rows, all_stamps_s)]
     levels = rows[["rater1", "rater2"]].to_numpy(float)
@@ -140,7 +169,7 @@ def _timelines(
             all_stamps_s,
             every[:, i, 0],
         )
-        for i in range(len(scorers))
+        for i in range(len(estimates))
     )
 
 

@@ -15,6 +15,7 @@ from social_perception.perception.hearing.listener import Listener
 from social_perception.research.evaluation import laughing, speakers
 from social_perception.research.evaluation.audit.intervals import auc
 from social_perception.research.evaluation.metrics import FloatArray
+from social_perception.research.evaluation.smiles_with_sound import smile_table
 from social_perception.research.evaluation.targets import Measure, Rows, compare, table
 from social_perception.research.training.laughter_sounds import RATE_HZ, decode, spoken
 from social_perception.research.training.stills import data_folder
@@ -33,19 +34,24 @@ _LAUGH_FROM_S = 1.5
 """Length of the laughs of the scenes."""
 
 
-def main() -> None:
-    """Measure the hearing and print the table.
+def main(model: str = "") -> None:
+    """Measure the hearing, and the smiles of people who talk without and with sound; print both tables.
+
+    Args:
+        model: files of the smile network's weights; see :func:`.smiles_with_sound.smile_table`.
 
     Raises:
         SourceError: recordings are missing.
         MissingDependencyError: a package is not installed.
+        ModelError: the smile network's weights cannot be read.
     """
-    print(table(["shipped"], list(compare([list(measures())]))))
-
-
-def measures() -> Iterator[Measure]:
-    """All measures of the hearing, with the targets."""
     listener = Listener()
+    print(smile_table(model, listener))
+    print(table(["shipped"], list(compare([list(measures(listener))]))))
+
+
+def measures(listener: Listener) -> Iterator[Measure]:
+    """All measures of the hearing, with the targets."""
     yield from burst_measures(listener)
     talking = {path.stem: decode(path) for path in sorted((data_folder() / "talking").glob("*.mp4"))}
     yield from speech_measures(listener, talking, "talking")

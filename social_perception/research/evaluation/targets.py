@@ -258,25 +258,14 @@ def _clip_measures(folder: str, timelines: Sequence[ClipTimeline]) -> Iterator[M
     neutral = [each.level[(each.raters == 0).all(axis=1) & ~np.isnan(each.level)] for each in timelines]
     smiling = [each.level[(each.raters >= 1).all(axis=1) & ~np.isnan(each.level)] for each in timelines]
     target = "<= 0.015" if talking else "<= 0.04"
-    yield _clip_share(f"{folder}: rated 0 by both, shown as Low or above", target, neutral, 1)
-    yield _clip_share(f"{folder}: rated 0 by both, shown as Medium or above", "", neutral, 2)
-    yield _clip_share(
+    yield clip_share(f"{folder}: rated 0 by both, shown as Low or above", target, neutral, 1)
+    yield clip_share(f"{folder}: rated 0 by both, shown as Medium or above", "", neutral, 2)
+    yield clip_share(
         f"{folder}: rated Low or above by both, shown so", ">= 0.9" if talking else "", smiling, 1
     )
     lowest = SmileLevel.LOW if talking else SmileLevel.MEDIUM
-    correlations = np.array([each.pearson for each in timelines if each.has_smile(lowest)])
-    yield Measure(
-        f"{folder}: Pearson over time, mean over clips with a smile from {lowest.label}",
-        ">= 0.8" if talking else ">= 0.95",
-        len(correlations), lambda rows: _known_mean(correlations[rows]),
-    )  # fmt: skip
-    yield Measure(
-        f"{folder}: Pearson of all frames", "", len(timelines),
-        lambda rows: metrics.pearson(
-            np.concatenate([timelines[row].intensity for row in rows]),
-            np.concatenate([timelines[row].raters.mean(axis=1) for row in rows]),
-        ),
-    )  # fmt: skip
+    yield pearson_of_clips(folder, ">= 0.8" if talking else ">= 0.95", timelines, lowest)
+    yield pearson_of_frames(folder, "", timelines)
     yield Measure(
         f"{folder}: expected calibration error, rater 1", "<= 0.03", len(timelines),
         lambda rows: metrics.calibration_error(
@@ -329,6 +318,29 @@ def _mean(name: str, target: str, values: npt.NDArray[Any]) -> Measure:
     return Measure(name, target, len(values), lambda rows: float(np.mean(values[rows])))
 
 
+def pearson_of_clips(
+    name: str, target: str, timelines: Sequence[ClipTimeline], lowest: SmileLevel
+) -> Measure:
+    """The mean correlation over the clips in which a rater saw this level or a higher one."""
+    correlations = np.array([each.pearson for each in timelines if each.has_smile(lowest)])
+    return Measure(
+        f"{name}: Pearson over time, mean over clips with a smile from {lowest.label}", target,
+        len(correlations), lambda rows: _known_mean(correlations[rows]),
+    )  # fmt: skip
+
+
+def pearson_of_frames(name: str, target: str, timelines: Sequence[ClipTimeline]) -> Measure:
+    """The correlation over the frames of all clips."""
+
+    def statistic(rows: Rows) -> float:
+        return metrics.pearson(
+            np.concatenate([timelines[row].intensity for row in rows]),
+            np.concatenate([timelines[row].raters.mean(axis=1) for row in rows]),
+        )
+
+    return Measure(f"{name}: Pearson of all frames", target, len(timelines), statistic)
+
+
 def _known_mean(values: FloatArray) -> float:
     return math.nan if np.isnan(values).all() else float(np.nanmean(values))
 
@@ -358,7 +370,7 @@ def _auc_difference(
     return Measure(name, target, len(scores), statistic)
 
 
-def _clip_share(name: str, target: str, levels: Sequence[FloatArray], at_least: int) -> Measure:
+def clip_share(name: str, target: str, levels: Sequence[FloatArray], at_least: int) -> Measure:
     """Share of frames shown at or above a level; levels are those of the frames of each clip."""
     counts = np.array([[(each >= at_least).sum(), len(each)] for each in levels]).reshape(-1, 2)
 

@@ -201,7 +201,7 @@ class LevelOfFrame:
     ("columns", "frames"),
     [({"frame": [0, 5, 99]}, [0, 5, 9]), ({}, [0, 4, 9])],
 )
-def test_ratings_meet_the_frames_of_every_scorer(columns, frames) -> None:
+def test_ratings_meet_the_frames_of_every_scorer(columns, frames, monkeypatch) -> None:
     from factories import track
 
     def faces(index: int) -> TrackedFaces:
@@ -212,7 +212,8 @@ def test_ratings_meet_the_frames_of_every_scorer(columns, frames) -> None:
     rows = pd.DataFrame({"stamp_s": [0.0, 0.43, 1.5], "rater1": [0, 1, 2], "rater2": [0, 1, 2], **columns})
     scorers = [LevelOfFrame(0.05), LevelOfFrame(0.1)]
     for _ in range(2):  # the states are reset
-        slow, fast = clips._timelines("a", rows, map(faces, range(10)), scorers)
+        monkeypatch.setattr(clips, "tracked_clips", lambda folder: [("a", rows, map(faces, range(10)))])
+        ((slow, fast),) = clips.clip_timelines(scorers)
     every = np.where(np.arange(10) == 5, math.nan, np.arange(1, 11))
     np.testing.assert_allclose(slow.all_intensity, 0.05 * every)
     np.testing.assert_allclose(fast.intensity, 0.1 * every[frames])
