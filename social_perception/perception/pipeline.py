@@ -61,6 +61,8 @@ class FaceTracking:
         self.tracker.advance(frame)
         for found in self.detection.update(frame, self.tracker.known()):
             self.tracker.correct(found.frame_index, found.faces, found.scope)
+        pending = self.detection.searched_index
+        self.tracker.forget_before(frame.index if pending is None else pending)
         tracks = self.tracker.tracks()
         crops = crop_faces(frame.image, [track.box for track in tracks])
         return TrackedFaces(

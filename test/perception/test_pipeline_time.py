@@ -26,6 +26,7 @@ class Detection:
 
     interval = 10
     restarts = 0
+    searched_index = None
 
     def update(self, frame, known=()):
         return [Found(frame.index)]
@@ -80,3 +81,24 @@ def test_a_late_frame_changes_nothing(process) -> None:
     assert {each.epoch for each in found} == {0}
     assert len({face.track.id for each in found for face in each.faces}) == 1
     assert found[-1].group.window_s == pytest.approx(0.4)
+
+
+class Searching(Detection):
+    """Still searches one frame."""
+
+    searched_index = 5
+
+    def update(self, frame, known=()):
+        return []
+
+
+def test_frames_are_kept_while_their_detection_is_pending() -> None:
+    tracker = Tracker(TrackingConfig())
+    tracking = FaceTracking(Searching(), tracker)
+    image = np.random.default_rng(0).integers(0, 256, (120, 120, 3), np.uint8)
+    for index in range(20):
+        tracking.process(Frame(image, index / 30, index))
+    tracker.correct(4, Found(4).faces)
+    assert not tracker.known().boxes, "no detection of that frame was pending"
+    tracker.correct(5, Found(5).faces)
+    assert len(tracker.known().boxes) == 1

@@ -58,9 +58,12 @@ def test_each_entity_is_waited_for_once_and_services_apart_from_messages(ros) ->
     with runner.running([lambda: Busy(ros.namespace)]) as program:
         (node,) = program.nodes
         rare, frequent = (each.get_nodes()[0] for each in (node.executor, node.executor.frequent))
-        assert not list(frequent.services) and list(rare.services) == list(node.services)
-        assert not list(rare.subscriptions) and list(frequent.subscriptions) == list(node.subscriptions)
-        assert not list(rare.timers) and list(frequent.timers) == list(node.timers)
+        for name in ("services", "clients", "guards"):
+            assert not list(getattr(frequent, name))
+            assert list(getattr(rare, name)) == list(getattr(node, name))
+        for name in ("subscriptions", "timers"):
+            assert not list(getattr(rare, name))
+            assert list(getattr(frequent, name)) == list(getattr(node, name))
         events = [event for each in node.subscriptions for event in each.event_handlers]
-        assert events and frequent.waitables == events, "Fast DDS reports messages among the events"
+        assert frequent.waitables == events, "Fast DDS reports messages among the events"
         assert sorted(map(id, [*rare.waitables, *events])) == sorted(map(id, node.waitables))

@@ -97,6 +97,10 @@ class DetectionSchedule(Protocol):
     detector: Detector
     interval: int
 
+    @property
+    def searched_index(self) -> int | None:
+        """Index of the frame whose detection is pending; None: none is."""
+
     def update(self, frame: Frame, known: KnownBoxes = NOBODY) -> tuple[Detection, ...]:
         """Process a frame; return the detections that have become available, oldest first.
 
@@ -204,6 +208,8 @@ class _Search:
 class InlineDetection:
     """Searches every n-th frame synchronously."""
 
+    searched_index = None
+
     def __init__(self, detector: Detector, interval: int) -> None:
         self.detector = detector
         self.interval = interval
@@ -230,6 +236,7 @@ class BackgroundDetection:
         self.interval = interval
         self._plan = _SearchPlan(detector)
         self._running: Future[Detection] | None = None
+        self._searched_index = -1
         self._outdated = False
         self._executor = ThreadPoolExecutor(1, "face-detection", initializer=lower_priority)
         self._closed = threading.Event()
@@ -238,8 +245,14 @@ class BackgroundDetection:
         ready = self._collect()
         if self._running is None and not self._closed.is_set():
             search = self._plan.next_search(frame, self.interval, known)
-            self._running = self._executor.submit(search.run, known) if search is not None else None
+            if search is not None:
+                self._searched_index = frame.index
+                self._running = self._executor.submit(search.run, known)
         return ready
+
+    @property
+    def searched_index(self) -> int | None:
+        return None if self._running is None else self._searched_index
 
     def _collect(self) -> tuple[Detection, ...]:
         if self._running is None or not self._running.done():

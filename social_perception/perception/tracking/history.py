@@ -12,7 +12,7 @@ from social_perception.perception.tracking.geometry import BoolArray, FloatArray
 from social_perception.perception.tracking.snapshot import Snapshot
 
 CAPACITY = 192
-"""Number of frames: six seconds at 30 Hz, about 75 MB; later detections are not useful."""
+"""Maximum number of frames: six seconds at 30 Hz, about 75 MB; later detections are not useful."""
 
 MAX_STEPS = 24
 """Maximum number of flow steps to the newest frame; over more frames the steps are larger."""
@@ -24,8 +24,9 @@ class History:
     """A ring buffer of snapshots. Each frame has a slot in [0, CAPACITY), which is reused later."""
 
     def __init__(self) -> None:
-        self._snapshots: list[Snapshot] = []
+        self._snapshots: dict[int, Snapshot] = {}
         self._slots: dict[int, int] = {}
+        self._next_slot = 0
         self._clocks_s = np.zeros(CAPACITY)
 
     def add(self, frame_index: int, snapshot: Snapshot, clock_s: float) -> int:
@@ -33,14 +34,19 @@ class History:
         if frame_index <= self.newest_index or (self._snapshots and not snapshot.same_size(self.newest)):
             self.clear()
         if len(self._slots) == CAPACITY:
-            slot = self._slots.pop(next(iter(self._slots)))
-            self._snapshots[slot] = snapshot
-        else:
-            slot = len(self._snapshots)
-            self._snapshots.append(snapshot)
+            self._drop_oldest()
+        slot, self._next_slot = self._next_slot, (self._next_slot + 1) % CAPACITY
         self._slots[frame_index] = slot
-        self._clocks_s[slot] = clock_s
+        self._snapshots[slot], self._clocks_s[slot] = snapshot, clock_s
         return slot
+
+    def drop_before(self, frame_index: int) -> None:
+        """Drop the frames before this one, except the newest."""
+        while len(self._slots) > 1 and next(iter(self._slots)) < frame_index:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        del self._snapshots[self._slots.pop(next(iter(self._slots)))]
 
     def clear(self) -> None:
         self._snapshots.clear()

@@ -130,6 +130,10 @@ class Tracker:
         for face in self._faces:
             face.record(int(slots[-1]))
 
+    def forget_before(self, frame_index: int) -> None:
+        """Release the frames before this one: no detection of them is pending."""
+        self._history.drop_before(frame_index)
+
     def _assign_ids(self) -> None:
         for face in self._faces:
             if not face.id and face.hits >= self.config.confirm_detections:

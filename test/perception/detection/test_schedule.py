@@ -122,6 +122,7 @@ def test_frames_pass_while_a_detection_runs_and_its_index_is_kept():
         assert detector.started.acquire(timeout=10)
         for index in range(1, 50):
             assert schedule.update(frame(index)) == ()
+            assert schedule.searched_index == 0
         assert not detector.started.acquire(blocking=False), "one detection at a time"
         detector.gate.set()
         found, _ = drain(schedule, 50)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tracemalloc
+import weakref
 from itertools import pairwise
 
 import cv2
@@ -290,6 +291,21 @@ def test_history_keeps_the_newest_frames_in_order():
     assert list(history.slots_since(3 * 5 + 1)) == []
     assert history.clock_s(slots[-1]) == CAPACITY + 4
     assert history.newest_index == 3 * (CAPACITY + 4)
+
+
+def test_history_releases_frames_that_no_detection_needs():
+    history, image = History(), np.zeros((20, 20, 3), np.uint8)
+    snapshots = {index: Snapshot.of(image) for index in range(3 * CAPACITY)}
+    alive = [weakref.ref(each.gray) for each in snapshots.values()]
+    for index in range(3 * CAPACITY):
+        slot = history.add(index, snapshots.pop(index), float(index))
+        history.drop_before(index - 4)
+        assert history.clock_s(slot) == index
+    first = 3 * CAPACITY - 5
+    assert [each() is not None for each in alive] == [index >= first for index in range(3 * CAPACITY)]
+    assert [history.clock_s(each) for each in history.slots_since(first)] == list(range(first, 3 * CAPACITY))
+    history.drop_before(4 * CAPACITY)
+    assert list(history.slots_since(3 * CAPACITY - 1)) == [slot], "the newest one stays"
 
 
 @pytest.mark.parametrize(
