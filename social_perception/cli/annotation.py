@@ -10,10 +10,12 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -48,6 +50,9 @@ if TYPE_CHECKING:
     from social_perception.sources.source import Source
 
 _logger = logging.getLogger(__name__)
+
+_FRAMES_AHEAD = 3
+"""Of each thread; with a detection, a frame takes several times as long as without."""
 
 _OTHERS_ARE_MADE = "the other results are made"
 
@@ -114,8 +119,8 @@ class Annotator:
         run = _run_of(job, source, output, self._origin, timelines)
         run = dataclasses.replace(run, sound=self._config.hearing.sound and not scene, scene=scene)
         errors: list[str] = []
-        processed = _processed(source, pipeline, progress)
-        frames, people, start_s = _write_frames(processed, job, output, run, errors)
+        with closing(_processed(source, pipeline, progress)) as processed:
+            frames, people, start_s = _write_frames(processed, job, output, run, errors)
         _write_views(job, timelines, output, errors)
         figures = _figures(timelines)
         return Outcome(frames, people, *figures, seconds=0.0, start_s=start_s, errors=tuple(errors))
@@ -297,23 +302,48 @@ def _since(start_s: float, timed: Timed) -> Timed:
 
 def _processed(
     source: Source, pipeline: Pipeline | ScenePipeline, progress: Progress
-) -> Iterator[tuple[Frame, FrameAffect]]:
+) -> Generator[tuple[Frame, FrameAffect]]:
+    """Decode and track in a thread each, and estimate."""
     failed = processed = 0
     last_error: SocialPerceptionError | None = None
-    for count, frame in enumerate(source, 1):
-        progress(count, source.frame_count)
-        try:
-            affect = pipeline.process(frame)
-        except SocialPerceptionError as error:
-            failed, last_error = failed + 1, error
-            continue
-        processed += 1
-        if affect is not None:
-            yield frame, affect
+    # Only that of people has two.
+    track, estimate = getattr(pipeline, "halves", (lambda frame: frame, pipeline.process))
+    frames = ((frame, frame) for frame in source)
+    with closing(_ahead(frames)) as decoded, closing(_ahead(_results(track, decoded))) as tracked:
+        for count, (frame, affect) in enumerate(_results(estimate, tracked), 1):
+            progress(count, source.frame_count)
+            if isinstance(affect, SocialPerceptionError):
+                failed, last_error = failed + 1, affect
+                continue
+            processed += 1
+            if affect is not None:
+                yield frame, affect
     if last_error is not None and not processed:
         raise SourceError(f"{source.name}: no frame could be processed: {last_error}") from last_error
     if failed:
         _logger.warning("%s: %d frames failed and were dropped: %s", source.name, failed, last_error)
+
+
+def _results(step: Callable[[Any], Any], items: Iterable[tuple[Frame, Any]]) -> Iterator[tuple[Frame, Any]]:
+    """Replace each frame's value by what a step makes of it, or by its error; errors stay."""
+    for frame, value in items:
+        try:
+            result = value if isinstance(value, SocialPerceptionError) else step(value)
+        except SocialPerceptionError as error:
+            result = error
+        yield frame, result
+
+
+def _ahead(items: Iterator[tuple[Frame, Any]]) -> Generator[tuple[Frame, Any]]:
+    """Iterate in a thread, a few items ahead."""
+    executor = ThreadPoolExecutor(max_workers=1)
+    try:
+        waiting = deque(executor.submit(next, items, None) for _ in range(_FRAMES_AHEAD))
+        while (item := waiting.popleft().result()) is not None:
+            waiting.append(executor.submit(next, items, None))
+            yield item
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 def _write_views(job: Job, timelines: Timelines, output: OutputOptions, errors: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from fractions import Fraction
@@ -17,6 +18,9 @@ from social_perception.sinks.sink import Draw, FaceHider, Output, Sink, output_e
 
 # Whole numbers of it make 24, 25, 30 and 29.97 Hz, and MPEG-4 allows no finer one than 1/65535.
 _TIME_BASE = Fraction(1, 60_000)
+
+_MAX_WAITING = 2
+"""Frames that wait for the encoder, at most."""
 
 
 class VideoWriter(Output):
@@ -111,7 +115,7 @@ def _fitted(image: ImageArray, width: int, height: int) -> ImageArray:
 
 
 class VideoSink(Sink):
-    """The annotated video: a frame is drawn and encoded while the next one is processed; one waits at most.
+    """The annotated video: frames are drawn and encoded in a thread while later ones are processed.
 
     Args:
         path: of the .mp4 file.
@@ -125,30 +129,30 @@ class VideoSink(Sink):
         self._draw = draw
         self._hider = hider
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="video")
-        self._running: Future[None] | None = None
+        self._waiting: deque[Future[None]] = deque()
 
     def add(self, frame: Frame, affect: FrameAffect) -> None:
         for each in [(frame, affect)] if self._hider is None else self._hider.add(frame, affect):
             self._submit(*each)
 
     def _submit(self, frame: Frame, affect: FrameAffect) -> None:
-        self._wait()
-        self._running = self._executor.submit(self._encode, frame, affect)
+        if len(self._waiting) >= _MAX_WAITING:
+            self._wait()
+        self._waiting.append(self._executor.submit(self._encode, frame, affect))
 
     def _encode(self, frame: Frame, affect: FrameAffect) -> None:
         self._writer.add(self._draw(frame, affect), frame.stamp_s)
 
     def _wait(self) -> None:
-        """Wait for the frame that is being encoded; raises its error."""
-        running, self._running = self._running, None
-        if running is not None:
-            running.result()
+        """Wait for the oldest frame that is not encoded yet; raises its error."""
+        self._waiting.popleft().result()
 
     def close(self) -> None:
         try:
             for each in () if self._hider is None else self._hider.finish():
                 self._submit(*each)
-            self._wait()
+            while self._waiting:
+                self._wait()
         except BaseException:
             self.abort()
             raise
@@ -156,5 +160,5 @@ class VideoSink(Sink):
         self._writer.close()
 
     def abort(self) -> None:
-        self._executor.shutdown()
+        self._executor.shutdown(cancel_futures=True)
         self._writer.abort()

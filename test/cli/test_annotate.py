@@ -1,12 +1,15 @@
 import os
+import threading
 
 import av
 import pytest
 from pympi.Elan import Eaf
 
+from social_perception.cli.annotation import _FRAMES_AHEAD, _processed
 from social_perception.cli.main import main
 from social_perception.core.errors import ModelError
 from social_perception.research.training.elan_tiers import find_video, read_tiers
+from social_perception.sources.video import VideoSource
 
 
 def test_annotate_writes_everything(tmp_path, pipelines, capsys, rows, write_video):
@@ -80,6 +83,57 @@ def test_frames_that_fail_are_dropped_and_counted(
     assert main(["annotate", str(video), "--output", str(tmp_path / "out"), "--no-video", "--no-plot"]) == 0
     assert [row["frame"] for row in rows(tmp_path / "out" / "meeting" / "group.csv")] == ["0", "2", "4"]
     assert "2 frames failed and were dropped: the detector is tired" in capsys.readouterr().err
+
+
+@pytest.fixture
+def halved_pipeline(fake_pipeline):
+    """A pipeline of two halves; the first frame's second half ends when the second frame's first has."""
+
+    class Halved(fake_pipeline):
+        def __init__(self):
+            super().__init__(fails_at={2})
+            self.tracked = 0
+            self.is_ahead = threading.Event()
+
+        @property
+        def halves(self):
+            return self.track, self.estimate
+
+        def track(self, frame):
+            self.tracked += 1
+            if frame.index:
+                self.is_ahead.set()
+            return super().process(frame)
+
+        def estimate(self, affect):
+            assert self.is_ahead.wait(60)
+            return affect
+
+    return Halved()
+
+
+def test_the_next_frame_is_tracked_while_one_is_estimated(
+    tmp_path, monkeypatch, rows, write_video, halved_pipeline
+):
+    monkeypatch.setattr(
+        "social_perception.perception.pipeline.make_pipeline", lambda *_, **__: halved_pipeline
+    )
+    video = write_video(tmp_path / "meeting.mp4", frames=30)
+    assert main(["annotate", str(video), "--output", str(tmp_path / "out"), "--no-plot"]) == 0
+    frames = [int(row["frame"]) for row in rows(tmp_path / "out" / "meeting" / "faces.csv")]
+    assert frames == [0, 1, *range(3, 30)]
+
+
+def test_few_frames_are_decoded_and_tracked_ahead_and_none_after_the_end(
+    tmp_path, write_video, halved_pipeline
+):
+    with VideoSource(write_video(tmp_path / "meeting.mp4", frames=25)) as source:
+        before = set(threading.enumerate())
+        frames = _processed(source, halved_pipeline, lambda *_: None)
+        assert next(frames)[0].index == 0
+        frames.close()
+        assert halved_pipeline.tracked <= 1 + 2 * _FRAMES_AHEAD
+        assert set(threading.enumerate()) <= before
 
 
 def test_an_interrupted_run_keeps_what_it_wrote(
