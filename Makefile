@@ -4,6 +4,7 @@
 
 SOURCE ?=
 DURATION ?=
+SOUND ?=
 PYTEST_ARGS ?=
 # The whole suite measures how much of the package it runs, and fails below the share in pyproject.toml.
 WHOLE ?= $(if $(strip $(PYTEST_ARGS)),,--cov --cov-report=term $(PARALLEL))
@@ -21,9 +22,10 @@ help:  ## this list
 setup:  ## environment in .venv, colcon build in install, env.sh
 	@tools/setup
 
-demo: setup  ## the whole pipeline as ROS 2 nodes; SOURCE=0|VIDEO|DIR|sample DURATION=seconds
+demo: setup  ## the whole pipeline as ROS 2 nodes; SOURCE=0|VIDEO|DIR|sample DURATION=seconds SOUND=true
 	@. ./env.sh && exec .venv/bin/python -m social_perception.ros.tools.demo \
-	  $(if $(SOURCE),--source "$(SOURCE)") $(if $(DURATION),--duration "$(DURATION)")
+	  $(if $(SOURCE),--source "$(SOURCE)") $(if $(DURATION),--duration "$(DURATION)") \
+	  $(if $(filter true,$(SOUND)),--sound)
 
 check: lint  ## style, types, spelling and the quick tests, in two minutes
 	@. ./env.sh && OMP_NUM_THREADS=1 exec .venv/bin/pytest -q -m "not slow" $(PARALLEL) $(QUICK)

@@ -8,11 +8,16 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from social_perception.core.errors import INVALID_CONFIGURATION as INVALID
+from social_perception.core.sound import Sound
 from social_perception.ros.support.runner import interruptible
+from social_perception.ros.tools.demo import SoundOfFrames
+from social_perception.sources import portrait
 
 TIMEOUT_S = 60.0
 
@@ -178,3 +183,27 @@ def test_image_publisher_plays_a_folder_to_its_end(run, ros, tmp_path, picture) 
     stamps = [message.header.stamp.sec + message.header.stamp.nanosec * 1e-9 for message in found]
     assert stamps == sorted(stamps)
     assert stamps[2] - stamps[0] >= 0.35
+
+
+def test_the_demo_reports_who_speaks_in_the_sample(run) -> None:
+    program = run("demo", "--source", "sample", "--sound")
+    program.await_output("people speaking 1")
+    program.signal(signal.SIGINT)
+    assert program.end() == 0, program.output
+    assert "Traceback" not in program.output
+
+
+def test_the_demo_reports_a_source_without_sound(run) -> None:
+    program = run("demo", "--source", str(Path(portrait.__file__).with_name("portrait.png")), "--sound")
+    program.await_output("portrait.png has no sound: nobody is reported to speak or to laugh")
+
+
+def test_the_sound_of_frames_has_no_gap_until_the_source_jumps() -> None:
+    sound = SoundOfFrames()
+    for index, shift_s in enumerate([50.0, 50.004, 49.99, 50.01]):
+        sound.put(Sound(np.full(160, 0.1, np.float32), 16_000, index / 100), shift_s)
+    joined = sound.until(60.0)
+    assert (joined.start_s, len(joined.samples), joined.samples.min()) == (50.0, 640, np.float32(0.1))
+    assert not len(sound.until(60.0).samples)
+    sound.put(Sound(np.ones(160, np.float32), 16_000, 0.0), 51.0)
+    assert sound.until(60.0).start_s == 51.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from rclpy.node import Node
 
@@ -30,15 +31,19 @@ _NAMES = {"markers": "affect_markers", "overlay": "affect_overlay", "sound": "so
 _ENABLED = {"markers": "true", "overlay": "false", "sound": "false"}
 
 
-def pipeline(*, sound: bool = False) -> tuple[NodeFactory, ...]:
+def pipeline(*, sound: bool = False, **of_sound: Any) -> tuple[NodeFactory, ...]:
     """The nodes of the pipeline, which hand each other their results as they are.
 
     Subscribers come first, so that no result is lost.
+
+    Args:
+        sound: whether sound_events is one of them.
+        of_sound: options of that node.
     """
     intra_process = IntraProcess()
     nodes: tuple[Callable[..., Node], ...] = (GroupAffectNode, SmileIntensityNode, FaceTrackerNode)
     if sound:
-        nodes += (SoundEventsNode,)
+        nodes += (functools.partial(SoundEventsNode, **of_sound),)
     return tuple(functools.partial(node, intra_process=intra_process) for node in nodes)
 
 

@@ -6,13 +6,17 @@ The table shows what a robot receives: it subscribes to face_affect and group_af
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from rclpy.node import Node
 
-from social_perception.core.types import FrameAffect
+from social_perception.core.sound import Sound, join_sounds
+from social_perception.core.types import Frame, FrameAffect
 from social_perception.ros.convert import faces_of, group_of, seconds
 from social_perception.ros.nodes.affect_markers import AffectMarkersNode
 from social_perception.ros.nodes.image_publisher import ImagePublisher, Player, add_source_options, parse
@@ -27,6 +31,7 @@ from social_perception.views.terminal import live_display
 
 _REFRESH_S = 0.1
 _DRAIN_S = 3.0
+_JUMP_S = 0.1
 
 Show = Callable[[], None]
 
@@ -59,19 +64,71 @@ class ResultNode(Node):
         self.group = message
 
 
+class SoundOfFrames:
+    """The sound of the published frames, in place of a microphone of sound_events."""
+
+    name, problem = "the source's sound", ""
+
+    def __init__(self) -> None:
+        self._blocks: deque[Sound] = deque()
+        self._shift_s = float("inf")
+
+    def put(self, sound: Sound, shift_s: float) -> None:
+        """Add the sound of a frame whose stamp is ``shift_s`` later than recorded."""
+        # The same shift for all, as long as the source does not jump: the sound has no gaps.
+        if not abs(shift_s - self._shift_s) < _JUMP_S:
+            self._shift_s = shift_s
+        self._blocks.append(sound.moved(self._shift_s))
+
+    def until(self, time_s: float) -> Sound:
+        """The sound since the last call."""
+        blocks = [self._blocks.popleft() for _ in range(len(self._blocks))]
+        return join_sounds(blocks) if blocks else Sound.empty(1, time_s)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class SoundingPublisher(ImagePublisher):
+    """Publishes images, and passes their sound on."""
+
+    def __init__(self, sound: SoundOfFrames, **options: Any) -> None:
+        self._sound = sound
+        super().__init__(**options)
+
+    def publish(self, frame: Frame) -> None:
+        super().publish(frame)
+        if frame.sound is not None:
+            self._sound.put(frame.sound, seconds(self.last_stamp) - frame.stamp_s)
+
+
 def main(args: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__.splitlines()[0])
     add_source_options(parser)
     parser.add_argument("--duration", type=float, metavar="SECONDS", help="stop after this time")
+    parser.add_argument(
+        "--sound",
+        action="store_true",
+        help="estimate who speaks and laughs from the sound of the source, of a microphone with a camera",
+    )
     options = parse(parser, args)
+    if options.sound and options.rate is not None:
+        parser.error("--sound excludes --rate")
     return exit_status(lambda: _demo(options, args))
 
 
 def _demo(options: argparse.Namespace, args: Sequence[str] | None) -> None:
     spec = options.source or default_source()
-    source = open_source(spec)
+    source = open_source(spec, sound=options.sound, microphone=options.sound)
     print(f"Starting the nodes on {source.name}; Ctrl-C stops.", flush=True)
-    factories: list[NodeFactory] = [ResultNode, AffectMarkersNode, *pipeline(), ImagePublisher]
+    hears = source.sound_rate_hz is not None
+    if options.sound and not hears:
+        print(f"{source.name} has no sound: nobody is reported to speak or to laugh", flush=True)
+    sound = SoundOfFrames()
+    nodes = pipeline(sound=hears, open_microphone=lambda *_, **__: sound)
+    factories: list[NodeFactory] = [ResultNode, AffectMarkersNode, *nodes, partial(SoundingPublisher, sound)]
+    if hears:
+        args = [*(sys.argv[1:] if args is None else args), "--ros-args", "-p", "sound:=true"]
     with source, running(factories, args) as program:
         results, publisher = program.nodes[0], program.nodes[-1]
         assert isinstance(results, ResultNode)
