@@ -72,9 +72,7 @@ def main(model: str = "", *, cache: Path | str = ".cache") -> tuple[PrecisionRes
     """
     scorers = _scorers(model)
     tests = [read_stills(name, Path(cache)) for name in _TEST_SETS]
-    held_out = [
-        read_stills(name, Path(cache)).select(held_out_names(name)) for name in SETS_OF_SOURCES.values()
-    ]
+    held_out = [read_stills(name, Path(cache), held_out_names(name)) for name in SETS_OF_SOURCES.values()]
     times = frame_times_ms(list(scorers.values()))
     reference: FloatArray | None = None
     results = []
