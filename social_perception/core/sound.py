@@ -18,6 +18,11 @@ SoundArray = npt.NDArray[np.float32]
 MAX_SOUND_S = 30.0
 """The longest block of sound, so that memory stays bounded; of a longer time the newest part is kept."""
 
+BAND_EDGES_HZ = (60, 200, 340, 550, 920, 1470, 2440, 4170, 7600)
+"""Between these are the bands of a :class:`SoundEvent`."""
+
+BANDS = len(BAND_EDGES_HZ) - 1
+
 _CLOCK_STEP_S = 0.1
 
 
@@ -91,12 +96,14 @@ class SoundEvent:
         speech: probability of speech, in [0, 1].
         laughter: probability of laughter, in [0, 1]; NaN: unknown.
         level_dbfs: level of the sound, see :class:`.types.SoundLevel`.
+        bands_dbfs: levels of the bands between :data:`BAND_EDGES_HZ`; empty: unknown.
     """
 
     stamp_s: float
     speech: float
     laughter: float
     level_dbfs: float
+    bands_dbfs: tuple[float, ...] = ()
 
 
 def join_sounds(blocks: Sequence[Sound]) -> Sound:

@@ -26,7 +26,7 @@ from social_perception.core.signals import (
     declaration,
     signals_of,
 )
-from social_perception.core.sound import SoundEvent
+from social_perception.core.sound import BANDS, SoundEvent
 from social_perception.core.types import (
     CROP_SIZE_PX,
     Box,
@@ -172,6 +172,7 @@ class Messages:
             speech=float(event.speech),
             laughter=float(event.laughter),
             level=float(event.level_dbfs),
+            bands=np.array(event.bands_dbfs, np.float32),
         )
 
     def _ours(self, name: str) -> Any:
@@ -366,7 +367,10 @@ def sound_event_of(message: Any) -> SoundEvent:
         is_unknown = name == "laughter" and math.isnan(number)
         if not (is_unknown or low - ROUNDING <= number <= high + ROUNDING):
             raise MessageError(f"{name} of a sound event must be in [{low:g}, {high:g}], got {number:g}")
-    return SoundEvent(seconds(message.header.stamp), message.speech, message.laughter, message.level)
+    bands = tuple(map(float, message.bands))
+    if len(bands) not in (0, BANDS) or not all(-120.0 - ROUNDING <= each <= 3.0 + ROUNDING for each in bands):
+        raise MessageError(f"bands of a sound event must be none or {BANDS} levels in [-120, 3], got {bands}")
+    return SoundEvent(seconds(message.header.stamp), message.speech, message.laughter, message.level, bands)
 
 
 def _has(message: Any, about: Signal) -> bool:

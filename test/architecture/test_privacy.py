@@ -120,7 +120,7 @@ FIELDS = {
     "FaceAffectArray": "header image_width image_height faces",
     "GroupAffect": "header group_size valid_faces intensity mean_intensity dispersion smiling_fraction level "
     "trend synchrony window face_ids stale sound_level speech laughter speaking_count",
-    "SoundEvent": "header speech laughter level",
+    "SoundEvent": "header speech laughter level bands",
     "SceneAffect": "header probabilities valence with_sound stale",
     "GroupDynamics": "header face_ids pairs synchrony laughing_ids laughing_lags window stale",
     "PairDynamics": "first second correlation lag zero_lag_correlation",

@@ -13,6 +13,7 @@ from social_perception.core.errors import ConfigurationError, ModelError
 from social_perception.perception.detection import factory as detection
 from social_perception.perception.detection import yunet_network
 from social_perception.perception.detection.factory import make_detector
+from social_perception.perception.hearing import lip_sync
 from social_perception.perception.onnx_network import LAUGHTER, MMOD, SCENE, SMILE, SMILE_ALIGNER, YUNET
 from social_perception.perception.smile import weights
 from social_perception.perception.smile.factory import make_scorer
@@ -26,6 +27,7 @@ SHIPPED = {
     "perception/detection/weights/yunet.safetensors": "WEIGHTS_SHA256 in detection/yunet_network.py",
     "perception/hearing/weights/laughter_small.safetensors": "weights_sha256 in perception/onnx_network.py",
     "perception/scene/weights/scene_tiny.safetensors": "weights_sha256 in perception/onnx_network.py",
+    "perception/hearing/weights/speakers.safetensors": "WEIGHTS_SHA256 in hearing/lip_sync.py",
     **{f"perception/{each.name}": "the hash in perception/onnx_network.py" for each in EXPORTED},
 }
 KNOWN = (
@@ -35,7 +37,7 @@ KNOWN = (
     LAUGHTER.weights_sha256,
     SCENE.weights_sha256,
 )
-HASHES = (*KNOWN, *(each.sha256 for each in EXPORTED))
+HASHES = (*KNOWN, lip_sync.WEIGHTS_SHA256, *(each.sha256 for each in EXPORTED))
 
 
 def test_the_code_knows_the_shipped_files_by_their_hash() -> None:

@@ -106,12 +106,17 @@ def test_images_are_recorded_only_when_requested(tmp_path):
 @pytest.mark.parametrize("sound", [False, True])
 def test_sound_events_are_recorded_where_sound_is_requested(tmp_path, sound):
     path = tmp_path / "results.mcap"
-    events = (SoundEvent(100.2, 0.5, math.nan, -20.0), SoundEvent(100.25, 0.75, 0.25, -30.0))
+    bands = (-20.0, -30.0) * 4
+    events = (SoundEvent(100.2, 0.5, math.nan, -20.0), SoundEvent(100.25, 0.75, 0.25, -30.0, bands))
     with McapSink(path, sound=sound) as sink:
         sink.add(FRAME, replace(affect(0), sound_events=events))
         sink.add(FRAME, affect(1))
-    found = [(message.speech, time_ns) for topic, time_ns, message in read(path) if topic == "/sound_events"]
-    assert found == ([(0.5, 100_200_000_000), (0.75, 100_250_000_000)] if sound else [])
+    found = [
+        (message.speech, tuple(message.bands), time_ns)
+        for topic, time_ns, message in read(path)
+        if topic == "/sound_events"
+    ]
+    assert found == ([(0.5, (), 100_200_000_000), (0.75, bands, 100_250_000_000)] if sound else [])
 
 
 def test_silence_records_the_group_alone(tmp_path):

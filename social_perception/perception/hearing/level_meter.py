@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from social_perception.core.config import HearingConfig
-from social_perception.core.sound import Sound
+from social_perception.core.sound import BAND_EDGES_HZ, Sound
 from social_perception.core.types import FrameAffect, SoundLevel
 
 FLOOR_DBFS = -120.0
@@ -27,6 +27,20 @@ def level_dbfs(sound: Sound) -> float:
         return math.nan
     rms = math.sqrt(float(np.mean(np.square(sound.samples, dtype=np.float64))))
     return max(FLOOR_DBFS, 20.0 * math.log10(rms)) if rms > 0 else FLOOR_DBFS
+
+
+def band_levels_dbfs(sound: Sound) -> tuple[float, ...]:
+    """The level of a block of sound in the bands of :data:`.sound.BAND_EDGES_HZ`, in dBFS from FLOOR_DBFS on.
+
+    The reference is that of :func:`level_dbfs`: a sine of full scale has -3 dBFS in its band.
+    """
+    count = len(sound.samples)
+    window = np.hanning(count + 1)[:-1]
+    power = 2.0 * np.abs(np.fft.rfft(sound.samples * window)) ** 2 / (count * (window @ window))
+    edges = np.searchsorted(np.fft.rfftfreq(count, 1.0 / sound.rate_hz), BAND_EDGES_HZ)
+    bands = np.diff(np.concatenate([[0.0], np.cumsum(power)])[edges])
+    levels = 10.0 * np.log10(np.maximum(bands, 10.0 ** (FLOOR_DBFS / 10.0)))
+    return tuple(levels.tolist())
 
 
 class LevelMeter:

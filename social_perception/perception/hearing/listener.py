@@ -10,7 +10,7 @@ import numpy as np
 from social_perception.core.config import LaughterConfig
 from social_perception.core.sound import Sound, SoundEvent
 from social_perception.perception.hearing.laughter import LaughterDetector
-from social_perception.perception.hearing.level_meter import level_dbfs
+from social_perception.perception.hearing.level_meter import band_levels_dbfs, level_dbfs
 from social_perception.perception.hearing.own_laughter import OwnLaughterDetector
 from social_perception.perception.hearing.rows import ROW, Rows
 from social_perception.perception.hearing.speech import WINDOW, SpeechDetector
@@ -66,7 +66,8 @@ class Listener:
             self._recent_speech.append(speech)
             recent = sum(self._recent_speech) / len(self._recent_speech)
             logit = logit - self._speech_weight * recent - self._bias
-            events.append(SoundEvent(row.end_s, speech, float(1 / (1 + np.exp(-logit))), level_dbfs(row)))
+            laughter = float(1 / (1 + np.exp(-logit)))
+            events.append(SoundEvent(row.end_s, speech, laughter, level_dbfs(row), band_levels_dbfs(row)))
         return tuple(events)
 
     def reset(self) -> None:

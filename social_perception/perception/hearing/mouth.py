@@ -1,4 +1,4 @@
-"""How much a mouth moves, from the face's crops: the change of its region beyond that of the whole face."""
+"""How a mouth looks and moves, from the face's crops."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ since OpenCV's phase correlation is half a pixel off otherwise.
 """
 
 _MOUTH = (slice(29, 43), slice(14, 34))
+_ROWS, _COLUMNS = (0, 4, 9), (0, 5, 10, 15)
+"""Where the parts of the mouth's region begin."""
+
+PARTS, PIXELS = len(_ROWS) * len(_COLUMNS), 14 * 20
+
+VIEW = 1 + PARTS + PIXELS
+"""Numbers of :func:`mouth_view`."""
+
+_AREAS = np.multiply.outer(np.diff((*_ROWS, 14)), np.diff((*_COLUMNS, 20)))
 _WINDOW = cv2.createHanningWindow((28, 20), cv2.CV_32F)
 _MAX_SHIFT = 3.0
 
@@ -26,6 +35,14 @@ def mouth_image(crop: ImageArray) -> GrayArray:
     gray = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     face = gray[8:44, 8:40].astype(np.float32)
     return np.asarray((gray - face.mean()) / (face.std() + 8.0), np.float32)
+
+
+def mouth_view(before: GrayArray, now: GrayArray) -> GrayArray:
+    """What is seen of a mouth, (293,): its motion, the mean change in 12 parts of its region, its pixels."""
+    pixels = now[_MOUTH]
+    change = np.abs(pixels - before[_MOUTH])
+    parts = np.add.reduceat(np.add.reduceat(change, _ROWS, axis=0), _COLUMNS, axis=1) / _AREAS
+    return np.concatenate([[mouth_motion(before, now)], parts.ravel(), pixels.ravel()], dtype=np.float32)
 
 
 def mouth_motion(before: GrayArray, now: GrayArray) -> float:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from social_perception.core.config import PipelineConfig
-from social_perception.core.sound import SoundEvent
+from social_perception.core.sound import BANDS, SoundEvent
 from social_perception.core.types import FrameAffect, RoomSound, TrackedFaces, Voice
-from social_perception.perception.hearing.mouth import GrayArray, mouth_image, mouth_motion
+from social_perception.perception.hearing.lip_sync import FloatArray, LipSync, shipped
+from social_perception.perception.hearing.mouth import VIEW, GrayArray, mouth_image, mouth_view
 
 SPEAKS_FROM = 0.5
 """From this value of ``Voice.speaking`` on somebody is counted as speaking."""
@@ -21,98 +21,86 @@ SPEAKS_FROM = 0.5
 ROWS = 30
 """Events that a decision is made from: 3 s."""
 
-_MOTION_ROWS = 10
-
-WEIGHTS = (0.37, 1.11, 0.30, 1.97, 1.39)
-"""Of the features, and the bias: a logistic regression on the calibration clips of ``evaluate --sound``."""
-
 MOTION_WEIGHTS = (0.43, 1.20, 1.56)
-"""The same of the motion's features alone."""
+"""Of the features of motion, and the bias, for laughter: a logistic regression on the calibration clips of
+``evaluate --sound``.
+"""
 
+_MOTION_ROWS = 10
 _ROW_S = 0.1
 _RECENT = 5
 _MAX_AGE_S = 1.0
-_STILL = 0.004
-_MIN_KNOWN = 6
-
-FloatArray = npt.NDArray[np.float64]
 
 
-def features(motions: Sequence[FloatArray], speech: FloatArray, level_dbfs: FloatArray) -> FloatArray:
-    """What tells who speaks, of N faces: shape (N, 4).
+@dataclass(frozen=True, slots=True, eq=False)
+class Observation:
+    """What a decision is made from: the last R events, and N mouths.
 
-    The columns are the mean logarithm of a mouth's motion in the last second, that relative to the liveliest
-    other mouth, the correlation of the motion with the sound over time, and that relative to the best of the
-    others.
-
-    Args:
-        motions: of each face, its mean motion in each row (rows,), NaN where it was not visible.
-        speech: probability of speech (rows,).
-        level_dbfs: of the sound (rows,).
+    Attributes:
+        views: mean view of each mouth in the tenth of a second of each event, (N, R, 293); NaN: not visible.
+        levels: of the sound and its bands in dBFS, (R, 9); NaN: unknown.
+        speech: its probability, (R,).
+        laughter: the newest probability.
     """
-    loudness = speech * np.clip((level_dbfs - level_dbfs.max()) / 30.0 + 1.0, 0.0, 1.0)
-    logs = np.log(_STILL + np.asarray(motions))
-    known = np.isfinite(logs)
-    recent, seen = logs[:, -_MOTION_ROWS:], known[:, -_MOTION_ROWS:]
-    amounts = np.where(seen, recent, 0.0).sum(axis=1) / np.maximum(1, seen.sum(axis=1))
-    amounts[~seen.any(axis=1)] = math.log(_STILL)
-    fits = np.array([_correlation(each, loudness) for each in logs])
-    return np.column_stack([amounts, amounts - _best_other(amounts), fits, fits - _best_other(fits)])
 
+    views: FloatArray
+    levels: FloatArray
+    speech: FloatArray
+    laughter: float
 
-def _best_other(values: FloatArray) -> FloatArray:
-    """For each value the highest of the others; itself where there is no other."""
-    if len(values) < 2:
-        return values
-    order = np.argsort(values)
-    best = np.full(len(values), values[order[-1]])
-    best[order[-1]] = values[order[-2]]
-    return best
-
-
-def _correlation(motion: FloatArray, loudness: FloatArray) -> float:
-    """The highest correlation with the sound up to 0.1 s before or after; 0 where too little is known."""
-    best = -1.0
-    for lag in (-1, 0, 1):
-        first, last = max(0, lag), len(motion) + min(0, lag)
-        moved, loud = motion[first:last], loudness[first - lag : last - lag]
-        known = np.isfinite(moved)
-        if known.sum() < _MIN_KNOWN:
-            return 0.0
-        moved, loud = moved[known] - moved[known].mean(), loud[known] - loud[known].mean()
-        size = math.sqrt(float((moved @ moved) * (loud @ loud)))
-        best = max(best, float(moved @ loud) / size if size > 1e-9 else 0.0)
-    return best
+    def voices(self, weights: LipSync) -> list[Voice]:
+        """The voice of each face."""
+        found = weights.features(self.views, self.levels)
+        says = _logistic(found @ weights.decision[:-1] + weights.decision[-1])
+        # Laughter and its mouths go together less closely than speech and its.
+        moves = _logistic(found[:, :2] @ MOTION_WEIGHTS[:-1] + MOTION_WEIGHTS[-1])
+        speaking = says * min(1.0, 2.0 * float(self.speech[-_RECENT:].mean()))
+        laughing = np.minimum(1.0, 2.0 * moves) * self.laughter
+        return [Voice(float(speaks), float(laughs)) for speaks, laughs in zip(speaking, laughing)]
 
 
 @dataclass(slots=True)
 class _Mouth:
-    """The motion of one mouth in the last seconds: times and values."""
+    """The views of one mouth in the last seconds, with their times."""
 
     image: GrayArray
     stamp_s: float
-    motions: deque[tuple[float, float]]
+    views: deque[tuple[float, GrayArray]]
 
     def per_row(self, ends_s: FloatArray) -> FloatArray:
-        """The mean motion in the tenth of a second before each time; NaN where it is unknown."""
-        if not self.motions:
-            return np.full(len(ends_s), np.nan)
-        times_s, values = np.array(self.motions).T
-        rows = np.searchsorted(ends_s, times_s - 1e-6)
-        inside = (rows < len(ends_s)) & (times_s > ends_s[0] - _ROW_S)
-        counts = np.bincount(rows[inside], minlength=len(ends_s))
-        sums = np.bincount(rows[inside], values[inside], minlength=len(ends_s))
-        with np.errstate(invalid="ignore"):
-            return np.asarray(sums / counts)
+        """The mean view in the tenth of a second before each time, (R, 293); NaN where it is unknown."""
+        rows = np.full((len(ends_s), VIEW), np.nan)
+        if not self.views:
+            return rows
+        times_s = np.array([time_s for time_s, _ in self.views])
+        places = np.searchsorted(ends_s, times_s - 1e-6)
+        inside = np.flatnonzero((places < len(ends_s)) & (times_s > ends_s[0] - _ROW_S))
+        if not len(inside):
+            return rows
+        views = np.stack([self.views[index][1] for index in inside])
+        # Times rise, so the views of a row follow one another.
+        known, first, counts = np.unique(places[inside], return_index=True, return_counts=True)
+        rows[known] = np.add.reduceat(views, first, axis=0) / counts[:, np.newaxis]
+        return rows
 
 
 class SpeakerEstimator:
-    """Estimates which of the visible faces speaks, and which laughs."""
+    """Estimates which of the visible faces speaks, and which laughs.
 
-    def __init__(self) -> None:
+    Args:
+        weights: None: the shipped ones.
+        rows: events that a decision is made from.
+
+    Raises:
+        ModelError: these cannot be read.
+    """
+
+    def __init__(self, weights: LipSync | None = None, rows: int = ROWS) -> None:
+        self._weights = weights or shipped()
         self._mouths: dict[str, _Mouth] = {}
         self._voices: dict[str, Voice] = {}
-        self._events: deque[SoundEvent] = deque(maxlen=ROWS)
+        self._events: deque[SoundEvent] = deque(maxlen=rows)
+        self._most_views = max(200, 10 * rows)
 
     def estimate(self, faces: TrackedFaces) -> Sequence[Voice | None]:
         """Return one Voice per track, in order; None without sound."""
@@ -125,14 +113,25 @@ class SpeakerEstimator:
             self._events.append(event)
         is_current = bool(self._events) and abs(faces.stamp_s - self._events[-1].stamp_s) <= _MAX_AGE_S
         if faces.sound_events or not is_current:
-            self._voices = self._decide() if is_current else {}
+            self._voices = self._decide() if is_current and self._mouths else {}
         unknown = Voice(math.nan, math.nan)
         return [self._voices.get(track.id, unknown) for track in faces.tracks]
+
+    def observation(self) -> Observation:
+        """What the newest decision was made from; there must be an event."""
+        ends_s = np.array([each.stamp_s for each in self._events])
+        unknown = (math.nan,) * BANDS
+        return Observation(
+            np.array([each.per_row(ends_s) for each in self._mouths.values()]).reshape(-1, len(ends_s), VIEW),
+            np.array([(each.level_dbfs, *(each.bands_dbfs or unknown)) for each in self._events]),
+            np.array([each.speech for each in self._events]),
+            self._events[-1].laughter,
+        )
 
     def motions(self, stamp_s: float) -> list[float]:
         """The mean motion of each visible mouth in the second before a time."""
         ends_s = np.asarray(stamp_s - _ROW_S * np.arange(_MOTION_ROWS)[::-1], np.float64)
-        rows = [each.per_row(ends_s) for each in self._mouths.values()]
+        rows = [each.per_row(ends_s)[:, 0] for each in self._mouths.values()]
         return [float(np.nanmean(each)) if np.isfinite(each).any() else 0.0 for each in rows]
 
     def configure(self, config: PipelineConfig) -> None:
@@ -144,31 +143,22 @@ class SpeakerEstimator:
         self._events.clear()
 
     def _watch(self, faces: TrackedFaces) -> None:
-        """Measure how much each visible mouth moved since the frame before."""
+        """Note how each visible mouth looks, and how it moved since the frame before."""
         mouths = {}
         for track, crop in zip(faces.tracks, faces.crops):
             if not track.visible:
                 continue
             image, mouth = mouth_image(crop), self._mouths.get(track.id)
-            motions: deque[tuple[float, float]] = deque(maxlen=200) if mouth is None else mouth.motions
+            views: deque[tuple[float, GrayArray]] = (
+                deque(maxlen=self._most_views) if mouth is None else mouth.views
+            )
             if mouth is not None and 0.0 < faces.stamp_s - mouth.stamp_s <= _ROW_S:
-                motions.append((faces.stamp_s, mouth_motion(mouth.image, image)))
-            mouths[track.id] = _Mouth(image, faces.stamp_s, motions)
+                views.append((faces.stamp_s, mouth_view(mouth.image, image)))
+            mouths[track.id] = _Mouth(image, faces.stamp_s, views)
         self._mouths = mouths
 
     def _decide(self) -> dict[str, Voice]:
-        if not self._mouths:
-            return {}
-        ends_s, speech, level, laughter = np.array(
-            [(each.stamp_s, each.speech, each.level_dbfs, each.laughter) for each in self._events]
-        ).T
-        found = features([each.per_row(ends_s) for each in self._mouths.values()], speech, level)
-        says = _logistic(found @ WEIGHTS[:-1] + WEIGHTS[-1])
-        # Laughter and its mouths go together less closely than speech and its.
-        moves = _logistic(found[:, :2] @ MOTION_WEIGHTS[:-1] + MOTION_WEIGHTS[-1])
-        speaking = says * min(1.0, 2.0 * float(speech[-_RECENT:].mean()))
-        laughing = np.minimum(1.0, 2.0 * moves) * float(laughter[-1])
-        return {name: Voice(*map(float, pair)) for name, *pair in zip(self._mouths, speaking, laughing)}
+        return dict(zip(self._mouths, self.observation().voices(self._weights)))
 
 
 def _logistic(values: FloatArray) -> FloatArray:

@@ -58,7 +58,7 @@ def measures(listener: Listener) -> Iterator[Measure]:
     yield from speech_measures(listener, dict(spoken(TEST_LANGUAGES, 60, seed=99)), "synthetic speech")
     yield cost(listener)
     clips = speakers.read_clips(data_folder() / "talking", listener)
-    yield from speakers.measures(clips, listener)
+    yield from speakers.measures(speakers.folds(clips, listener))
     tested = [clip for clip in clips if not clip.is_for_calibration]
     yield from laughing.measures(tested, held_out_laughs(), listener)
 

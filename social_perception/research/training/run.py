@@ -22,6 +22,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, TensorDataset
 from social_perception.core.errors import ConfigurationError
 from social_perception.perception.smile.networks import Aligner, NetworkConfig, SmileNetwork
 from social_perception.perception.smile.weights import load_aligner, load_network, save_network, shipped_path
+from social_perception.research.evaluation.speakers import train_speakers
 from social_perception.research.social_mae import train as social_mae
 from social_perception.research.training.alignment import AlignerTraining, RolledFaces, landmark_faces
 from social_perception.research.training.checkpoints import resume_checkpoint
@@ -78,8 +79,8 @@ def main(
 
     Args:
         config_path: a file like ``config/train_small.yaml``; its setting ``network`` selects the network:
-            ``small``, ``aligner``, ``reference``, ``laughter``, ``scene``, or one of the Social-MAE,
-            :data:`social_perception.research.social_mae.train.NETWORKS`.
+            ``small``, ``aligner``, ``reference``, ``laughter``, ``scene``, ``speakers``, or one of the
+            Social-MAE, :data:`social_perception.research.social_mae.train.NETWORKS`.
         resume: ``auto`` continues after the last finished epoch of an earlier run; ``no`` starts a new one.
         without: data sets to exclude from the training of the small network, so that it can be tested on
             them; they become part of the run's name.
@@ -96,7 +97,7 @@ def main(
     network = values.get("network", "small")
     if network == "small":
         return train_small(without_sets(train_settings(values), without), resume)
-    networks = ("small", "aligner", "reference", "laughter", "scene", *social_mae.NETWORKS)
+    networks = ("small", "aligner", "reference", "laughter", "scene", "speakers", *social_mae.NETWORKS)
     if network not in networks:
         raise ConfigurationError(f"network must be one of {', '.join(networks)}, got {network}")
     if without:
@@ -107,6 +108,8 @@ def main(
         return train_laughter(laughter_settings(values), resume)
     if network == "scene":
         return train_scene(scene_settings(values), resume)
+    if network == "speakers":
+        return train_speakers(Path(values.get("output", "runs")))
     if network in social_mae.NETWORKS:
         return social_mae.train(network, values, resume)
     return train_reference(reference_settings(values), resume)

@@ -248,10 +248,13 @@ def bad_sound_events() -> Iterator[Named]:
     yield "speech NaN", sound_event(speech=math.nan)
     for value in (math.nan, -math.inf, 200.0):
         yield f"level {value}", sound_event(level=value)
+        yield f"band {value}", sound_event(bands=[-20.0] * 7 + [value])
+    yield "too few bands", sound_event(bands=[-20.0] * 7)
 
 
 def odd_sound_events() -> Iterator[Named]:
     yield "laughter unknown", sound_event(laughter=math.nan)
+    yield "bands", sound_event(bands=[-20.0] * 8)
     for name, stamp in STAMPS.items():
         yield name, sound_event(header=Header(stamp=stamp))
 

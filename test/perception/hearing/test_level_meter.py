@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from social_perception.core.config import HearingConfig, PipelineConfig
-from social_perception.core.sound import Sound
+from social_perception.core.sound import BANDS, Sound
 from social_perception.core.types import FrameAffect, SoundLevel
-from social_perception.perception.hearing.level_meter import FLOOR_DBFS, level_dbfs
+from social_perception.perception.hearing.level_meter import FLOOR_DBFS, band_levels_dbfs, level_dbfs
 from social_perception.perception.pipeline import make_aggregation
 
 SINE = np.sin(2 * np.pi * 1000 * np.arange(1600) / 16_000)
@@ -28,6 +28,16 @@ SINE = np.sin(2 * np.pi * 1000 * np.arange(1600) / 16_000)
 def test_the_level_is_that_of_the_mean_power(samples, expected):
     sound = Sound(np.asarray(samples, np.float32), 16_000, 0.0)
     assert level_dbfs(sound) == pytest.approx(expected, abs=0.01, nan_ok=True)
+
+
+@pytest.mark.parametrize(("tone_hz", "band"), [(100, 0), (1000, 4), (5000, 7)])
+def test_a_tone_is_in_its_band(tone_hz, band):
+    tone = 0.1 * np.sin(2 * np.pi * tone_hz * np.arange(1600) / 16_000)
+    levels = band_levels_dbfs(Sound(np.float32(tone), 16_000, 0.0))
+    assert len(levels) == BANDS
+    assert levels[band] == pytest.approx(-23.01, abs=0.1)
+    assert max(levels[:band] + levels[band + 1 :]) < -60.0
+    assert band_levels_dbfs(Sound(np.zeros(1600, np.float32), 16_000, 0.0)) == (FLOOR_DBFS,) * BANDS
 
 
 def aggregated(sound, **settings):

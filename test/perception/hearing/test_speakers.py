@@ -62,7 +62,8 @@ def watch(openings, seconds=4.0, speech=1.0, laughter=0.0, estimator=None, visib
         while (sent + 1) / 10 <= now_s:
             sent += 1
             loud = np.mean([rhythm(sent / 10 - back) for back in (0.02, 0.05, 0.08)])
-            events.append(SoundEvent(START_S + sent / 10, speech, laughter, -50 + 35 * float(loud)))
+            level = -50 + 35 * float(loud)
+            events.append(SoundEvent(START_S + sent / 10, speech, laughter, level, (level - 9.0,) * 8))
         crops = np.stack([drawn_face(opening(now_s)) for opening in openings])
         stamp_s = START_S + now_s
         faces = TrackedFaces(stamp_s, index, 200, 100, tracks, crops, sound_events=tuple(events))

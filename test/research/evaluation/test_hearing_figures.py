@@ -1,13 +1,15 @@
 """The figures of the hearing, on sounds and scenes whose figures are known."""
 
 import math
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
 
 from social_perception.core.sound import SoundEvent
 from social_perception.core.types import Box, FaceAffect, FrameAffect, Signals, Track, Voice
+from social_perception.perception.hearing.lip_sync import shipped
+from social_perception.perception.hearing.mouth import VIEW
 from social_perception.perception.hearing.speakers import SpeakerEstimator
 from social_perception.research.evaluation import hearing, laughing, speakers
 from social_perception.sources import sample
@@ -35,7 +37,8 @@ class FakeListener:
             self._loud = self._loud + 1 if loud else 0
             self._rows += 1
             stamp_s = self._rows / 10
-            events.append(SoundEvent(stamp_s, float(loud), float(self._loud > 3), -20.0 if loud else -90.0))
+            level = -20.0 if loud else -90.0
+            events.append(SoundEvent(stamp_s, float(loud), float(self._loud > 3), level, (level,) * 8))
         return tuple(events)
 
 
@@ -88,10 +91,27 @@ def test_scenes_show_and_sound_as_they_are_named():
 
 def test_each_second_of_each_face_is_judged():
     (scene,) = [each for each in speakers.scenes([clip("a"), clip("bb")]) if each.kind == "one frozen"][:1]
-    seconds = list(speakers.watch(scene, 7, FakeListener(), SpeakerEstimator()))
-    assert [(each.scene, each.face, each.speaks) for each in seconds] == [(7, 0, True), (7, 1, False)] * 4
-    assert all(each.estimated > 0.5 for each in seconds if each.face == 0)
-    assert all(each.motion == 0.0 for each in seconds if each.face == 1)
+    moments = list(speakers.watch(scene, 7, FakeListener(), SpeakerEstimator()))
+    assert [each.speaks for each in moments] == [(True, False)] * 4
+    assert [each.observation.views.shape for each in moments[::3]] == [(2, 10, VIEW), (2, 30, VIEW)]
+    seconds = list(speakers.seconds_of([*moments, replace(moments[0], speaks=(None, None))], shipped()))
+    assert [(each.scene, each.speaks) for each in seconds] == [(7, True), (7, False)] * 4
+    assert all((each.estimated > 0.5) == each.speaks for each in seconds)
+    assert all((each.motion == 0.0) != each.speaks for each in seconds)
+
+
+def test_each_group_is_judged_by_weights_of_the_others():
+    names = [("eamm", "edtalk"), ("latentsync1", "latentsync2"), ("lipnet1", "lipnet22")]
+    clips = [clip(name, 3.0) for pair in names for name in pair]
+    people = speakers.folds(clips, FakeListener())
+    assert [len(each.clips) for each in people] == [2, 2, 2]
+    assert people[0].clips[0].views.shape == (1, 30, VIEW)
+    numbers = [{moment.scene for moment in each.moments} for each in people]
+    assert len(set.union(*numbers)) == sum(map(len, numbers))
+    found = {measure.name: measure for measure in speakers.measures(people)}
+    frozen = next(measure for name, measure in found.items() if "one frozen" in name)
+    assert frozen.units == 6
+    assert frozen.statistic(np.arange(6)) == 1.0
 
 
 @pytest.mark.parametrize(
