@@ -29,11 +29,13 @@ FloatArray = npt.NDArray[np.float64]
 STILL = 0.004
 """Added to a motion before its logarithm."""
 
-WEIGHTS_SHA256 = "a8e6710f2c0168c1103037c5268e06332528549c3200d20963e7e830ad38d34c"
+WEIGHTS_SHA256 = "e39258320d88e6caaada17006f5775ec363c22e6dca098b869521bad55497e7f"
 """Of the shipped file."""
 
 _PART_STILL = 0.02
 _RANGE_DB = 35.0
+_LIVELY = 2.0
+"""Logarithm above that of stillness from which a mouth moves as in speech."""
 _DELAYS = (-1, 0, 1)
 _MIN_KNOWN = 6
 _MOTION_ROWS = 10
@@ -69,7 +71,8 @@ class LipSync:
             levels: of the sound and its bands in dBFS, (R, 9); NaN: unknown.
         """
         amounts = np.array([_amount(each[-_MOTION_ROWS:, 0]) for each in views])
-        fits = self.fits(views, levels)
+        # A mouth at rest goes with any sound by chance, and would compete with the one that speaks.
+        fits = self.fits(views, levels) * np.clip((amounts - math.log(STILL)) / _LIVELY, 0.0, 1.0)
         return np.column_stack([amounts, amounts - _best_other(amounts), fits, fits - _best_other(fits)])
 
     def fits(self, views: FloatArray, levels: FloatArray) -> FloatArray:
