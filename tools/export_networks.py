@@ -2,28 +2,35 @@
 """Exports the shipped networks for onnxruntime, beside their weights, and prints their hashes.
 
 Needed after the weights or the networks have changed; the hashes belong into
-``social_perception/perception/onnx_network.py``. Needs ``pip install onnx`` besides torch.
+``social_perception/perception/onnx_network.py``. Needs ``pip install onnx`` besides torch, and the
+development data, whose portraits calibrate the network in 8-bit arithmetic.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import tempfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 import onnx
+import pandas as pd
 import torch
 from onnx import numpy_helper
+from onnxruntime import quantization
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from social_perception.core.config import DetectionConfig
 from social_perception.perception import onnx_network
 from social_perception.perception.detection import factory, yunet_network
-from social_perception.perception.detection.crops import SIDE_PX
+from social_perception.perception.detection.crops import SIDE_PX, cut_crops
 from social_perception.perception.detection.mmod_file import read_mmod
 from social_perception.perception.detection.network import MmodNetwork
+from social_perception.perception.detection.places import RELATIVE_SIZES
 from social_perception.perception.hearing.laughter import CONTEXT, STATE
 from social_perception.perception.hearing.mel import BANDS
 from social_perception.perception.onnx_network import Exported
@@ -32,7 +39,10 @@ from social_perception.perception.scene.network import SceneNetwork
 from social_perception.perception.scene.weights import load_scene_network
 from social_perception.perception.smile import weights
 from social_perception.perception.smile.networks import SmileNetwork
+from social_perception.research.training.labels import is_held_out
 from social_perception.research.training.laughter_network import LaughterNetwork
+from social_perception.research.training.stills import data_folder
+from social_perception.sources.images import decode_image
 
 OPSET = 17
 """That of onnxruntime 1.13 and newer."""
@@ -40,6 +50,9 @@ OPSET = 17
 
 BLOCK = 16
 """Filters that onnxruntime computes at once on a CPU with AVX-512; 8 with AVX2."""
+
+PORTRAITS = 60
+"""Portraits that calibrate the 8-bit network, of GENKI-4K without its held-out fifth."""
 
 SMALL = 256
 """Numbers of a tensor up to which it stays in float32: biases and constants."""
@@ -104,7 +117,11 @@ def export(network: nn.Module, target: Exported, inputs: dict[str, Tensor], axes
             dynamo=False,
             opset_version=OPSET,
         )
-    content = with_half_weights(onnx.load(target.path)).SerializeToString(deterministic=True)
+    write(with_half_weights(onnx.load(target.path)), target)
+
+
+def write(model: onnx.ModelProto, target: Exported) -> None:
+    content = model.SerializeToString(deterministic=True)
     target.path.write_bytes(content)
     print(f"{target.name}: {len(content)} bytes, {hashlib.sha256(content).hexdigest()}")
 
@@ -141,6 +158,69 @@ def with_half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def quantize(source: Exported, target: Exported, batches: list[np.ndarray]) -> None:
+    """Export a network whose convolutions, except the first and the last one, compute in 8 bits.
+
+    Weights have 7 bits: CPUs without AVX-512 VNNI add two products in 16 bits.
+    """
+    model = with_float_weights(onnx.load(source.path))
+    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    name = model.graph.input[0].name
+
+    class Calibration(quantization.CalibrationDataReader):
+        def __init__(self) -> None:
+            self._inputs = iter([{name: batch} for batch in batches])
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(self._inputs, None)
+
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
+        onnx.save(model, before)
+        quantization.quantize_static(
+            before,
+            after,
+            Calibration(),
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            nodes_to_exclude=[convolutions[0], convolutions[-1]],
+            per_channel=True,
+            reduce_range=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+        )
+        write(onnx.load(after), target)
+
+
+def with_float_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Undo :func:`with_half_weights`."""
+    halves = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in [node for node in model.graph.node if node.op_type == "Cast" and node.input[0] in halves]:
+        tensor = halves[node.input[0]]
+        tensor.CopyFrom(
+            numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), node.output[0])
+        )
+        model.graph.node.remove(node)
+    return model
+
+
+def calibration_crops() -> list[np.ndarray]:
+    """Crops around the faces of portraits, as the cascade cuts them, and beside them."""
+    table = pd.read_parquet(data_folder() / "data" / "genki_train.parquet", columns=["name", "image"])
+    table = table[[not is_held_out(name) for name in table["name"]]]
+    model = read_mmod(factory.weights_path(), factory.WEIGHTS_SHA256)
+    detector = factory.make_detector(DetectionConfig(precision="float32"))
+    batches = []
+    for name, content in table.iloc[:: len(table) // PORTRAITS].itertuples(index=False):
+        image = decode_image(content, name)
+        faces = [face.box for face in detector.detect(image)]
+        boxes = [face.moved(0.0, 0.0, size) for face in faces for size in RELATIVE_SIZES]
+        boxes += [face.moved(face.width, face.height) for face in faces]
+        if boxes:
+            batches.append(cut_crops(image, boxes, model.window_width, model.mean_rgb)[0])
+    return batches
+
+
 def main() -> None:
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     batch = {0: "faces"}
@@ -169,6 +249,7 @@ def main() -> None:
         {"crops": torch.zeros(3, SIDE_PX, SIDE_PX, 3, dtype=torch.uint8)},
         {"crops": batch, "scores": batch},
     )
+    quantize(onnx_network.MMOD, onnx_network.MMOD_INT8, calibration_crops())
     laughter = LaughterNetwork()
     laughter.load_state_dict(load_file(onnx_network.LAUGHTER.path.with_suffix(".safetensors")))
     export(

@@ -60,6 +60,11 @@ MMOD = Exported(
     "b0f609b97c4418dd1eb1060ffffca1ae6b36cc0ffb3f5632d821561d68c53f02",
     "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6",
 )
+MMOD_INT8 = Exported(
+    "detection/weights/mmod_human_face_detector_int8.onnx",
+    "7d55e3142747fb04f92efcc2e376f1e26146a3418ec2a8732549365abb96404b",
+    MMOD.weights_sha256,
+)
 LAUGHTER = Exported(
     "hearing/weights/laughter_small.onnx",
     "b4b00137cb508dc22a9ee798cbdf8305d50b89107be41d75e726d3350fa68269",

@@ -14,13 +14,21 @@ from social_perception.perception.detection import factory as detection
 from social_perception.perception.detection import yunet_network
 from social_perception.perception.detection.factory import make_detector
 from social_perception.perception.hearing import lip_sync
-from social_perception.perception.onnx_network import LAUGHTER, MMOD, SCENE, SMILE, SMILE_ALIGNER, YUNET
+from social_perception.perception.onnx_network import (
+    LAUGHTER,
+    MMOD,
+    MMOD_INT8,
+    SCENE,
+    SMILE,
+    SMILE_ALIGNER,
+    YUNET,
+)
 from social_perception.perception.smile import weights
 from social_perception.perception.smile.factory import make_scorer
 
 PACKAGE = Path(__file__).resolve().parents[2] / "social_perception"
 
-EXPORTED = (SMILE_ALIGNER, SMILE, MMOD, YUNET, LAUGHTER, SCENE)
+EXPORTED = (SMILE_ALIGNER, SMILE, MMOD, YUNET, LAUGHTER, SCENE, MMOD_INT8)
 SHIPPED = {
     "perception/smile/weights/smile_small.safetensors": "SHIPPED_SHA256 in smile/weights.py",
     "perception/detection/weights/mmod_human_face_detector.dat": "WEIGHTS_SHA256 in detection/factory.py",
@@ -48,7 +56,7 @@ def test_the_code_knows_the_shipped_files_by_their_hash() -> None:
 
 def test_the_exported_networks_are_those_of_the_shipped_weights() -> None:
     exported = tuple(each.weights_sha256 for each in EXPORTED)
-    assert exported == (weights.SHIPPED_SHA256, *KNOWN), (
+    assert exported == (weights.SHIPPED_SHA256, *KNOWN, detection.WEIGHTS_SHA256), (
         "the weights have changed; run tools/export_networks.py"
     )
 

@@ -58,7 +58,7 @@ def _make_cascade(config: DetectionConfig, *, video: bool) -> Detector:
     if uses_onnxruntime(config, _torch_only(config)):
         from social_perception.perception.detection.onnx_detector import OnnxMmod, OnnxYuNet
 
-        mmod = OnnxMmod(read_mmod(weights_path(), WEIGHTS_SHA256), config)
+        mmod = OnnxMmod(read_mmod(weights_path(), WEIGHTS_SHA256), config, video=video)
         return CascadeDetector(OnnxYuNet(), mmod, thorough=not video)
     from social_perception.perception.detection import yunet_network
 

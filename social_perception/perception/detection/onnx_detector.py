@@ -21,7 +21,7 @@ from social_perception.perception.detection.places import (
     smallest_face_px,
     to_face,
 )
-from social_perception.perception.onnx_network import MMOD, YUNET, OnnxNetwork
+from social_perception.perception.onnx_network import MMOD, MMOD_INT8, YUNET, OnnxNetwork
 
 MAX_BATCH_CROPS = 6
 """Maximum crops in one batch; 24 take 50 MB more and are no faster."""
@@ -46,16 +46,19 @@ class OnnxMmod:
     Args:
         model: the parameters of the detector.
         config: settings of the detector; those of torch and of the image pyramid do not apply.
+        video: whether the network computes in 8 bits, unless the settings say otherwise.
     """
 
-    device, precision, failure = CPU, "float32", ""
+    device, failure = CPU, ""
 
-    def __init__(self, model: MmodModel, config: DetectionConfig) -> None:
+    def __init__(self, model: MmodModel, config: DetectionConfig, *, video: bool) -> None:
+        is_exact = config.precision == "float32" or not video
+        self.precision = "float32" if is_exact else "int8"
         self.threshold = config.detection_threshold
         self.smallest_face_px = smallest_face_px(config.min_face_px, config.upsample)
         self.max_face_px = float(config.max_face_px)
         self._model, self._vote = model, config.boxes == "voted"
-        self._network = OnnxNetwork(MMOD, plan_memory=False)
+        self._network = OnnxNetwork(MMOD if is_exact else MMOD_INT8, plan_memory=False)
 
     def detect_at(self, image: ImageArray, places: Sequence[Place]) -> tuple[Face, ...]:
         """Return the faces at expected places; see :meth:`.mmod.MmodTorchDetector.detect_at`.
