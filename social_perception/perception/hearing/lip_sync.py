@@ -29,7 +29,7 @@ FloatArray = npt.NDArray[np.float64]
 STILL = 0.004
 """Added to a motion before its logarithm."""
 
-WEIGHTS_SHA256 = "e39258320d88e6caaada17006f5775ec363c22e6dca098b869521bad55497e7f"
+WEIGHTS_SHA256 = "3c71aadee5b0dca5383429a145f5dcfd67cec18789de0a056a3b17a65d74ff6c"
 """Of the shipped file."""
 
 _PART_STILL = 0.02
