@@ -3,7 +3,7 @@
 
 Needed after the weights or the networks have changed; the hashes belong into
 ``social_perception/perception/onnx_network.py``. Needs ``pip install onnx`` besides torch, and the
-development data, whose portraits calibrate the network in 8-bit arithmetic.
+development data, whose faces calibrate the networks in 8-bit arithmetic.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import tempfile
 import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from social_perception.core.config import DetectionConfig
+from social_perception.core.config import DetectionConfig, SmileConfig
 from social_perception.perception import onnx_network
 from social_perception.perception.detection import factory, yunet_network
 from social_perception.perception.detection.crops import SIDE_PX, cut_crops
@@ -39,9 +40,11 @@ from social_perception.perception.scene.network import SceneNetwork
 from social_perception.perception.scene.weights import load_scene_network
 from social_perception.perception.smile import weights
 from social_perception.perception.smile.networks import SmileNetwork
+from social_perception.perception.smile.onnx_scorer import HIDDEN, OnnxScorer
+from social_perception.research.evaluation.stills import still_crops
 from social_perception.research.training.labels import is_held_out
 from social_perception.research.training.laughter_network import LaughterNetwork
-from social_perception.research.training.stills import data_folder
+from social_perception.research.training.stills import data_folder, read_stills
 from social_perception.sources.images import decode_image
 
 OPSET = 17
@@ -53,6 +56,12 @@ BLOCK = 16
 
 PORTRAITS = 60
 """Portraits that calibrate the 8-bit network, of GENKI-4K without its held-out fifth."""
+
+CALIBRATION_SETS = ("genki_train", "ferplus_train")
+CALIBRATION_FACES = 300
+"""Faces of each of these sets that calibrate the smile network."""
+
+BATCH = 30
 
 SMALL = 256
 """Numbers of a tensor up to which it stays in float32: biases and constants."""
@@ -158,18 +167,30 @@ def with_half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def quantize(source: Exported, target: Exported, batches: list[np.ndarray]) -> None:
-    """Export a network whose convolutions, except the first and the last one, compute in 8 bits.
+def quantize(
+    source: Exported,
+    target: Exported,
+    batches: Iterable[dict[str, np.ndarray]],
+    exact: Sequence[int],
+    method: quantization.CalibrationMethod,
+) -> None:
+    """Export a network whose convolutions, except those named, compute in 8 bits.
 
     Weights have 7 bits: CPUs without AVX-512 VNNI add two products in 16 bits.
+
+    Args:
+        source: the network in float.
+        target: the file to write.
+        batches: inputs of the network, by name; they calibrate the ranges.
+        exact: indices of the convolutions that stay in float.
+        method: which range of a layer's values is used.
     """
     model = with_float_weights(onnx.load(source.path))
     convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
-    name = model.graph.input[0].name
 
     class Calibration(quantization.CalibrationDataReader):
         def __init__(self) -> None:
-            self._inputs = iter([{name: batch} for batch in batches])
+            self._inputs = iter(batches)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(self._inputs, None)
@@ -183,13 +204,14 @@ def quantize(source: Exported, target: Exported, batches: list[np.ndarray]) -> N
             Calibration(),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
-            nodes_to_exclude=[convolutions[0], convolutions[-1]],
+            nodes_to_exclude=[convolutions[index] for index in exact],
             per_channel=True,
             reduce_range=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
+            calibrate_method=method,
         )
-        write(onnx.load(after), target)
+        write(with_half_weights(onnx.load(after)), target)
 
 
 def with_float_weights(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -204,21 +226,34 @@ def with_float_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def calibration_crops() -> list[np.ndarray]:
+def calibration_crops() -> Iterator[dict[str, np.ndarray]]:
     """Crops around the faces of portraits, as the cascade cuts them, and beside them."""
     table = pd.read_parquet(data_folder() / "data" / "genki_train.parquet", columns=["name", "image"])
     table = table[[not is_held_out(name) for name in table["name"]]]
     model = read_mmod(factory.weights_path(), factory.WEIGHTS_SHA256)
     detector = factory.make_detector(DetectionConfig(precision="float32"))
-    batches = []
     for name, content in table.iloc[:: len(table) // PORTRAITS].itertuples(index=False):
         image = decode_image(content, name)
         faces = [face.box for face in detector.detect(image)]
         boxes = [face.moved(0.0, 0.0, size) for face in faces for size in RELATIVE_SIZES]
         boxes += [face.moved(face.width, face.height) for face in faces]
         if boxes:
-            batches.append(cut_crops(image, boxes, model.window_width, model.mean_rgb)[0])
-    return batches
+            yield {"crops": cut_crops(image, boxes, model.window_width, model.mean_rgb)[0]}
+
+
+def calibration_faces() -> Iterator[dict[str, np.ndarray]]:
+    """Upright training faces, without those of the held-out fifth, in batches of equal size."""
+    scorer = OnnxScorer(SmileConfig(precision="float32"))
+    for name in CALIBRATION_SETS:
+        names = pd.read_parquet(data_folder() / "data" / f"{name}.parquet", columns=["name"])["name"]
+        names = [each for each in names if not is_held_out(each)]
+        with tempfile.TemporaryDirectory() as cache:
+            crops = still_crops(
+                read_stills(name, Path(cache), set(names[:: len(names) // CALIBRATION_FACES]))
+            )
+        for start in range(0, len(crops) - BATCH + 1, BATCH):
+            upright = scorer.upright(crops[start : start + BATCH])
+            yield {"upright": upright, "state": np.zeros((len(upright), HIDDEN), np.float32)}
 
 
 def main() -> None:
@@ -236,6 +271,8 @@ def main() -> None:
         {"upright": gray, "state": torch.zeros(2, 128)},
         {"upright": batch, "state": batch, "logits": batch, "new_state": batch},
     )
+    method = quantization.CalibrationMethod.Percentile
+    quantize(onnx_network.SMILE, onnx_network.SMILE_INT8, calibration_faces(), exact=(0, 1), method=method)
     levels = {f"level{stride}": {2: f"rows{stride}", 3: f"columns{stride}"} for stride in (8, 16, 32)}
     export(
         OfImages(yunet_network.load_yunet(yunet_network.weights_path(), yunet_network.WEIGHTS_SHA256)),
@@ -249,7 +286,8 @@ def main() -> None:
         {"crops": torch.zeros(3, SIDE_PX, SIDE_PX, 3, dtype=torch.uint8)},
         {"crops": batch, "scores": batch},
     )
-    quantize(onnx_network.MMOD, onnx_network.MMOD_INT8, calibration_crops())
+    method = quantization.CalibrationMethod.MinMax
+    quantize(onnx_network.MMOD, onnx_network.MMOD_INT8, calibration_crops(), exact=(0, -1), method=method)
     laughter = LaughterNetwork()
     laughter.load_state_dict(load_file(onnx_network.LAUGHTER.path.with_suffix(".safetensors")))
     export(

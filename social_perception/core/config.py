@@ -139,8 +139,9 @@ class SmileConfig(Checked):
     runtime: str = setting("auto", RUNTIME, choices=("auto", "torch", "onnxruntime"))
     precision: str = setting(
         "auto",
-        "numeric precision of the smile network's convolutions; int8 on the CPU only; auto: bfloat16 if the "
-        "CPU supports it natively, else float32",
+        "numeric precision of the smile network's convolutions; int8 on the CPU only; auto: "
+        "with onnxruntime int8 for video and float32 for stills, with torch bfloat16 if the CPU supports it "
+        "natively, else float32",
         choices=("auto", "float32", "bfloat16", "int8"),
     )
     warmup_frames: int = setting(

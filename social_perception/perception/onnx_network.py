@@ -45,6 +45,11 @@ SMILE = Exported(
     "da1fd053a7eabb28b46d2b3c2b82f90b4c19ca52e37282fe2fb933017e8f0a26",
     "e47840a7afdb84e64d549357a763622a4ac3d188d1bf0b6ab79143bf5a37665b",
 )
+SMILE_INT8 = Exported(
+    "smile/weights/smile_small_int8.onnx",
+    "1be19a3f70a82f08fa8e8e4d849da2f1e608e8710fad1ac3f1605b00fbb52fb0",
+    SMILE.weights_sha256,
+)
 SMILE_ALIGNER = Exported(
     "smile/weights/smile_aligner.onnx",
     "0a8ba6a77bad24e9457a4df3ec4f2790fdbb97d310110c3705336e3a9fcc355a",
@@ -62,7 +67,7 @@ MMOD = Exported(
 )
 MMOD_INT8 = Exported(
     "detection/weights/mmod_human_face_detector_int8.onnx",
-    "7d55e3142747fb04f92efcc2e376f1e26146a3418ec2a8732549365abb96404b",
+    "a2ce35c32dbf4f86f5f230a657c11d24deb43946c816954b4a3a9955ff7fcd2a",
     MMOD.weights_sha256,
 )
 LAUGHTER = Exported(

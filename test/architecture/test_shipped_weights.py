@@ -21,6 +21,7 @@ from social_perception.perception.onnx_network import (
     SCENE,
     SMILE,
     SMILE_ALIGNER,
+    SMILE_INT8,
     YUNET,
 )
 from social_perception.perception.smile import weights
@@ -28,7 +29,7 @@ from social_perception.perception.smile.factory import make_scorer
 
 PACKAGE = Path(__file__).resolve().parents[2] / "social_perception"
 
-EXPORTED = (SMILE_ALIGNER, SMILE, MMOD, YUNET, LAUGHTER, SCENE, MMOD_INT8)
+EXPORTED = (SMILE_ALIGNER, SMILE, MMOD, YUNET, LAUGHTER, SCENE, MMOD_INT8, SMILE_INT8)
 SHIPPED = {
     "perception/smile/weights/smile_small.safetensors": "SHIPPED_SHA256 in smile/weights.py",
     "perception/detection/weights/mmod_human_face_detector.dat": "WEIGHTS_SHA256 in detection/factory.py",
@@ -56,7 +57,8 @@ def test_the_code_knows_the_shipped_files_by_their_hash() -> None:
 
 def test_the_exported_networks_are_those_of_the_shipped_weights() -> None:
     exported = tuple(each.weights_sha256 for each in EXPORTED)
-    assert exported == (weights.SHIPPED_SHA256, *KNOWN, detection.WEIGHTS_SHA256), (
+    in_8_bits = (detection.WEIGHTS_SHA256, weights.SHIPPED_SHA256)
+    assert exported == (weights.SHIPPED_SHA256, *KNOWN, *in_8_bits), (
         "the weights have changed; run tools/export_networks.py"
     )
 

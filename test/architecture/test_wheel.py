@@ -22,7 +22,7 @@ SOURCES = (
     "social_perception",
 )  # fmt: skip
 SHARE = "share/social_perception"
-LARGEST_BYTES = 9_000_000
+LARGEST_BYTES = 10_000_000
 DISTRIBUTIONS = {
     "PIL": "Pillow", "cv2": "opencv-python-headless", "dlib": "dlib-bin", "jinja2": "Jinja2",
     "pympi": "pympi-ling", "skimage": "scikit-image", "sklearn": "scikit-learn", "yaml": "PyYAML",

@@ -74,6 +74,24 @@ def test_smiles_are_those_of_torch_while_tracks_come_and_go():
     assert stills[0] == pytest.approx(stills[1], abs=0.001)
 
 
+@pytest.mark.usefixtures("onnxruntime")
+def test_video_is_scored_in_8_bits_and_stills_exactly():
+    exact, usual, short = (
+        make_scorer(SmileConfig(device="cpu", precision=each, runtime="onnxruntime"))
+        for each in ("float32", "auto", "int8")
+    )
+    assert [each.precision for each in (exact, usual, short)] == ["float32", "int8", "int8"]
+    expected, found = streamed(exact), streamed(usual)
+    assert 0 < np.abs(expected - found).mean() < 0.02
+    assert np.abs(expected - found).max() < 0.1
+    assert np.array_equal(found, streamed(short))
+    stills = [
+        [each.intensity for each in scorer.score_still(crops_of(3, 0))] for scorer in (exact, usual, short)
+    ]
+    assert stills[0] == stills[1] != stills[2]
+    assert stills[0] == pytest.approx(stills[2], abs=0.1)
+
+
 def streamed(scorer: TrackScorer) -> np.ndarray:
     """The probabilities of six faces that are seen in turn, so that rows of the state are used again."""
     scorer.config = SmileConfig(max_gap_s=0.05)
@@ -113,7 +131,7 @@ sys.exit(main())
         ({"torch", "onnxruntime"}, False, "auto", "", True),
         ({"torch", "onnxruntime"}, True, "auto", "", False),
         ({"torch", "onnxruntime"}, True, "cpu", "", True),
-        ({"torch", "onnxruntime"}, False, "auto", "precision int8", False),
+        ({"torch", "onnxruntime"}, False, "auto", "precision bfloat16", False),
         ({"torch"}, False, "auto", "", False),
         ({"onnxruntime"}, True, "auto", "", True),
     ],
@@ -154,7 +172,7 @@ def test_live_needs_no_torch(tmp_path: Path, runtime: str):
         (make_detector, DetectionConfig(runtime="onnxruntime", precision="bfloat16"), "precision bfloat16"),
         (make_scorer, SmileConfig(runtime="onnxruntime", model="own.safetensors"), r"model own\.safetensors"),
         (make_scorer, SmileConfig(runtime="onnxruntime", device="cuda"), "device cuda"),
-        (make_scorer, SmileConfig(runtime="onnxruntime", precision="int8"), "precision int8"),
+        (make_scorer, SmileConfig(runtime="onnxruntime", precision="bfloat16"), "precision bfloat16"),
     ],
 )
 def test_settings_that_need_torch_are_named(make, config, named):
@@ -179,7 +197,7 @@ def test_a_changed_file_is_refused():
 @pytest.mark.usefixtures("onnxruntime")
 def test_a_failing_network_is_an_error_of_the_image():
     detector = make_detector(DetectionConfig(runtime="onnxruntime"), video=True)
-    scorer = make_scorer(SmileConfig(runtime="onnxruntime"))
+    scorer = make_scorer(SmileConfig(runtime="onnxruntime", precision="int8"))
 
     def fail(_):
         raise ValueError("no memory\nlong details")

@@ -59,4 +59,4 @@ def _torch_only(config: SmileConfig) -> str:
         return f"model {config.model}"
     if config.device == "cuda":
         return "device cuda"
-    return f"precision {config.precision}" if config.precision in ("bfloat16", "int8") else ""
+    return "precision bfloat16" if config.precision == "bfloat16" else ""

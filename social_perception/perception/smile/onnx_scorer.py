@@ -6,6 +6,7 @@ OpenCV samples the upright faces between the two, in a sixth of the time of onnx
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from social_perception.core.config import SmileConfig
 from social_perception.core.errors import ModelError
 from social_perception.core.failover import CPU, error_summary
 from social_perception.core.types import CROP_SIZE_PX, ImageArray
-from social_perception.perception.onnx_network import SMILE, SMILE_ALIGNER, OnnxNetwork
+from social_perception.perception.onnx_network import SMILE, SMILE_ALIGNER, SMILE_INT8, OnnxNetwork
 from social_perception.perception.smile.states import TrackState
 from social_perception.perception.smile.track_scorer import FloatArray, TrackScorer
 
@@ -31,7 +32,7 @@ _TO_PIXELS = np.linalg.inv(_TO_UNIT)[:2]
 
 
 class OnnxScorer(TrackScorer):
-    """The shipped smile network in one thread of the CPU.
+    """The shipped smile network in one thread of the CPU; with ``precision`` auto, video in 8 bits.
 
     Args:
         config: as for :class:`.track_scorer.TrackScorer`.
@@ -41,7 +42,10 @@ class OnnxScorer(TrackScorer):
 
     def __init__(self, config: SmileConfig) -> None:
         super().__init__(config)
-        self._aligner, self._network = OnnxNetwork(SMILE_ALIGNER), OnnxNetwork(SMILE)
+        self.precision = "float32" if config.precision == "float32" else "int8"
+        self._is_exact_for_stills = config.precision == "auto"
+        self._aligner = OnnxNetwork(SMILE_ALIGNER)
+        self._network = OnnxNetwork(SMILE if self.precision == "float32" else SMILE_INT8)
         self._memory = np.zeros((config.max_faces, HIDDEN), np.float32)
 
     def _advance(self, states: Sequence[TrackState], crops: ImageArray) -> FloatArray:
@@ -51,20 +55,35 @@ class OnnxScorer(TrackScorer):
         slots = [state.slot for state in states]
         before = self._memory[slots]
         before[[state.observed_frames == 0 for state in states]] = 0.0
-        logits, after = self._step(crops, before)
+        logits, after = self._step(self._network, crops, before)
         self._memory[slots] = after
         return logits
 
     def _score_stills(self, crops: ImageArray) -> FloatArray:
         state = np.zeros((len(crops), HIDDEN), np.float32)
-        logits = [self._step(images, state)[0] for images in (crops, crops[:, :, ::-1])]
+        network = self._exact_network if self._is_exact_for_stills else self._network
+        logits = [self._step(network, images, state)[0] for images in (crops, crops[:, :, ::-1])]
         return np.mean(logits, axis=0, dtype=np.float32)
 
-    def _step(self, crops: ImageArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
+    @cached_property
+    def _exact_network(self) -> OnnxNetwork:
+        return OnnxNetwork(SMILE)
+
+    def upright(self, crops: ImageArray) -> FloatArray:
+        """Return the luma of the upright faces of N crops, (N, 1, 96, 96) in [-1, 1].
+
+        Raises:
+            RuntimeError: onnxruntime failed.
+        """
+        gray = _to_gray(crops)
+        (transforms,) = self._aligner(gray[:, np.newaxis])
+        return _sample(gray, transforms)[:, np.newaxis]
+
+    def _step(
+        self, network: OnnxNetwork, crops: ImageArray, state: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
         try:
-            gray = _to_gray(crops)
-            (transforms,) = self._aligner(gray[:, np.newaxis])
-            logits, after = self._network(_sample(gray, transforms)[:, np.newaxis], state)
+            logits, after = network(self.upright(crops), state)
         except (RuntimeError, MemoryError, cv2.error) as error:
             raise ModelError(f"smile network failed on {len(crops)} faces: {error_summary(error)}") from error
         return logits, after

@@ -13,8 +13,8 @@ import numpy as np
 from social_perception.core.config import SmileConfig
 from social_perception.core.errors import ConfigurationError
 from social_perception.core.types import CROP_SIZE_PX, Box, Track
-from social_perception.perception.smile.factory import make_torch_scorer
-from social_perception.perception.smile.streaming import StreamingScorer
+from social_perception.perception.smile.factory import make_scorer, make_torch_scorer
+from social_perception.perception.smile.track_scorer import TrackScorer
 from social_perception.research.evaluation import metrics
 from social_perception.research.evaluation.metrics import FloatArray
 from social_perception.research.evaluation.stills import (
@@ -29,7 +29,9 @@ from social_perception.research.training.labels import SETS_OF_SOURCES
 from social_perception.research.training.stills import Stills, read_stills
 
 PRECISIONS = ("float32", "bfloat16", "int8")
-"""The first is the reference of the others."""
+"""Of torch; the first is the reference of the others."""
+
+IN_8_BITS = "int8, onnxruntime"
 
 FACES = (1, 8, 64)
 _ROUNDS = 60
@@ -85,7 +87,7 @@ def main(model: str = "", *, cache: Path | str = ".cache") -> tuple[PrecisionRes
     return tuple(results)
 
 
-def frame_times_ms(scorers: Sequence[StreamingScorer]) -> list[tuple[float, ...]]:
+def frame_times_ms(scorers: Sequence[TrackScorer]) -> list[tuple[float, ...]]:
     """Measure the median time per frame in ms, for each scorer and each number of faces in :data:`FACES`.
 
     The scorers alternate, so that other load on the machine affects all of them equally.
@@ -109,7 +111,7 @@ def table(results: Sequence[PrecisionResult]) -> str:
     """Format the results as a table with a heading."""
     names = [f"{faces} face{'s' * (faces > 1)} (ms)" for faces in FACES]
     headings = ("AUC FER+", "AUC GENKI", "kappa", "correlation", "largest", *names)
-    lines = [f"{'precision':<10}" + "".join(f"{heading:>14}" for heading in headings)]
+    lines = [f"{'precision':<18}" + "".join(f"{heading:>14}" for heading in headings)]
     for result in results:
         values = (
             result.auc_ferplus,
@@ -119,16 +121,18 @@ def table(results: Sequence[PrecisionResult]) -> str:
             result.largest_difference,
         )
         numbers = [f"{value:14.4f}" for value in values] + [f"{value:14.2f}" for value in result.frame_ms]
-        lines.append(f"{result.precision:<10}" + "".join(numbers))
+        lines.append(f"{result.precision:<18}" + "".join(numbers))
     return "\n".join(lines)
 
 
-def _scorers(model: str) -> dict[str, StreamingScorer]:
-    scorers = {precision: _scorer(model, precision) for precision in PRECISIONS}
-    return {precision: scorer for precision, scorer in scorers.items() if scorer is not None}
+def _scorers(model: str) -> dict[str, TrackScorer]:
+    scorers: dict[str, TrackScorer | None] = {each: _scorer(model, each) for each in PRECISIONS}
+    if not model:  # only the shipped network is exported
+        scorers[IN_8_BITS] = make_scorer(SmileConfig(runtime="onnxruntime", precision="int8"))
+    return {name: scorer for name, scorer in scorers.items() if scorer is not None}
 
 
-def _scorer(model: str, precision: str) -> StreamingScorer | None:
+def _scorer(model: str, precision: str) -> TrackScorer | None:
     try:
         return make_torch_scorer(SmileConfig(model=model, device="cpu", precision=precision))
     except ConfigurationError as error:
@@ -138,7 +142,7 @@ def _scorer(model: str, precision: str) -> StreamingScorer | None:
 
 def _measure(
     precision: str,
-    scorer: StreamingScorer,
+    scorer: TrackScorer,
     tests: Sequence[ScoredStills],
     held_out: Sequence[Stills],
     reference: FloatArray,
