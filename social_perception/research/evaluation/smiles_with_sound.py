@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-import numpy as np
-
 from social_perception.core.config import PipelineConfig, SmileConfig
 from social_perception.core.types import Smile, SmileLevel, TrackedFaces
 from social_perception.perception.hearing.listener import Listener
@@ -17,6 +15,7 @@ from social_perception.research.evaluation.targets import (
     Measure,
     clip_share,
     compare,
+    neutral_levels,
     pearson_of_clips,
     pearson_of_frames,
     table,
@@ -66,7 +65,7 @@ def _smiles(estimation: FaceEstimation, faces: TrackedFaces) -> list[Smile]:
 
 def measures(name: str, clips: Sequence[ClipTimeline]) -> Iterator[Measure]:
     """The measures of one column; the units are clips."""
-    neutral = [each.level[(each.raters == 0).all(axis=1) & ~np.isnan(each.level)] for each in clips]
+    neutral = neutral_levels(clips)
     title = f"{name}: rated 0 by both, shown as"
     yield clip_share(f"{title} Low or above", "", neutral, SmileLevel.LOW)
     yield clip_share(f"{title} Medium or above", "<= 0.03", neutral, SmileLevel.MEDIUM)

@@ -252,10 +252,15 @@ def _still_measures(of: Predictions) -> Iterator[Measure]:
     )  # fmt: skip
 
 
+def neutral_levels(timelines: Sequence[ClipTimeline]) -> list[FloatArray]:
+    """The estimated levels of the frames that all raters call Neutral, of each clip."""
+    return [each.level[(each.raters == 0).all(axis=1) & ~np.isnan(each.level)] for each in timelines]
+
+
 def _clip_measures(folder: str, timelines: Sequence[ClipTimeline]) -> Iterator[Measure]:
     """Measures of the rated clips of a folder; the units are clips."""
     talking = folder == "talking"
-    neutral = [each.level[(each.raters == 0).all(axis=1) & ~np.isnan(each.level)] for each in timelines]
+    neutral = neutral_levels(timelines)
     smiling = [each.level[(each.raters >= 1).all(axis=1) & ~np.isnan(each.level)] for each in timelines]
     target = "<= 0.015" if talking else "<= 0.04"
     yield clip_share(f"{folder}: rated 0 by both, shown as Low or above", target, neutral, 1)
